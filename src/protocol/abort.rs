@@ -1,0 +1,243 @@
+//! The abort record: what ended a run, who asked, through which hops, what was running, what was lost.
+
+use super::cause::{CancelMode, Cause, Initiator};
+use super::ids::{AbortId, AttemptId, CancelId, ConnectionId, MessageId, RequestId, SessionId, TitleRunId, TurnId};
+use super::record::record;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+record! {
+    /// Exactly one for each run that did not end by itself. The committed row never changes; `late_cancels`, the
+    /// answered hop and a later title state are rows of their own, joined when the record is exported.
+    pub struct Abort {
+        flattened {
+            cause: Cause,
+        }
+        required {
+            abort_id: AbortId => Id,
+            session_id: SessionId => Id,
+            turn_id: TurnId => Id,
+            /// The assistant's message of the turn.
+            message_id: MessageId => Id,
+            /// The user's message that the turn answers.
+            parent_id: MessageId => Id,
+            initiator: Initiator => Enum,
+            mode: CancelMode => Enum,
+            /// The run did not stop within the grace and was ended from outside.
+            forced: bool => Structure,
+            /// The request whose answer this abort shaped.
+            prompt_request: PromptRequest => Record,
+            phase: Phase => Enum,
+            title_generation_state: TitleState => Enum,
+            tools_in_flight: Vec<ToolInFlight> => Record,
+            /// Hops in the order in which they happened.
+            propagation: Vec<Hop> => Record,
+            /// The hop that ended the work.
+            propagation_point: String => Structure,
+            /// It came down through an enclosing scope (connection, shutdown, session close), not as a request to this run.
+            via_ctx_abort: bool => Structure,
+            /// Wall clock, milliseconds since 1970, when the stop was asked for.
+            requested_at: u64 => Time,
+            /// Wall clock when the runner recorded it.
+            recorded_at: u64 => Time,
+            /// Wall clock when the run had ended.
+            settled_at: u64 => Time,
+            /// Monotonic microseconds from the request to the end of the run.
+            settle_us: u64 => Time,
+            boot_id: String => Id,
+            /// What this abort was not, as far as the facts show.
+            ruled_out: Vec<String> => Structure,
+            /// What could not be known or was dropped as invalid.
+            missing: Vec<String> => Structure,
+            /// Cancels that came after this one had won.
+            late_cancels: Vec<CancelId> => Id,
+            partial: Partial => Record,
+        }
+        optional {
+            attempt_id: AttemptId => Id,
+            source: String => Id,
+            reason: String => Text,
+            request: RequestRef => Record,
+            title_run_id: TitleRunId => Id,
+            error_name: String => Structure,
+            error_message: String => Text,
+        }
+    }
+}
+
+record! {
+    /// The editor's request (or the notification) that asked for something.
+    pub struct RequestRef {
+        required {
+            method: String => Id,
+            /// As it arrived; null for a notification.
+            id: RequestId => Id,
+            connection_id: ConnectionId => Id,
+            client: Client => Record,
+            transport: Transport => Enum,
+        }
+        optional {
+            traceparent: String => Id,
+        }
+    }
+}
+
+record! {
+    /// The program at the other end of the connection, as it named itself in `initialize`.
+    pub struct Client {
+        required {
+            name: String => Id,
+        }
+        optional {
+            version: String => Id,
+        }
+    }
+}
+
+record! {
+    /// The `session/prompt` that started the turn.
+    pub struct PromptRequest {
+        required {
+            id: RequestId => Id,
+            connection_id: ConnectionId => Id,
+        }
+    }
+}
+
+/// How the messages of a connection travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// LSP base protocol headers on stdio.
+    StdioLsp,
+    /// One JSON message a line on stdio.
+    StdioJsonl,
+    /// The same server inside this process (`pillion prompt`).
+    InProcess,
+}
+
+/// What the run was doing when the stop was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Queued,
+    BeforeRequest,
+    WaitingForModel,
+    Reasoning,
+    Text,
+    ToolInput,
+    AwaitingPermission,
+    ToolRunning,
+    Persisting,
+}
+
+/// What the title generation of the session was doing when the stop was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TitleState {
+    NotStarted,
+    InFlight,
+    CompletedBeforeAbort,
+    CompletedAfterAbort,
+    Failed,
+    Cancelled,
+    Disabled,
+    /// The session has a title, or is no root session, or this is not its first turn.
+    NotApplicable,
+}
+
+record! {
+    /// A tool call that had not returned when the run was stopped, and what became of it.
+    pub struct ToolInFlight {
+        required {
+            call_id: String => Id,
+            tool: String => Structure,
+            effect: Effect => Enum,
+            outcome: ToolOutcome => Enum,
+        }
+    }
+}
+
+/// What a tool can do to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    Read,
+    Write,
+}
+
+/// How a tool call that was in flight ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolOutcome {
+    /// It had not started; its permission question was taken back.
+    Withdrawn,
+    /// It noticed the stop and returned.
+    Stopped,
+    /// It was ended from outside after the grace.
+    Killed,
+}
+
+record! {
+    /// One hop of a stop on its way to the work.
+    pub struct Hop {
+        required {
+            point: String => Structure,
+            /// Monotonic microseconds since the stop was asked for.
+            at_us: u64 => Time,
+        }
+    }
+}
+
+record! {
+    /// How much of the turn's output existed, and how much of it is kept.
+    pub struct Partial {
+        required {
+            text_bytes: u64 => Number,
+            reasoning_bytes: u64 => Number,
+            updates_sent: u64 => Number,
+            persisted_bytes: u64 => Number,
+        }
+    }
+}
+
+record! {
+    /// Any demand to stop, effective or not.
+    pub struct CancelRequest {
+        flattened {
+            cause: Cause,
+        }
+        required {
+            cancel_id: CancelId => Id,
+            session_id: SessionId => Id,
+            initiator: Initiator => Enum,
+            mode: CancelMode => Enum,
+            outcome: CancelOutcome => Enum,
+            /// Wall clock, milliseconds since 1970.
+            at: u64 => Time,
+            missing: Vec<String> => Structure,
+        }
+        optional {
+            turn_id: TurnId => Id,
+            request: RequestRef => Record,
+            source: String => Id,
+            reason: String => Text,
+            abort_id: AbortId => Id,
+            /// The store's order; set when the record is read back.
+            seq: u64 => Number,
+        }
+    }
+}
+
+/// What a demand to stop came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelOutcome {
+    Cancelled,
+    AlreadyStopping,
+    AlreadySettled,
+    Idle,
+    IgnoredAwaitingAnswer,
+    NotOwner,
+    UnknownSession,
+}

@@ -1,0 +1,196 @@
+//! Causes: the closed list of what can stop a run, what each does to the answer, and what it is called.
+//!
+//! A value stands here because something in pillion produces it and a test shows it.
+
+use super::record::{Class, Field, Shape, Shaped};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What stopped a run, with the data that belongs to it. On the wire: `"cause": "signal", "signal_name": "SIGTERM"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// `session/cancel`, as a request or as a notification.
+    ClientCancel,
+    /// `$/cancelRequest` or `$/cancel_request` named the prompt.
+    RpcCancel,
+    /// A prompt with `whenBusy: supersede` took its place.
+    SupersededByPrompt {
+        superseding_turn_id: super::ids::TurnId,
+    },
+    /// The editor closed its end of stdin.
+    ClientEof,
+    /// Writing to the editor failed.
+    ClientWriteFailed,
+    /// The process that the editor named, or our parent, is gone.
+    ClientProcessDied {
+        pid: u32,
+    },
+    ShutdownRequest,
+    ExitWithoutShutdown,
+    Signal {
+        signal_name: String,
+    },
+    /// The provider answered with an HTTP status that is an error.
+    ProviderHttp {
+        http_status: u16,
+    },
+    /// The connection to the provider failed or broke.
+    ProviderTransport,
+    /// The provider's bytes made no sense, or it reported an error inside the stream.
+    ProviderProtocol,
+    /// The store could not keep the turn.
+    StoreFailure,
+    SessionClosed,
+    SessionDeleted,
+    /// A defect of pillion's own, contained.
+    InternalPanic,
+    /// The process that ran the turn died; a later start found it.
+    CrashRecovered,
+    /// Read from a foreign or newer record; never written by this version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a run that a cause ended is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndsAs {
+    /// A result with `stopReason: cancelled`.
+    Cancelled,
+    /// An error answer; the turn failed.
+    Fault,
+}
+
+impl Cause {
+    pub fn ends_as(&self) -> EndsAs {
+        match self {
+            Self::ClientCancel
+            | Self::RpcCancel
+            | Self::SupersededByPrompt { .. }
+            | Self::ClientEof
+            | Self::ClientWriteFailed
+            | Self::ClientProcessDied { .. }
+            | Self::ShutdownRequest
+            | Self::ExitWithoutShutdown
+            | Self::Signal { .. }
+            | Self::SessionClosed
+            | Self::SessionDeleted
+            | Self::CrashRecovered
+            | Self::Unknown => EndsAs::Cancelled,
+            Self::ProviderHttp { .. } | Self::ProviderTransport | Self::ProviderProtocol | Self::StoreFailure | Self::InternalPanic => {
+                EndsAs::Fault
+            }
+        }
+    }
+
+    /// The cause as it is written on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ClientCancel => "client_cancel",
+            Self::RpcCancel => "rpc_cancel",
+            Self::SupersededByPrompt { .. } => "superseded_by_prompt",
+            Self::ClientEof => "client_eof",
+            Self::ClientWriteFailed => "client_write_failed",
+            Self::ClientProcessDied { .. } => "client_process_died",
+            Self::ShutdownRequest => "shutdown_request",
+            Self::ExitWithoutShutdown => "exit_without_shutdown",
+            Self::Signal { .. } => "signal",
+            Self::ProviderHttp { .. } => "provider_http",
+            Self::ProviderTransport => "provider_transport",
+            Self::ProviderProtocol => "provider_protocol",
+            Self::StoreFailure => "store_failure",
+            Self::SessionClosed => "session_closed",
+            Self::SessionDeleted => "session_deleted",
+            Self::InternalPanic => "internal_panic",
+            Self::CrashRecovered => "crash_recovered",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// One plain sentence for a person. It claims no more than the record knows: only a declared user is called one.
+    pub fn sentence(&self, initiator: Initiator, source: Option<&str>) -> String {
+        let by = |what: &str| match (initiator, source) {
+            (Initiator::User, Some(source)) => format!("{what} by the user ({source})."),
+            (Initiator::User, None) => format!("{what} by the user."),
+            (Initiator::Program, Some(source)) => format!("{what} by a program ({source})."),
+            (Initiator::Program, None) => format!("{what} by a program."),
+            (Initiator::Unknown, Some(source)) => format!("{what} by the client ({source})."),
+            (Initiator::Unknown, None) => format!("{what} by the client."),
+        };
+        match self {
+            Self::ClientCancel => by("The turn was cancelled"),
+            Self::RpcCancel => by("The prompt request was cancelled"),
+            Self::SupersededByPrompt { .. } => by("The turn was replaced by a newer prompt, sent"),
+            Self::ClientEof => "The editor closed the connection while the turn was running.".into(),
+            Self::ClientWriteFailed => "The editor stopped accepting output while the turn was running.".into(),
+            Self::ClientProcessDied { pid } => format!("The editor's process ({pid}) ended while the turn was running."),
+            Self::ShutdownRequest => "The editor asked pillion to shut down while the turn was running.".into(),
+            Self::ExitWithoutShutdown => "The editor told pillion to exit, without a shutdown, while the turn was running.".into(),
+            Self::Signal { signal_name } if initiator == Initiator::User => format!("You stopped the turn ({signal_name})."),
+            Self::Signal { signal_name } => format!("pillion received {signal_name} while the turn was running."),
+            Self::ProviderHttp { http_status } => format!("The model provider refused the request with HTTP status {http_status}."),
+            Self::ProviderTransport => "The connection to the model provider failed.".into(),
+            Self::ProviderProtocol => "The model provider's answer was not understood or reported an error.".into(),
+            Self::StoreFailure => "The turn could not be stored, so it was stopped.".into(),
+            Self::SessionClosed => by("The session was closed"),
+            Self::SessionDeleted => by("The session was deleted"),
+            Self::InternalPanic => "A defect inside pillion stopped the turn.".into(),
+            Self::CrashRecovered => {
+                "The process that ran the turn ended without finishing it; the turn was found and closed at a later start.".into()
+            }
+            Self::Unknown => "The cause of the stop is not one that this version knows.".into(),
+        }
+    }
+}
+
+impl Shaped for Cause {
+    const SHAPE: Shape = &[
+        Field::Named("cause", Class::Enum),
+        Field::Named("superseding_turn_id", Class::Id),
+        Field::Named("pid", Class::Number),
+        Field::Named("signal_name", Class::Structure),
+        Field::Named("http_status", Class::Number),
+    ];
+}
+
+/// Who asked, as the client declared it; `unknown` when it declared nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Initiator {
+    User,
+    Program,
+    #[default]
+    Unknown,
+}
+
+/// How hard to stop: soft waits for a question that the user is being asked, hard withdraws it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelMode {
+    Soft,
+    #[default]
+    Hard,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_declared_user_is_called_one() {
+        for cause in [Cause::ClientCancel, Cause::RpcCancel, Cause::SessionClosed, Cause::Signal { signal_name: "SIGTERM".into() }] {
+            for initiator in [Initiator::Program, Initiator::Unknown] {
+                let sentence = cause.sentence(initiator, None).to_lowercase();
+                assert!(!sentence.contains("user") && !sentence.contains("you"), "{sentence}");
+            }
+        }
+        assert_eq!(Cause::ClientCancel.sentence(Initiator::User, Some("nvim.keymap")), "The turn was cancelled by the user (nvim.keymap).");
+    }
+
+    #[test]
+    fn a_cause_is_written_with_its_data_and_newer_ones_are_read_as_unknown() {
+        let signal = Cause::Signal { signal_name: "SIGTERM".into() };
+        assert_eq!(serde_json::to_string(&signal).expect("json"), r#"{"cause":"signal","signal_name":"SIGTERM"}"#);
+        assert_eq!(serde_json::from_str::<Cause>(r#"{"cause":"from_the_future","x":1}"#).expect("cause"), Cause::Unknown);
+    }
+}

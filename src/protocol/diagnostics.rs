@@ -1,0 +1,238 @@
+//! The other records of the flight recorder (title generations, stream traces, incidents) and the bundle of them that an answer carries.
+
+use super::abort::{Abort, CancelRequest};
+use super::cause::Cause;
+use super::ids::{AbortId, AttemptId, MessageId, SessionId, TitleRunId, TurnId};
+use super::record::record;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+record! {
+    /// One background title generation: stored when it starts and again when it ends.
+    pub struct TitleGeneration {
+        required {
+            title_run_id: TitleRunId => Id,
+            session_id: SessionId => Id,
+            turn_id: TurnId => Id,
+            message_id: MessageId => Id,
+            parent_id: MessageId => Id,
+            /// Where the title comes from.
+            source: TitleSource => Enum,
+            started_at: u64 => Time,
+            /// The title was really stored on the session.
+            applied: bool => Structure,
+        }
+        optional {
+            completed_at: u64 => Time,
+            success: bool => Structure,
+            /// The abort of the stop that cancelled the generation.
+            abort_id: AbortId => Id,
+            error_name: String => Structure,
+            error_message: String => Text,
+            usage: Usage => Record,
+            attempt: StreamTrace => Record,
+        }
+    }
+}
+
+/// Who wrote a title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TitleSource {
+    Model,
+    /// The first words of the prompt: the fallback, and the rule where no model is asked.
+    Heuristic,
+    User,
+}
+
+record! {
+    /// What happened on one attempt's stream. Times are monotonic microseconds since `created`.
+    pub struct StreamTrace {
+        required {
+            attempt_id: AttemptId => Id,
+            session_id: SessionId => Id,
+            turn_id: TurnId => Id,
+            step: u64 => Number,
+            attempt: u64 => Number,
+            provider: String => Structure,
+            model: String => Id,
+            state: StreamState => Enum,
+            /// Wall clock, milliseconds since 1970.
+            created_at: u64 => Time,
+            timeline: Timeline => Record,
+            counters: StreamCounters => Record,
+            usage: Usage => Record,
+        }
+        optional {
+            request_id: String => Id,
+            response_id: String => Id,
+            http_status: u16 => Number,
+            finish_reason: String => Id,
+            abort_id: AbortId => Id,
+            failure: StreamFailure => Record,
+        }
+    }
+}
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamState {
+    /// Begun; the end was never recorded if an export of a finished turn still shows this.
+    Open,
+    Completed,
+    Failed,
+    /// A local abort dropped the stream; `abort_id` names it.
+    Aborted,
+}
+
+record! {
+    /// When an attempt reached each point, in microseconds since it was created.
+    pub struct Timeline {
+        required {}
+        optional {
+            request_sent_us: u64 => Time,
+            headers_us: u64 => Time,
+            first_event_us: u64 => Time,
+            first_progress_us: u64 => Time,
+            last_progress_us: u64 => Time,
+            last_event_us: u64 => Time,
+            ended_us: u64 => Time,
+        }
+    }
+}
+
+record! {
+    /// How many events of each kind arrived.
+    #[derive(Default)]
+    pub struct StreamCounters {
+        required {
+            text: u64 => Number,
+            reasoning: u64 => Number,
+            tool_input: u64 => Number,
+            usage: u64 => Number,
+            text_bytes: u64 => Number,
+            reasoning_bytes: u64 => Number,
+        }
+    }
+}
+
+record! {
+    /// Why a stream failed, how sure that is, and what it rests on.
+    pub struct StreamFailure {
+        flattened {
+            cause: Cause,
+        }
+        required {
+            boundary: Boundary => Enum,
+            confidence: Confidence => Enum,
+            evidence: Vec<String> => Structure,
+            /// A stable class of the message, such as `connection_refused`.
+            kind: String => Structure,
+            message: String => Text,
+        }
+        optional {
+            /// The operating system's error number.
+            os_error: i32 => Number,
+            /// The provider's own error code.
+            code: String => Id,
+        }
+    }
+}
+
+/// Which side of the stream a failure came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Boundary {
+    ProviderError,
+    Transport,
+    Protocol,
+}
+
+/// How sure the classification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    Certain,
+    Likely,
+}
+
+record! {
+    /// Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0.
+    pub struct Usage {
+        required {
+            source: UsageSource => Enum,
+        }
+        optional {
+            input_tokens: u64 => Number,
+            output_tokens: u64 => Number,
+            reasoning_tokens: u64 => Number,
+            cached_input_tokens: u64 => Number,
+        }
+    }
+}
+
+/// Who counted the tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    Provider,
+    Absent,
+}
+
+impl Usage {
+    /// Nobody reported anything.
+    pub fn absent() -> Self {
+        Self { source: UsageSource::Absent, input_tokens: None, output_tokens: None, reasoning_tokens: None, cached_input_tokens: None }
+    }
+
+    /// The sum of two counts; what only one of them knows stays known.
+    pub fn plus(&self, other: &Self) -> Self {
+        let add = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+        };
+        let source = if self.source == UsageSource::Provider { self.source } else { other.source };
+        Self {
+            source,
+            input_tokens: add(self.input_tokens, other.input_tokens),
+            output_tokens: add(self.output_tokens, other.output_tokens),
+            reasoning_tokens: add(self.reasoning_tokens, other.reasoning_tokens),
+            cached_input_tokens: add(self.cached_input_tokens, other.cached_input_tokens),
+        }
+    }
+}
+
+impl Timeline {
+    pub fn new() -> Self {
+        Self {
+            request_sent_us: None,
+            headers_us: None,
+            first_event_us: None,
+            first_progress_us: None,
+            last_progress_us: None,
+            last_event_us: None,
+            ended_us: None,
+        }
+    }
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+record! {
+    /// What an answer says about its own turn; the export says the same and more.
+    #[derive(Default)]
+    pub struct Diagnostics {
+        required {}
+        optional {
+            abort: Abort => Record,
+            title_generation: TitleGeneration => Record,
+            stream_traces: Vec<StreamTrace> => Record,
+            cancel_requests: Vec<CancelRequest> => Record,
+        }
+    }
+}

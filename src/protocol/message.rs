@@ -1,0 +1,146 @@
+//! Messages and their parts, as they are stored, replayed, sent to providers and exported.
+
+use super::content::{ContentBlock, EmbeddedResource};
+use super::ids::{MessageId, TurnId};
+use super::record::record;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+record! {
+    /// One message of a conversation.
+    pub struct Message {
+        required {
+            message_id: MessageId => Id,
+            role: Role => Enum,
+            /// Wall clock, milliseconds since 1970.
+            created_at: u64 => Time,
+            parts: Vec<Part> => Record,
+        }
+        optional {
+            turn_id: TurnId => Id,
+            /// The model that wrote it, as `provider:model`.
+            model: String => Id,
+        }
+    }
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    User,
+    Assistant,
+}
+
+record! {
+    /// A piece of a message. Which optional fields stand depends on `kind`.
+    #[derive(Default)]
+    pub struct Part {
+        required {
+            kind: PartKind => Enum,
+        }
+        optional {
+            /// `text`, `reasoning`, a `tool_result`'s output, an embedded `resource`'s text.
+            text: String => Text,
+            /// `tool_call`, `tool_result`.
+            call_id: String => Id,
+            /// `tool_call`: the name as the model wrote it.
+            tool: String => Id,
+            /// `tool_call`: the arguments as the model wrote them.
+            input: Value => Secret,
+            /// `tool_result`: how the call ended.
+            status: ResultStatus => Enum,
+            /// `resource`, `resource_link`.
+            uri: String => Path,
+            /// `resource_link`.
+            name: String => Text,
+            mime_type: String => Id,
+        }
+    }
+}
+
+/// What a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PartKind {
+    #[default]
+    Text,
+    Reasoning,
+    ToolCall,
+    ToolResult,
+    Resource,
+    ResourceLink,
+}
+
+/// How a tool call ended. Every call has exactly one result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultStatus {
+    Completed,
+    Failed,
+    /// The user or the policy said no.
+    Denied,
+    /// It never started: the turn was stopped first.
+    NotStarted,
+    /// It was running when the turn was stopped.
+    Interrupted,
+    /// It had started when the process died; nobody knows how far it came, and it is never run again.
+    UnknownOutcome,
+}
+
+impl Part {
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { kind: PartKind::Text, text: Some(text.into()), ..Self::default() }
+    }
+
+    pub fn reasoning(text: impl Into<String>) -> Self {
+        Self { kind: PartKind::Reasoning, text: Some(text.into()), ..Self::default() }
+    }
+
+    pub fn tool_call(call_id: impl Into<String>, tool: impl Into<String>, input: Value) -> Self {
+        Self { kind: PartKind::ToolCall, call_id: Some(call_id.into()), tool: Some(tool.into()), input: Some(input), ..Self::default() }
+    }
+
+    pub fn tool_result(call_id: impl Into<String>, status: ResultStatus, text: impl Into<String>) -> Self {
+        Self { kind: PartKind::ToolResult, call_id: Some(call_id.into()), status: Some(status), text: Some(text.into()), ..Self::default() }
+    }
+}
+
+impl From<ContentBlock> for Part {
+    fn from(block: ContentBlock) -> Self {
+        match block {
+            ContentBlock::Text { text } => Self::text(text),
+            ContentBlock::Resource { resource } => Self {
+                kind: PartKind::Resource,
+                uri: Some(resource.uri),
+                text: resource.text,
+                mime_type: resource.mime_type,
+                ..Self::default()
+            },
+            ContentBlock::ResourceLink { uri, name } => {
+                Self { kind: PartKind::ResourceLink, uri: Some(uri), name: Some(name), ..Self::default() }
+            }
+        }
+    }
+}
+
+impl Part {
+    /// The content block that shows this part to a client; tool calls and results are shown as tool updates instead.
+    pub fn as_content(&self) -> Option<ContentBlock> {
+        match self.kind {
+            PartKind::Text | PartKind::Reasoning => Some(ContentBlock::text(self.text.clone().unwrap_or_default())),
+            PartKind::Resource => Some(ContentBlock::Resource {
+                resource: EmbeddedResource {
+                    uri: self.uri.clone().unwrap_or_default(),
+                    mime_type: self.mime_type.clone(),
+                    text: self.text.clone(),
+                },
+            }),
+            PartKind::ResourceLink => {
+                Some(ContentBlock::ResourceLink { uri: self.uri.clone().unwrap_or_default(), name: self.name.clone().unwrap_or_default() })
+            }
+            PartKind::ToolCall | PartKind::ToolResult => None,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How a record is declared: every field stands beside the class that says what it may show.
+//!
+//! [`record!`] makes the struct and its [`Shape`] in one place, so a field without a class does not compile. The
+//! sanitized export is an allow-list walk over these shapes (`export::redact`); what no shape names is left out.
+
+/// What a field may show in a sanitized export.
+#[derive(Debug, Clone, Copy)]
+pub enum Class {
+    /// Names and flags that pillion itself chose: shown as they are.
+    Structure,
+    /// One value of a closed list of ours: shown as it is.
+    Enum,
+    /// A count, a size, a sequence number: shown.
+    Number,
+    /// A wall-clock or monotonic time: shown.
+    Time,
+    /// Ours or a client's identifier: shown while it is short, plain and no secret.
+    Id,
+    /// A file path: its depth and extension survive.
+    Path,
+    /// Words of a person, a model or a tool: replaced by a numbered placeholder with its length.
+    Text,
+    /// Free-form data in which anything can stand: replaced as a whole.
+    Secret,
+    /// A record of its own, or a list of them.
+    Record(fn() -> Shape),
+}
+
+/// One field of a record.
+#[derive(Debug, Clone, Copy)]
+pub enum Field {
+    Named(&'static str, Class),
+    /// The fields of another shape stand in this record's own object.
+    Flattened(Shape),
+}
+
+/// The fields of a record, in the order in which they are written.
+pub type Shape = &'static [Field];
+
+/// A type that is written as a record (or as a list of records).
+pub trait Shaped {
+    const SHAPE: Shape;
+}
+
+impl<T: Shaped> Shaped for Option<T> {
+    const SHAPE: Shape = T::SHAPE;
+}
+
+impl<T: Shaped> Shaped for Vec<T> {
+    const SHAPE: Shape = T::SHAPE;
+}
+
+impl<T: Shaped> Shaped for Box<T> {
+    const SHAPE: Shape = T::SHAPE;
+}
+
+/// Declares a record: `required` fields are always written, `optional` ones only when there is something to say,
+/// `flattened` ones share the record's own object.
+macro_rules! record {
+    (@class Record, $ty:ty) => { $crate::protocol::record::Class::Record(|| <$ty as $crate::protocol::record::Shaped>::SHAPE) };
+    (@class $class:ident, $ty:ty) => { $crate::protocol::record::Class::$class };
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $(flattened { $($(#[$fmeta:meta])* $ffield:ident: $fty:ty),* $(,)? })?
+            required { $($(#[$rmeta:meta])* $rfield:ident: $rty:ty => $rclass:ident),* $(,)? }
+            $(optional { $($(#[$ometa:meta])* $ofield:ident: $oty:ty => $oclass:ident),* $(,)? })?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        pub struct $name {
+            $($(#[serde(flatten)] $(#[$fmeta])* pub $ffield: $fty,)*)?
+            $($(#[$rmeta])* pub $rfield: $rty,)*
+            $($(#[serde(default, skip_serializing_if = "Option::is_none")] $(#[$ometa])* pub $ofield: Option<$oty>,)*)?
+        }
+
+        impl $crate::protocol::record::Shaped for $name {
+            const SHAPE: $crate::protocol::record::Shape = &[
+                $($($crate::protocol::record::Field::Flattened(<$fty as $crate::protocol::record::Shaped>::SHAPE),)*)?
+                $($crate::protocol::record::Field::Named(stringify!($rfield), record!(@class $rclass, $rty)),)*
+                $($($crate::protocol::record::Field::Named(stringify!($ofield), record!(@class $oclass, $oty)),)*)?
+            ];
+        }
+    };
+}
+pub(crate) use record;

@@ -1,0 +1,159 @@
+//! What pillion answers: the results of every request, in the domain's own shape (`rpc::dialect` fits it to the client).
+
+use super::abort::{Abort, CancelOutcome};
+use super::diagnostics::{Diagnostics, Usage, UsageSource};
+use super::ids::{AbortId, MessageId, SessionId, TurnId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// `session/new`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewSessionResult {
+    pub session_id: SessionId,
+    pub config_options: Vec<ConfigOption>,
+    /// What was sent but has no effect, in plain words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
+}
+
+/// `session/load`, `session/resume`, `session/set_config_option`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigResult {
+    pub config_options: Vec<ConfigOption>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
+}
+
+/// A setting of one session that the client can show as a choice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigOption {
+    pub id: String,
+    pub name: String,
+    pub description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    pub r#type: ConfigOptionType,
+    pub current_value: String,
+    pub options: Vec<ConfigChoice>,
+}
+
+/// How a setting is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigOptionType {
+    Select,
+}
+
+/// One value of a [`ConfigOption`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConfigChoice {
+    pub value: String,
+    pub name: String,
+}
+
+/// `session/list`: newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListSessionsResult {
+    pub sessions: Vec<SessionEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// One row of [`ListSessionsResult`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionEntry {
+    pub session_id: SessionId,
+    pub cwd: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// RFC 3339, UTC.
+    pub updated_at: String,
+}
+
+/// `session/close`, `session/delete`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Empty {}
+
+/// How a turn ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    EndTurn,
+    MaxTokens,
+    Refusal,
+    Cancelled,
+}
+
+/// `session/prompt`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptResult {
+    pub stop_reason: StopReason,
+    pub turn_id: TurnId,
+    pub message_id: MessageId,
+    /// The `seq` of the turn's last update; 0 if it sent none.
+    pub last_update: u64,
+    pub usage: PromptUsage,
+    /// The model that answered, as `provider:model`; absent when none was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    pub diagnostics: Diagnostics,
+}
+
+/// Tokens of a turn. What nobody counted is absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptUsage {
+    pub source: UsageSource,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input_tokens: Option<u64>,
+}
+
+impl From<Usage> for PromptUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            source: usage.source,
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+        }
+    }
+}
+
+/// `session/cancel` with an id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelResult {
+    pub outcome: CancelOutcome,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_id: Option<AbortId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<Box<Abort>>,
+}
+
+/// `session/export`: the document itself, or (with `path`) where it was written.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExportResult {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}

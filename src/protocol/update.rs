@@ -1,0 +1,95 @@
+//! What pillion tells the client while a turn runs: the `session/update` variants of ACP, no others.
+
+use super::content::ContentBlock;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The `update` object of a `session/update` notification.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "sessionUpdate", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum SessionUpdate {
+    UserMessageChunk {
+        content: ContentBlock,
+    },
+    AgentMessageChunk {
+        content: ContentBlock,
+    },
+    AgentThoughtChunk {
+        content: ContentBlock,
+    },
+    ToolCall(ToolCall),
+    ToolCallUpdate(ToolCallUpdate),
+    SessionInfoUpdate {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        updated_at: Option<String>,
+    },
+}
+
+/// A tool call as it is first shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolCall {
+    pub tool_call_id: String,
+    pub title: String,
+    pub kind: ToolKind,
+    pub status: ToolCallStatus,
+    pub raw_input: Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<ToolLocation>,
+}
+
+/// A change of a tool call that was shown before.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolCallUpdate {
+    pub tool_call_id: String,
+    pub status: ToolCallStatus,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<ToolCallContent>,
+}
+
+/// What a tool call shows of its result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum ToolCallContent {
+    Content {
+        content: ContentBlock,
+    },
+    Diff {
+        path: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        old_text: Option<String>,
+        new_text: String,
+    },
+}
+
+/// A file that a tool call touches.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToolLocation {
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+}
+
+/// ACP's kinds of tools, as far as pillion has such tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolKind {
+    Read,
+    Edit,
+    Search,
+    /// A name the model made up.
+    Other,
+}
+
+/// Where a tool call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolCallStatus {
+    Pending,
+    InProgress,
+    Completed,
+    Failed,
+}

@@ -1,0 +1,144 @@
+//! [`AbortBuilder`]: the sole maker of abort records. It collects hops and facts while a run stops and is finished once.
+
+use super::clock::Clock;
+use super::token::Stop;
+use crate::protocol::abort::{Abort, Hop, Partial, Phase, PromptRequest, TitleState, ToolInFlight};
+use crate::protocol::cause::Cause;
+use crate::protocol::ids::{AttemptId, MessageId, SessionId, TitleRunId, TurnId};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is known of a run when it is stopped.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    pub session_id: SessionId,
+    pub turn_id: TurnId,
+    pub message_id: MessageId,
+    pub parent_id: MessageId,
+    pub prompt_request: PromptRequest,
+    pub phase: Phase,
+    pub attempt_id: Option<AttemptId>,
+    pub title_generation_state: TitleState,
+    pub title_run_id: Option<TitleRunId>,
+}
+
+/// An abort record in the making: begun when the stop is recorded, finished when the run has ended.
+#[derive(Debug)]
+pub struct AbortBuilder {
+    stop: Arc<Stop>,
+    facts: RunFacts,
+    recorded_at: u64,
+    hops: Vec<(String, Instant)>,
+    forced: bool,
+    tools_in_flight: Vec<ToolInFlight>,
+    ruled_out: Vec<String>,
+}
+
+impl AbortBuilder {
+    /// Begins the record at the instant in which the run is told to stop.
+    pub fn begin(stop: Arc<Stop>, facts: RunFacts, clock: &Clock) -> Self {
+        Self {
+            recorded_at: clock.wall_ms(),
+            hops: Vec::new(),
+            forced: false,
+            tools_in_flight: Vec::new(),
+            ruled_out: ruled_out(&stop.cause),
+            stop,
+            facts,
+        }
+    }
+
+    pub fn stop(&self) -> &Arc<Stop> {
+        &self.stop
+    }
+
+    /// A hop on the way from the request to the end of the work.
+    pub fn hop(&mut self, point: impl Into<String>, at: Instant) {
+        self.hops.push((point.into(), at));
+    }
+
+    /// The run did not stop within the grace and was ended from outside.
+    pub fn forced(&mut self) {
+        self.forced = true;
+    }
+
+    pub fn tools(&mut self, tools: Vec<ToolInFlight>) {
+        self.tools_in_flight = tools;
+    }
+
+    /// The record. `partial` is what the run leaves behind.
+    pub fn finish(mut self, clock: &Clock, partial: Partial) -> Abort {
+        let settled = Instant::now();
+        self.hops.sort_by_key(|(_, at)| *at);
+        // The work ended at the last hop before the turn settled.
+        let propagation_point = self.hops.last().map_or_else(|| "turn.settled".to_owned(), |(point, _)| point.clone());
+        self.hops.push(("turn.settled".into(), settled));
+        let requested = self.stop.requested;
+        let propagation = self.hops.into_iter().map(|(point, at)| Hop { point, at_us: clock.us_between(requested, at) }).collect();
+        let stop = &self.stop;
+        Abort {
+            cause: stop.cause.clone(),
+            abort_id: stop.abort_id.clone(),
+            session_id: self.facts.session_id,
+            turn_id: self.facts.turn_id,
+            message_id: self.facts.message_id,
+            parent_id: self.facts.parent_id,
+            initiator: stop.initiator,
+            mode: stop.mode,
+            forced: self.forced,
+            prompt_request: self.facts.prompt_request,
+            phase: self.facts.phase,
+            title_generation_state: self.facts.title_generation_state,
+            tools_in_flight: self.tools_in_flight,
+            propagation,
+            propagation_point,
+            via_ctx_abort: stop.via_ctx_abort,
+            requested_at: stop.requested_at,
+            recorded_at: self.recorded_at,
+            settled_at: clock.wall_ms(),
+            settle_us: clock.us_between(requested, settled),
+            boot_id: clock.boot_id().to_owned(),
+            ruled_out: self.ruled_out,
+            missing: stop.missing.clone(),
+            late_cancels: Vec::new(),
+            partial,
+            attempt_id: self.facts.attempt_id,
+            source: stop.source.clone(),
+            reason: stop.reason.clone(),
+            request: stop.request.clone(),
+            title_run_id: self.facts.title_run_id,
+            error_name: stop.error_name.clone(),
+            error_message: stop.error_message.clone(),
+        }
+    }
+}
+
+/// What the facts at hand exclude: a stop has one winner, so the other families of causes did not end this run.
+fn ruled_out(cause: &Cause) -> Vec<String> {
+    const FAMILIES: [(&str, fn(&Cause) -> bool); 5] = [
+        ("asked_by_client", |c| {
+            matches!(
+                c,
+                Cause::ClientCancel | Cause::RpcCancel | Cause::SupersededByPrompt { .. } | Cause::SessionClosed | Cause::SessionDeleted
+            )
+        }),
+        ("client_gone", |c| {
+            matches!(
+                c,
+                Cause::ClientEof
+                    | Cause::ClientWriteFailed
+                    | Cause::ClientProcessDied { .. }
+                    | Cause::ShutdownRequest
+                    | Cause::ExitWithoutShutdown
+            )
+        }),
+        ("signal", |c| matches!(c, Cause::Signal { .. })),
+        ("provider_failure", |c| matches!(c, Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol)),
+        ("pillion_failure", |c| matches!(c, Cause::StoreFailure | Cause::InternalPanic)),
+    ];
+    // After a crash nobody was there to see who had asked before it: nothing is ruled out.
+    if matches!(cause, Cause::CrashRecovered | Cause::Unknown) {
+        return Vec::new();
+    }
+    FAMILIES.iter().filter(|(_, belongs)| !belongs(cause)).map(|(name, _)| (*name).to_owned()).collect()
+}

@@ -1,0 +1,117 @@
+//! Time and identity: wall clock, monotonic clock, boot id, and the mint of ids. All of it can be made deterministic.
+
+use crate::protocol::ids::{AbortId, AttemptId, CancelId, ConnectionId, MessageId, SessionId, TitleRunId, TurnId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The wall clock of `--deterministic`: 2026-01-01T00:00:00Z.
+const FIXED_WALL_MS: u64 = 1_767_225_600_000;
+
+/// The clock and the id mint that every record of one process is made with.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    pub clock: Clock,
+    pub ids: IdMint,
+}
+
+impl Provenance {
+    /// Real time, random ids.
+    pub fn real() -> Self {
+        Self { clock: Clock { fixed: false, boot_id: boot_id().into() }, ids: IdMint { counters: None } }
+    }
+
+    /// Ids that count from 1, a wall clock that stands still, durations of 0: for tests that compare whole values.
+    pub fn deterministic() -> Self {
+        Self { clock: Clock { fixed: true, boot_id: "boot-0".into() }, ids: IdMint { counters: Some(Arc::default()) } }
+    }
+}
+
+/// Wall clock for people, monotonic clock for durations, boot id to tell two machines' uptimes apart.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    fixed: bool,
+    boot_id: Arc<str>,
+}
+
+impl Clock {
+    /// Milliseconds since 1970.
+    pub fn wall_ms(&self) -> u64 {
+        if self.fixed {
+            return FIXED_WALL_MS;
+        }
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Microseconds from `from` to now; 0 when the clock stands still.
+    pub fn us_since(&self, from: Instant) -> u64 {
+        self.us_between(from, Instant::now())
+    }
+
+    /// Microseconds from `from` to `to`; 0 when the clock stands still.
+    pub fn us_between(&self, from: Instant, to: Instant) -> u64 {
+        if self.fixed { 0 } else { u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX) }
+    }
+
+    /// The kernel's id of this boot; `unknown` where there is none.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+}
+
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| "unknown".into(), |id| id.trim().to_owned())
+}
+
+/// Makes ids: UUID v7 (unique for ever), or counters when deterministic.
+#[derive(Debug, Clone)]
+pub struct IdMint {
+    counters: Option<Arc<Counters>>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    session: AtomicU64,
+    turn: AtomicU64,
+    message: AtomicU64,
+    attempt: AtomicU64,
+    abort: AtomicU64,
+    cancel: AtomicU64,
+    title: AtomicU64,
+    connection: AtomicU64,
+}
+
+macro_rules! mint {
+    ($($name:ident: $id:ident;)*) => {
+        $(pub fn $name(&self) -> $id {
+            $id::new(self.text($id::PREFIX, |counters| &counters.$name))
+        })*
+    };
+}
+
+impl IdMint {
+    mint! {
+        session: SessionId;
+        turn: TurnId;
+        message: MessageId;
+        attempt: AttemptId;
+        abort: AbortId;
+        cancel: CancelId;
+        title: TitleRunId;
+        connection: ConnectionId;
+    }
+
+    fn text(&self, prefix: &str, counter: impl Fn(&Counters) -> &AtomicU64) -> String {
+        match &self.counters {
+            Some(counters) => format!("{prefix}_{}", counter(counters).fetch_add(1, Ordering::Relaxed) + 1),
+            None => format!("{prefix}_{}", uuid::Uuid::now_v7().simple()),
+        }
+    }
+}
+
+/// How long a stop may take before it is forced.
+#[derive(Debug, Clone, Copy)]
+pub struct Grace {
+    pub soft: Duration,
+    pub hard: Duration,
+}

@@ -1,0 +1,36 @@
+//! Who asks: the origin of a request, and a demand to stop with all that its sender said.
+
+use crate::protocol::abort::RequestRef;
+use crate::protocol::cause::{CancelMode, Cause, Initiator};
+use crate::protocol::ids::{SessionId, TurnId};
+use std::time::Instant;
+
+/// A demand to stop, from wherever it came: the one thing that travels the road to a runner.
+#[derive(Debug, Clone)]
+pub struct CancelDemand {
+    pub session_id: SessionId,
+    pub scope: CancelScope,
+    pub cause: Cause,
+    pub initiator: Initiator,
+    pub mode: CancelMode,
+    pub source: Option<String>,
+    pub reason: Option<String>,
+    /// Absent when no request asked (EOF, a signal).
+    pub request: Option<RequestRef>,
+    /// When the bytes were read: the zero of the abort's hops.
+    pub requested: Instant,
+    /// The hops that lie behind it, such as `rpc.session/cancel`.
+    pub point: &'static str,
+    pub via_ctx_abort: bool,
+    /// Fields that were dropped as invalid.
+    pub missing: Vec<String>,
+}
+
+/// What of a session is to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelScope {
+    /// The running turn and every prompt accepted before the demand.
+    Session,
+    /// Only this turn, running or queued.
+    Turn(TurnId),
+}

@@ -1,0 +1,66 @@
+//! The one way from a session to the client: a closed enum of what can be said, and the door it goes through.
+
+use crate::protocol::ids::{MessageId, SessionId, TurnId};
+use crate::protocol::update::{SessionUpdate, ToolCall};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Something that a session says to its client.
+#[derive(Debug)]
+pub enum Outgoing {
+    Update(Box<NumberedUpdate>),
+    /// Asks the client's person; the answer comes through `reply`. Dropping the receiver withdraws the question.
+    AskPermission {
+        session_id: SessionId,
+        call: Box<ToolCall>,
+        question: Box<PermissionQuestion>,
+        reply: oneshot::Sender<PermissionAnswer>,
+    },
+}
+
+/// One `session/update`.
+#[derive(Debug)]
+pub struct NumberedUpdate {
+    pub session_id: SessionId,
+    /// Counts per session from 1.
+    pub seq: u64,
+    /// Absent outside of a turn (a title that arrives later, a history that is replayed).
+    pub turn_id: Option<TurnId>,
+    pub message_id: Option<MessageId>,
+    pub update: SessionUpdate,
+}
+
+/// What a permission question shows besides the call itself.
+#[derive(Debug)]
+pub struct PermissionQuestion {
+    pub turn_id: TurnId,
+    pub message_id: MessageId,
+    pub content: Vec<crate::protocol::update::ToolCallContent>,
+}
+
+/// How a permission question was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PermissionAnswer {
+    AllowOnce,
+    RejectOnce,
+    /// The client's own word for "the turn was cancelled meanwhile".
+    Cancelled,
+    /// The client cannot answer such questions, or answered something else: a no.
+    Unanswerable,
+}
+
+/// The client of a session, as the session sees it.
+pub trait Editor: Send + Sync {
+    /// Says it. Order is kept, also towards the answers of requests. Never waits.
+    fn post(&self, outgoing: Outgoing);
+
+    /// Resolves when there is room for more updates; at once unless the client reads too slowly.
+    fn room(&self) -> BoxFuture<'_, ()>;
+
+    /// Whether [`Editor::room`] would wait.
+    fn is_full(&self) -> bool;
+}
+
+/// A shared editor.
+pub type SharedEditor = Arc<dyn Editor>;
