@@ -26,7 +26,7 @@ impl Tool for ListDirectory {
             input_schema: json!({
                 "type": "object",
                 "properties": {
-                    "path": { "type": "string", "description": "The directory: relative to the workspace, or absolute and inside it. Default: the workspace itself." },
+                    "path": { "type": "string", "description": "The directory, relative or absolute. Default: the workspace." },
                 },
             }),
         }

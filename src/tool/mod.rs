@@ -130,3 +130,30 @@ fn blocking(work: impl FnOnce() -> Result<ToolOutput, ToolError> + Send + 'stati
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_tool_is_found_by_its_name_and_only_writing_asks() {
+        let set = ToolSet::new(standard_tools());
+        assert_eq!(set.specs().iter().map(|spec| spec.name).collect::<Vec<_>>(), ["read_file", "list_directory", "search", "write_file"]);
+        let room = test_room::Room::new();
+        for spec in set.specs() {
+            let tool = set.find(spec.name).unwrap();
+            assert_eq!(tool.spec(), *spec);
+            let plan = tool.plan(&json!({ "path": "a", "pattern": "b", "content": "c" }), &room.context()).unwrap();
+            assert_eq!((plan.gate == Gate::Ask, plan.seen.is_some()), (tool.effect() == Effect::Write, tool.effect() == Effect::Write));
+        }
+        assert!(set.find("shell").is_none());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "inside")]
+    async fn a_panic_on_the_blocking_thread_goes_on_in_the_call() {
+        // The result never comes.
+        let _ = blocking(|| panic!("inside")).await;
+    }
+}

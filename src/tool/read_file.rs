@@ -45,14 +45,14 @@ impl Tool for ReadFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "read_file",
-            description: "Reads a text file of the workspace. A file that is open in the editor is read with its unsaved changes. \
-                          At most 2000 lines or 256 KiB are given at once; the answer says how to go on.",
+            description: "Reads a text file of the workspace. A file that is open in the editor is read with its unsaved changes. At \
+                          most 2000 lines or 256 KiB are given at once; the answer says how to go on.",
             input_schema: json!({
                 "type": "object",
                 "properties": {
-                    "path": { "type": "string", "description": "The file: relative to the workspace, or absolute and inside it." },
+                    "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
                     "offset": { "type": "integer", "minimum": 1, "description": "The first line to read, counted from 1. Default: 1." },
-                    "limit": { "type": "integer", "minimum": 1, "maximum": MAX_LINES, "description": "How many lines to read. Default: 2000." },
+                    "limit": { "type": "integer", "minimum": 1, "maximum": MAX_LINES, "description": "How many lines. Default: 2000." },
                 },
                 "required": ["path"],
             }),

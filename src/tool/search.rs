@@ -57,15 +57,15 @@ impl Tool for Search {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "search",
-            description: "Searches the text files of the workspace for a regular expression, line by line, and gives path:line: text. Files \
-                          that a .gitignore hides and binary files are left out; open documents are searched with their unsaved changes. At \
-                          most 200 matching lines.",
+            description: "Searches the text files of the workspace for a regular expression, line by line, and gives path:line: text. \
+                          Files that a .gitignore hides and binary files are left out; open documents are searched with their unsaved \
+                          changes. At most 200 matching lines.",
             input_schema: json!({
                 "type": "object",
                 "properties": {
-                    "pattern": { "type": "string", "description": "A regular expression in Rust's syntax; (?i) at its start ignores case." },
-                    "path": { "type": "string", "description": "The file or directory to search: relative to the workspace, or absolute and inside it. Default: the workspace itself." },
-                    "glob": { "type": "string", "description": "Only files whose path matches, such as *.rs or src/**/*.ts; !*.md means all but these." },
+                    "pattern": { "type": "string", "description": "A regular expression (Rust syntax); (?i) at its start ignores case." },
+                    "path": { "type": "string", "description": "The file or directory, relative or absolute. Default: the workspace." },
+                    "glob": { "type": "string", "description": "Only such files: *.rs, src/**/*.ts; or all but such: !*.md." },
                 },
                 "required": ["pattern"],
             }),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use style::Style;
 
 /// The largest text that is written, in bytes.
-const MAX_CONTENT_BYTES: usize = 4 << 20;
+const MAX_CONTENT_BYTES: usize = 1 << 20;
 
 pub(super) struct WriteFile;
 
@@ -38,15 +38,15 @@ impl Tool for WriteFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "write_file",
-            description: "Makes a file of the workspace, or replaces the whole text of one; the user is asked first. Line ends, byte order \
-                          mark, final newline and mode of a file that is replaced are kept. Refused for a file with unsaved changes in the \
-                          editor, and if it is changed while the user is asked.",
+            description: "Makes a file of the workspace, or replaces the whole text of one; the user is asked first. Line ends, byte \
+                          order mark, final newline and mode of a file that is replaced are kept. Refused for a file with unsaved \
+                          changes in the editor, and if it is changed while the user is asked.",
             input_schema: json!({
                 "type": "object",
                 "properties": {
-                    "path": { "type": "string", "description": "The file: relative to the workspace, or absolute and inside it." },
+                    "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
                     "content": { "type": "string", "description": "The whole new text of the file." },
-                    "create_parents": { "type": "boolean", "description": "Make directories of the path that do not exist. Default: false." },
+                    "create_parents": { "type": "boolean", "description": "Make missing directories of the path. Default: false." },
                 },
                 "required": ["path", "content"],
             }),

@@ -84,7 +84,7 @@ pub(super) fn protected_name(root: &Path, place: &Place) -> Option<String> {
     if root.iter().any(|name| plain(name) == ".git") {
         return Some(".git".into());
     }
-    let mut before = String::new();
+    let mut before = root.file_name().map(plain).unwrap_or_default();
     for name in place.names() {
         let name = plain(name);
         let alone = NAMES.contains(&name.as_str()) || ENDINGS.iter().any(|ending| name.ends_with(ending));
@@ -163,6 +163,13 @@ mod tests {
         ] {
             assert_eq!(found(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn the_root_counts_as_the_first_half_of_a_pair() {
+        let found = |root: &str| protected_name(Path::new(root), &Place::relative(Path::new("nvim/init.lua")).unwrap());
+        assert_eq!(found("/home/u/.config").as_deref(), Some("nvim"));
+        assert_eq!(found("/home/u/dotfiles"), None);
     }
 
     #[test]

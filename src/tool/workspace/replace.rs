@@ -15,7 +15,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
 /// The largest file that is replaced, in bytes.
-const MAX_REPLACED_BYTES: u64 = 4 << 20;
+const MAX_REPLACED_BYTES: u64 = 1 << 20;
 
 /// What stood at a path when it was looked at: the condition of a later write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Seen {
 #[derive(Debug)]
 pub enum Target {
     Nothing,
-    File { file: OpenFile, bytes: Vec<u8> },
+    File { file: Box<OpenFile>, bytes: Vec<u8> },
 }
 
 /// Whether missing directories on the way are made.
@@ -147,7 +147,7 @@ fn target_in(directory: BorrowedFd<'_>, name: &OsStr, place: &Place) -> Result<T
         return Err(WorkspaceError::ReadOnly(place.clone()));
     }
     let bytes = file.whole(MAX_REPLACED_BYTES)?;
-    Ok(Target::File { file, bytes })
+    Ok(Target::File { file: Box::new(file), bytes })
 }
 
 /// What changes with every change of a file, and with every exchange for another.
