@@ -1,7 +1,9 @@
 //! pillion: the sidecar an editor starts to run AI coding sessions, and the flight recorder of those sessions.
 
 pub mod config;
+pub mod net;
 pub mod protocol;
 pub mod provenance;
+pub mod provider;
 pub mod session;
 pub mod tool;

@@ -1,5 +1,10 @@
 //! Model providers: one trait, one file for each vendor protocol. A provider never lies about why its stream ended.
 
+pub mod failure;
+pub mod openai;
+pub mod reach;
+pub mod scripted;
+
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};
 use futures_util::stream::BoxStream;
@@ -12,7 +17,16 @@ pub trait Provider: Send + Sync {
     /// The model's name: the second half.
     fn model(&self) -> &str;
 
+    /// Whether it can be asked for a title; if not, title generation is `disabled`.
+    fn titles(&self) -> bool {
+        true
+    }
+
     /// Starts one attempt. Nothing is sent before the first poll; dropping the stream closes the connection. A stream
     /// that ends without [`ModelEvent::Finish`] and without an error is a defect of the provider's implementation.
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>>;
 }
+
+#[cfg(test)]
+#[path = "../../tests/support/model_server.rs"]
+pub(crate) mod model_server;
