@@ -1,5 +1,6 @@
 //! pillion: the sidecar an editor starts to run AI coding sessions, and the flight recorder of those sessions.
 
+pub mod build_info;
 pub mod config;
 pub mod protocol;
 pub mod provenance;
