@@ -5,3 +5,4 @@ pub mod config;
 pub mod protocol;
 pub mod provenance;
 pub mod session;
+pub mod telemetry;

@@ -285,7 +285,7 @@ fn base_url(text: &str) -> Result<String, Bad> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn number<T: TryFrom<u64> + PartialOrd + std::fmt::Display>(text: &str, least: T, most: T) -> Result<T, Bad> {
+fn number<T: TryFrom<u64> + PartialOrd + Copy + std::fmt::Display>(text: &str, least: T, most: T) -> Result<T, Bad> {
     // TOML allows underscores and a plus.
     let number = text.replace('_', "").parse::<u64>().ok().and_then(|number| T::try_from(number).ok());
     number
