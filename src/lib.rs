@@ -9,3 +9,4 @@ pub mod provider;
 pub mod session;
 pub mod telemetry;
 pub mod tool;
+pub mod store;
