@@ -1,12 +1,14 @@
 //! pillion: the sidecar an editor starts to run AI coding sessions, and the flight recorder of those sessions.
+//!
+//! The rooms stand in reading order, each on its floor; a room imports only from floors below (`tests/tidy.rs`).
 
+pub mod protocol;
 pub mod build_info;
 pub mod config;
 pub mod net;
-pub mod protocol;
 pub mod provenance;
 pub mod provider;
-pub mod session;
+pub mod store;
 pub mod telemetry;
 pub mod tool;
-pub mod store;
+pub mod session;

@@ -104,6 +104,11 @@ impl Workspace {
         &self.path
     }
 
+    /// Whether `path` is this directory, by whichever name.
+    pub fn is_at(&self, path: &Path) -> bool {
+        path == self.path || path.canonicalize().is_ok_and(|real| real == self.real)
+    }
+
     /// The absolute path of `place`, for clients.
     pub fn absolute(&self, place: &Place) -> String {
         self.path.join(place.as_path()).to_string_lossy().into_owned()

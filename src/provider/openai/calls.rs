@@ -64,7 +64,9 @@ impl Calls {
     fn find_or_begin(&mut self, index: Option<u64>, id: &str, name: &str) -> &mut Call {
         let same = |call: &Call| id.is_empty() || call.id.is_empty() || call.id == id;
         let found = match index {
-            Some(index) => self.open.iter().rposition(|call| call.index == Some(index)).filter(|&at| same(&self.open[at]) || name.is_empty()),
+            Some(index) => {
+                self.open.iter().rposition(|call| call.index == Some(index)).filter(|&at| same(&self.open[at]) || name.is_empty())
+            }
             None if !id.is_empty() => self.open.iter().rposition(|call| call.id == id),
             None => self.open.len().checked_sub(1).filter(|&last| name.is_empty() || self.open[last].name.is_empty()),
         };

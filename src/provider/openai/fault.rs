@@ -163,7 +163,9 @@ impl Found {
 fn io_kind(error: &io::Error, stage: Stage) -> Option<TransportKind> {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Some(TransportKind::ConnectionRefused),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => Some(TransportKind::ConnectionReset),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            Some(TransportKind::ConnectionReset)
+        }
         io::ErrorKind::TimedOut => Some(TransportKind::TimedOut),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Some(TransportKind::Unreachable),
         io::ErrorKind::UnexpectedEof if stage == Stage::InBody => Some(TransportKind::BodyTruncated),

@@ -38,7 +38,11 @@ const SETTLE_TIME: Duration = Duration::from_secs(2);
 const REQUEST_ID_HEADERS: [&str; 6] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"];
 
 /// Starts an attempt; nothing happens before the first poll.
-pub(super) fn open(endpoint: Arc<Endpoint>, model: Arc<str>, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
+pub(super) fn open(
+    endpoint: Arc<Endpoint>,
+    model: Arc<str>,
+    request: ModelRequest,
+) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
     let answer = Answer::new(&request);
     let phase = Phase::Unsent { model, request };
     let attempt = Box::new(Attempt { endpoint, answer, phase, ready: VecDeque::new() });
@@ -126,7 +130,8 @@ impl Attempt {
     fn head(&mut self, answer: Result<Response, reqwest::Error>) -> Result<Phase, StreamFailure> {
         let response = answer.map_err(|error| fault::network(&self.endpoint, error, Stage::BeforeHead))?;
         let status = response.status();
-        self.ready.push_back(ModelEvent::Headers { http_status: status.as_u16(), request_id: request_id(response.headers(), &self.endpoint) });
+        self.ready
+            .push_back(ModelEvent::Headers { http_status: status.as_u16(), request_id: request_id(response.headers(), &self.endpoint) });
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         // Servers forget the right type more often than they send another thing, so only what cannot be a stream is refused.
         let no_stream = ["application/json", "text/html"].iter().any(|other| content_type.starts_with(other));
@@ -235,11 +240,15 @@ async fn refusal(endpoint: &Endpoint, response: Response) -> StreamFailure {
     if !status.is_success() {
         return fault::status(endpoint, status, location.as_deref(), &body);
     }
-    let is_error = serde_json::from_slice::<serde_json::Value>(&body.bytes).is_ok_and(|value| value.get("error").is_some_and(|e| !e.is_null()));
+    let is_error =
+        serde_json::from_slice::<serde_json::Value>(&body.bytes).is_ok_and(|value| value.get("error").is_some_and(|e| !e.is_null()));
     if is_error {
         return fault::reported(endpoint, &String::from_utf8_lossy(&body.bytes));
     }
-    let message = format!("{} answered {status} without an event stream; check that the base URL ends where /chat/completions follows", endpoint.origin());
+    let message = format!(
+        "{} answered {status} without an event stream; check that the base URL ends where /chat/completions follows",
+        endpoint.origin()
+    );
     protocol(ProtocolKind::NotAStream, message, None, &["the content type is not that of an event stream"])
 }
 

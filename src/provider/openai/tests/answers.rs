@@ -38,9 +38,11 @@ async fn a_plain_answer_is_whole_and_in_order() {
     exchange.text("Good ").await;
     exchange.text("day.").await;
     exchange.finish("stop").await;
-    exchange.event(&json!({"choices": [], "usage": {
+    exchange
+        .event(&json!({"choices": [], "usage": {
         "prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4},
-        "completion_tokens_details": {"reasoning_tokens": 2}}})).await;
+        "completion_tokens_details": {"reasoning_tokens": 2}}}))
+        .await;
     exchange.done().await;
     let (events, failure) = asked.await.unwrap();
     assert_eq!(failure, None);
@@ -191,7 +193,9 @@ async fn done_without_a_finish_reason_is_an_end_and_says_so() {
     let mut server = ModelServer::start().await;
     let asked = ask(&server);
     let mut exchange = server.next_request().await;
-    exchange.event(&json!({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": ""}, {"index": 1, "delta": {"content": "b"}}]})).await;
+    exchange
+        .event(&json!({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": ""}, {"index": 1, "delta": {"content": "b"}}]}))
+        .await;
     exchange.event(&json!({"choices": null, "usage": {"prompt_tokens": null}})).await;
     exchange.done().await;
     let (events, failure) = asked.await.unwrap();

@@ -175,7 +175,10 @@ async fn a_connection_that_ends_too_early_says_how() {
     while !matches!(stream.next().await, Some(Ok(ModelEvent::Text(_)))) {}
     exchange.reset();
     let failure = collect(stream).await.1.unwrap();
-    assert_eq!((sent, class(&failure)), (Some(Ok(ModelEvent::RequestSent)), ("provider_transport", Boundary::Transport, "connection_reset")));
+    assert_eq!(
+        (sent, class(&failure)),
+        (Some(Ok(ModelEvent::RequestSent)), ("provider_transport", Boundary::Transport, "connection_reset"))
+    );
     assert_eq!((failure.os_error, failure.confidence), (Some(104), Confidence::Certain));
     // Nothing at all.
     let (events, before) = fault(|e| async move { e.hang_up() }).await;
