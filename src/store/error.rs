@@ -37,19 +37,22 @@ pub enum StoreError {
     #[error("{path} is a symbolic link, which pillion does not follow for its store; name the real directory with --data-dir")]
     Symlink { path: PathBuf },
     #[error(
-        "the session store {file} cannot be opened ({detail}); check that you may read and write it and its directory, or choose another with --data-dir"
+        "the session store {file} cannot be opened ({detail}); check that you may read and write it and its directory, or choose \
+         another with --data-dir"
     )]
     CannotOpen { file: PathBuf, detail: String },
     #[error("the session store {file} is read-only; make it and its directory writable, or choose another with --data-dir")]
     ReadOnly { file: PathBuf },
     #[error(
-        "the session store {file} has schema {found} and this pillion knows schemas up to {known}; use the newer pillion that wrote it, or another --data-dir"
+        "the session store {file} has schema {found} and this pillion knows schemas up to {known}; use the newer pillion that \
+         wrote it, or another --data-dir"
     )]
     NewerSchema { file: PathBuf, found: i64, known: i64 },
     #[error("{file} is a database of another program, so nothing was written to it; choose another --data-dir")]
     NotOurs { file: PathBuf },
     #[error(
-        "the session store {file} is damaged ({detail}); it was left as it is: move it away with its -wal file to start with an empty store, and try `sqlite3 {file} .recover` to salvage it"
+        "the session store {file} is damaged ({detail}); it was left as it is: move it away with its -wal file to start with an \
+         empty store, and try `sqlite3 {file} .recover` to salvage it"
     )]
     Corrupt { file: PathBuf, detail: String },
     #[error("the disk of the session store {file} is full; nothing more is kept until there is space")]
@@ -57,7 +60,8 @@ pub enum StoreError {
     #[error("the session store {file} cannot be read or written ({detail}); check the disk")]
     Io { file: PathBuf, detail: String },
     #[error(
-        "another process has been writing to the session store {file} for too long; look for a pillion process that is stopped or hangs, and try again"
+        "another process has been writing to the session store {file} for too long; look for a pillion process that is stopped or \
+         hangs, and try again"
     )]
     Busy { file: PathBuf },
     #[error(

@@ -80,7 +80,8 @@ impl Place {
         let mut warnings = Vec::new();
         if let Some(kind) = file_system(&self.dir).and_then(network_kind) {
             warnings.push(format!(
-                "{} is on a network file system ({kind}), where the store can be damaged by two machines at once; choose a local disk with --data-dir",
+                "{} is on a network file system ({kind}), where two machines at once can damage the store; \
+                 choose a local disk with --data-dir",
                 self.dir.display()
             ));
         }

@@ -82,14 +82,16 @@ pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<(), Fault> {
     }
     let taken = conn
         .prepare_cached(
-            "UPDATE session SET owner_pid = ?2, owner_started = ?3, owner_boot = ?4, updated_at = max(updated_at, ?5) WHERE session_id = ?1",
+            "UPDATE session SET owner_pid = ?2, owner_started = ?3, owner_boot = ?4, updated_at = max(updated_at, ?5)
+             WHERE session_id = ?1",
         )?
         .execute(params![turn.session_id.as_str(), owner.pid, Int(owner.started), owner.boot_id, Int(turn.started_at)])?;
     if taken == 0 {
         return Err(StoreError::UnknownSession.into());
     }
     conn.prepare_cached(
-        "INSERT INTO turn (turn_id, session_id, message_id, parent_id, prompt_request, started_at, owner_pid, owner_started, owner_boot, model)
+        "INSERT INTO turn (turn_id, session_id, message_id, parent_id, prompt_request, started_at,
+             owner_pid, owner_started, owner_boot, model)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
