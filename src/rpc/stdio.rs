@@ -43,7 +43,7 @@ pub fn stdin_kind() -> Kind {
 /// Opens stdin for the server. Call it within the runtime.
 ///
 /// # Errors
-/// stdin is closed.
+/// The system has no descriptor left, or refuses it.
 pub fn stdin() -> io::Result<Input> {
     input(rustix::stdio::stdin())
 }
@@ -51,7 +51,7 @@ pub fn stdin() -> io::Result<Input> {
 /// Opens stdout for the server. Call it within the runtime.
 ///
 /// # Errors
-/// stdout is closed.
+/// The system has no descriptor left, or refuses it.
 pub fn stdout() -> io::Result<Output> {
     output(rustix::stdio::stdout())
 }
@@ -111,11 +111,15 @@ fn socket(stream: BorrowedFd<'_>) -> io::Result<UnixStream> {
     UnixStream::from_std(socket)
 }
 
-/// The same pipe with an open file description of our own.
-fn reopen(stream: BorrowedFd<'_>, access: OFlags) -> rustix::io::Result<OwnedFd> {
+/// The same pipe with an open file description of our own. Not for a named pipe: a description that never saw a writer
+/// is not told when the last one has gone.
+fn reopen(stream: BorrowedFd<'_>, access: OFlags) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fd/{}", stream.as_raw_fd());
-    rustix::fs::open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())
+    if !std::fs::read_link(&path)?.as_os_str().as_encoded_bytes().starts_with(b"pipe:") {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(rustix::fs::open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?)
 }
 
 fn duplicate(stream: BorrowedFd<'_>) -> io::Result<OwnedFd> {

@@ -1,6 +1,6 @@
 //! Why a connection ends, and what is watched so that an end is never missed.
 //!
-//! Invariant: the first reason wins, and each has one exit code and one cause.
+//! Invariant: the first reason wins, everybody is told the same one, and each has one exit code and one cause.
 
 use crate::protocol::cause::Cause;
 use crate::rpc::frame::BrokenHeaders;
@@ -13,6 +13,9 @@ use tokio::sync::watch;
 
 /// How often a process is looked at where the kernel cannot tell of its end.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long after a closed pipe the death of a process still explains it.
+const EXPLANATION: Duration = Duration::from_millis(50);
 
 /// What ended the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,34 +72,76 @@ impl EndReason {
 
 /// The one place where reasons to end arrive. Clones are the same place.
 #[derive(Debug, Clone)]
-pub struct Ending(Arc<watch::Sender<Option<EndReason>>>);
+pub struct Ending(Arc<watch::Sender<Reasons>>);
+
+#[derive(Debug, Default)]
+struct Reasons {
+    first: Option<EndReason>,
+    /// Somebody has been told; from now on nothing can change.
+    told: bool,
+    /// Processes that are watched.
+    watched: usize,
+}
 
 impl Ending {
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(None)))
+        Self(Arc::new(watch::Sender::new(Reasons::default())))
     }
 
-    /// Ends the connection, unless something has ended it already.
+    /// Ends the connection, unless something has ended it already. Only the death of a process takes the place of a
+    /// closed pipe, which is how it shows first.
     pub fn end(&self, reason: EndReason) {
-        self.0.send_if_modified(|first| {
-            let is_first = first.is_none();
-            first.get_or_insert(reason);
-            is_first
+        self.0.send_if_modified(|reasons| {
+            let explains = reasons.awaits_explanation() && matches!(reason, EndReason::ProcessDied { .. });
+            let counts = reasons.first.is_none() || explains;
+            if counts {
+                reasons.first = Some(reason);
+            }
+            counts
         });
     }
 
-    /// Resolves with the first reason.
+    /// Resolves with the first reason, the same for everybody.
     pub async fn ended(&self) -> EndReason {
-        let mut first = self.0.subscribe();
-        loop {
-            if let Some(reason) = &*first.borrow_and_update() {
-                return reason.clone();
+        let mut reasons = self.0.subscribe();
+        // Waiting fails only without a sender, and we hold one.
+        let _ = reasons.wait_for(|reasons| reasons.first.is_some()).await;
+        let _ = tokio::time::timeout(EXPLANATION, reasons.wait_for(|reasons| !reasons.awaits_explanation())).await;
+        let mut told = EndReason::Eof;
+        self.0.send_if_modified(|reasons| {
+            told.clone_from(reasons.first.as_ref().unwrap_or(&EndReason::Eof));
+            !std::mem::replace(&mut reasons.told, true)
+        });
+        told
+    }
+
+    /// Ends the connection when process `pid` ends, now if there is none, as LSP asks. Needs a runtime.
+    pub fn watch_process(&self, pid: u32) {
+        self.watch(process_gone(pid));
+    }
+
+    /// Ends the connection when our parent ends. Needs a runtime.
+    pub fn watch_parent(&self) {
+        self.watch(parent_gone());
+    }
+
+    fn watch(&self, gone: impl Future<Output = EndReason> + Send + 'static) {
+        self.0.send_modify(|reasons| reasons.watched += 1);
+        let ending = self.clone();
+        tokio::spawn(async move {
+            let mut reasons = ending.0.subscribe();
+            tokio::select! {
+                reason = gone => ending.end(reason),
+                _ = reasons.wait_for(|reasons| reasons.told) => {}
             }
-            if first.changed().await.is_err() {
-                // Cannot be: we hold the sender.
-                std::future::pending::<()>().await;
-            }
-        }
+        });
+    }
+}
+
+impl Reasons {
+    /// Whether a pipe was closed, and it may be because a process died: its pipes close just before its death is told.
+    fn awaits_explanation(&self) -> bool {
+        matches!(self.first, Some(EndReason::Eof | EndReason::WriteFailed)) && self.watched > 0 && !self.told
     }
 }
 
@@ -153,8 +198,8 @@ impl Signals {
     }
 }
 
-/// Resolves when process `pid` has ended: at once if there is none, as LSP asks. It need not be our child.
-pub async fn process_gone(pid: u32) -> EndReason {
+/// Resolves when process `pid` has ended: at once if there is none. It need not be our child.
+async fn process_gone(pid: u32) -> EndReason {
     match i32::try_from(pid).map(Pid::from_raw) {
         Ok(Some(process)) => Watched::open(process).gone().await,
         // 0 names no process.
@@ -167,7 +212,7 @@ pub async fn process_gone(pid: u32) -> EndReason {
 
 /// Resolves when our parent has ended. A parent that cannot be told from the system's own (1, or in another process
 /// namespace) is not watched.
-pub async fn parent_gone() -> EndReason {
+async fn parent_gone() -> EndReason {
     let Some(parent) = rustix::process::getppid().filter(|parent| !parent.is_init()) else {
         return std::future::pending().await;
     };

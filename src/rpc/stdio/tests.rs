@@ -45,6 +45,19 @@ async fn sockets_carry_bytes_and_end() {
 }
 
 #[tokio::test]
+async fn a_named_pipe_whose_writer_has_gone_already_ends() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).expect("a named pipe");
+    let open = |flags| rustix::fs::open(&path, flags, Mode::empty()).expect("open");
+    let read = open(OFlags::RDONLY | OFlags::NONBLOCK);
+    rustix::io::write(open(OFlags::WRONLY), b"{}\n").expect("write");
+    let mut received = Vec::new();
+    within(input(read.as_fd()).expect("input").read_to_end(&mut received)).await.expect("read");
+    assert_eq!(received, b"{}\n");
+}
+
+#[tokio::test]
 async fn the_pipe_that_others_share_stays_blocking() {
     let (read, write) = pipe();
     let opened = (input(read.as_fd()).expect("input"), output(write.as_fd()).expect("output"));

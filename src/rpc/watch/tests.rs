@@ -45,6 +45,43 @@ async fn the_first_reason_wins_and_everybody_hears_of_it() {
 }
 
 #[tokio::test]
+async fn a_killed_client_is_told_as_such_although_its_pipe_closes_first() {
+    let mut child = Command::new("sleep").arg("600").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("sleep");
+    let ending = Ending::new();
+    ending.watch_process(child.id());
+    let pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(child.stdout.take().expect("a pipe").into()).expect("a pipe");
+    child.kill().expect("kill");
+    within(pipe.readable()).await.expect("closed");
+    ending.end(EndReason::Eof);
+    let (one, other) = tokio::join!(within(ending.ended()), within(ending.ended()));
+    assert_eq!((one.clone(), one), (other, EndReason::ProcessDied { pid: child.id() }));
+    child.wait().expect("reaped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_pipe_waits_for_an_explanation_only_if_there_can_be_one() {
+    let begin = tokio::time::Instant::now();
+    let ending = Ending::new();
+    ending.end(EndReason::Eof);
+    assert_eq!(ending.ended().await, EndReason::Eof);
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+
+    let ending = Ending::new();
+    ending.watch_process(std::process::id());
+    ending.end(EndReason::WriteFailed);
+    assert_eq!(ending.ended().await, EndReason::WriteFailed);
+    assert_eq!(begin.elapsed().as_millis(), EXPLANATION.as_millis());
+    ending.end(EndReason::ProcessDied { pid: 7 });
+    assert_eq!(ending.ended().await, EndReason::WriteFailed, "what was told stays");
+
+    let ending = Ending::new();
+    ending.watch_process(std::process::id());
+    ending.end(EndReason::ExitAfterShutdown);
+    ending.end(EndReason::ProcessDied { pid: 7 });
+    assert_eq!(ending.ended().await, EndReason::ExitAfterShutdown, "the death of a client that has said goodbye is nothing");
+}
+
+#[tokio::test]
 async fn the_end_of_a_process_is_told_even_before_it_is_reaped() {
     let mut child = sleeper();
     let gone = tokio::spawn(process_gone(child.id()));
