@@ -11,4 +11,5 @@ pub mod provider;
 pub mod store;
 pub mod telemetry;
 pub mod tool;
+pub mod rpc;
 pub mod session;
