@@ -2,6 +2,8 @@
 //!
 //! The rooms stand in reading order, each on its floor; a room imports only from floors below (`tests/tidy.rs`).
 
+pub mod config;
+pub mod export;
 pub mod protocol;
 pub mod build_info;
 pub mod config;
