@@ -3,13 +3,11 @@
 //! Invariant: a key goes to the provider that it was given for, and never in clear over a network.
 
 use super::{ConfigError, Environment, ModelName, ProviderKind, Settings, TitleModel};
+use crate::provenance::KnownKeys;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The variable of the configured key.
 pub(super) const VARIABLE: &str = "PILLION_API_KEY";
-
-/// The shortest value of a secret-named variable that counts as a secret: shorter ones would blot out plain words.
-const SHORTEST_SECRET: usize = 8;
 
 impl Settings {
     /// The base URL that was set for this provider. It belongs to the provider of [`Settings::model`]: a title model of
@@ -35,15 +33,10 @@ impl Settings {
         }
     }
 
-    /// Every value that must appear in no export and no log: the configured key, and the values of variables whose
-    /// names say that they are secret.
-    pub fn known_keys(&self, environment: impl IntoIterator<Item = (String, String)>) -> Vec<SecretString> {
-        let configured = self.api_key.iter().map(|key| key.expose_secret().to_owned());
-        let named = environment.into_iter().filter(|(name, _)| is_secret_name(name)).map(|(_, value)| value);
-        let mut keys: Vec<String> = configured.chain(named).filter(|value| value.len() >= SHORTEST_SECRET).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys.into_iter().map(SecretString::from).collect()
+    /// Every value that must appear in no answer, no export and no log: the configured key, and the values of variables
+    /// whose names say that they are secret.
+    pub fn known_keys(&self, environment: impl IntoIterator<Item = (String, String)>) -> KnownKeys {
+        KnownKeys::from_environment(self.api_key.as_ref().map(|key| key.expose_secret()), environment)
     }
 
     fn is_configured(&self, provider: ProviderKind) -> bool {
@@ -66,21 +59,11 @@ pub(super) fn check(settings: &Settings, env: Environment<'_>) -> Result<(), Con
 /// Plain http to anything but this machine.
 fn travels_in_clear(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return true };
-    let host = url.host_str().unwrap_or_default();
-    let is_loopback = match host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-        Ok(address) => address.is_loopback(),
+    // An address in brackets parses once the brackets are gone; a name is loopback when RFC 6761 says so.
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.');
+    let is_loopback = match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
         Err(_) => host == "localhost" || host.ends_with(".localhost"),
     };
     url.scheme() != "https" && !is_loopback
-}
-
-/// Whether a variable's name says that its value is a secret. A path to a secret is none.
-fn is_secret_name(name: &str) -> bool {
-    const WORDS: [&str; 11] =
-        ["KEY", "KEYS", "TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
-    const PLACES: [&str; 5] = ["PATH", "FILE", "DIR", "SOCK", "HOME"];
-    let name = name.to_ascii_uppercase();
-    let mut words = name.split(['_', '-', '.']);
-    let is_place = words.clone().next_back().is_some_and(|last| PLACES.contains(&last));
-    !is_place && words.any(|word| WORDS.contains(&word) || ["APIKEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|end| word.ends_with(end)))
 }
