@@ -1,5 +1,8 @@
 //! Model providers: one trait, one file for each vendor protocol. A provider never lies about why its stream ended.
 
+#[cfg(feature = "local")]
+pub mod local;
+
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};
 use futures_util::stream::BoxStream;
