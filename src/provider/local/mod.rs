@@ -85,6 +85,14 @@ pub fn default_model() -> Result<PathBuf, LocalError> {
     Ok(base.cache_dir().join(DEFAULT_MODEL))
 }
 
+/// Ends the process at once. A program that may have a model at work ends like this, and flushes its own output before.
+///
+/// An ordinary exit runs the destructors of llama.cpp's statics, and its threads, still at their last token, crash in
+/// them: a turn that was stopped with Ctrl-C would end as a segmentation fault.
+pub fn exit(code: i32) -> ! {
+    signal_hook::low_level::exit(code)
+}
+
 impl Provider for Local {
     fn name(&self) -> &'static str {
         "local"
