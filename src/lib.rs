@@ -2,8 +2,6 @@
 //!
 //! The rooms stand in reading order, each on its floor; a room imports only from floors below (`tests/tidy.rs`).
 
-pub mod config;
-pub mod export;
 pub mod protocol;
 pub mod build_info;
 pub mod config;
@@ -13,5 +11,6 @@ pub mod provider;
 pub mod store;
 pub mod telemetry;
 pub mod tool;
-pub mod rpc;
+pub mod export;
 pub mod session;
+pub mod rpc;

@@ -1,6 +1,8 @@
 //! Model providers: one trait, one file for each vendor protocol. A provider never lies about why its stream ended.
 
 pub mod failure;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod openai;
 pub mod reach;
 pub mod scripted;
