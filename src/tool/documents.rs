@@ -51,14 +51,13 @@ impl Documents {
 
     /// The open documents of a workspace, by the files that they are.
     pub(super) fn within(&self, workspace: &Workspace) -> WorkspaceDocuments {
-        let open: Vec<_> = self.lock().values().filter_map(|open| Some((open.path.clone()?, open.document.clone()))).collect();
+        let mut open: Vec<_> = self.lock().values().filter_map(|open| Some((open.path.clone()?, open.document.clone()))).collect();
+        open.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut within = WorkspaceDocuments::default();
         for (path, document) in open {
             let Some(place) = workspace.place_of(&path) else { continue };
             match workspace.identify(&place) {
-                Some(file) => {
-                    within.by_file.insert(file, document);
-                }
+                Some(file) => within.by_file.entry(file).or_default().push(document),
                 None => {
                     within.unborn.insert(place, document);
                 }
@@ -77,20 +76,22 @@ impl Documents {
 /// second name of the root does not hide it.
 #[derive(Debug, Default)]
 pub(super) struct WorkspaceDocuments {
-    by_file: HashMap<FileId, Document>,
+    /// By path; more than one if the editor has the file open under several names.
+    by_file: HashMap<FileId, Vec<Document>>,
     /// Those that have no file yet.
     pub(super) unborn: BTreeMap<Place, Document>,
 }
 
 impl WorkspaceDocuments {
     pub(super) fn of(&self, file: &OpenFile) -> Option<&Document> {
-        self.by_file.get(&file.id())
+        self.by_file.get(&file.id())?.first()
     }
-}
 
-/// A text as an editor shows it: without the byte order mark.
-pub(super) fn without_bom(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+    /// The document of `file` that differs from `disk`, its bytes. The byte order mark does not count: editors hide it.
+    pub(super) fn unsaved(&self, file: &OpenFile, disk: &[u8]) -> Option<&Document> {
+        let disk = disk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(disk);
+        self.by_file.get(&file.id())?.iter().find(|document| document.text.as_bytes() != disk)
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +121,21 @@ mod tests {
     }
 
     #[test]
+    fn unsaved_text_under_a_second_name_is_not_hidden_by_the_first() {
+        let room = Room::new();
+        room.file("real", "disk");
+        for name in ["another", "zebra"] {
+            std::os::unix::fs::symlink("real", room.path(name)).unwrap();
+        }
+        for (name, text) in [("another", "disk"), ("real", "edited"), ("zebra", "disk")] {
+            room.documents.open(&uri_of(&room.path(name)), 1, text.into());
+        }
+        let real = room.workspace.file(&room.place("real")).unwrap();
+        let within = room.documents.within(&room.workspace);
+        assert_eq!(within.unsaved(&real, b"disk").map(|document| &*document.text), Some("edited"));
+    }
+
+    #[test]
     fn a_document_is_found_through_a_link_and_without_a_file() {
         let room = Room::new();
         room.file("real.txt", "disk");
@@ -130,6 +146,8 @@ mod tests {
         let within = room.documents.within(&room.workspace);
         let real = room.workspace.file(&room.place("real.txt")).unwrap();
         assert_eq!(within.of(&real).map(|document| &*document.text), Some("editor"));
+        assert!(within.unsaved(&real, b"editor").is_none() && within.unsaved(&real, b"\xef\xbb\xbfeditor").is_none());
+        assert_eq!(within.unsaved(&real, b"disk").map(|document| document.version), Some(4));
         assert_eq!(within.unborn.keys().collect::<Vec<_>>(), [&room.place("new.txt")]);
     }
 }

@@ -4,7 +4,6 @@
 mod tests;
 
 use super::arguments::Arguments;
-use super::documents::without_bom;
 use super::text::cut;
 use super::workspace::{OpenFile, Place, Seen, WorkspaceError};
 use super::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
@@ -129,10 +128,13 @@ fn source(place: &Place, context: &ToolContext) -> Result<Source, ToolError> {
         Err(error) => return Err(error.into()),
     };
     let disk = read(&file, place);
-    match (documents.of(&file), disk) {
-        (Some(document), Ok(disk)) if without_bom(&disk) == document.text.as_bytes() => Ok(Source::Disk(disk)),
-        (Some(document), _) => Ok(Source::Unsaved(Arc::clone(&document.text))),
-        (None, disk) => disk.map(Source::Disk),
+    let document = match &disk {
+        Ok(disk) => documents.unsaved(&file, disk),
+        Err(_) => documents.of(&file),
+    };
+    match document {
+        Some(document) => Ok(Source::Unsaved(Arc::clone(&document.text))),
+        None => disk.map(Source::Disk),
     }
 }
 

@@ -143,11 +143,8 @@ fn search(
     match workspace.file(&request.place) {
         Ok(file) => one(&request.place, file, &mut found)?,
         Err(WorkspaceError::IsDirectory(_)) => {
-            let mut walk = Walk::new(workspace, &request.place);
+            let mut walk = Walk::new(workspace, &request.place, stopped);
             while !found.enough() {
-                if stopped() {
-                    return Err(told_stopped());
-                }
                 let Some(place) = walk.next() else { break };
                 if !request.wants(&place) {
                     continue;
@@ -159,6 +156,9 @@ fn search(
                 }
             }
             found.skipped += walk.skipped;
+            if stopped() {
+                return Err(told_stopped());
+            }
         }
         Err(error @ WorkspaceError::NotFound(_)) if !documents.unborn.contains_key(&request.place) => return Err(error.into()),
         Err(WorkspaceError::NotFound(_)) => {}

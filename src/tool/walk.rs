@@ -12,6 +12,8 @@ const MAX_RULES_BYTES: u64 = 64 << 10;
 /// The regular files below a directory that no `.gitignore` hides. git's own directories are left out.
 pub(super) struct Walk<'a> {
     workspace: &'a Workspace,
+    /// Looked at before every name: a tree can be large and have no file that is wanted.
+    stopped: &'a dyn Fn() -> bool,
     rules: Rules,
     open: Vec<(Place, std::vec::IntoIter<Entry>)>,
     /// Directories that could not be read, or not to their end.
@@ -19,9 +21,9 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// `start` itself is entered even if it is ignored: it was asked for by name.
-    pub(super) fn new(workspace: &'a Workspace, start: &Place) -> Self {
-        let mut walk = Self { workspace, rules: Rules::above(workspace, start), open: Vec::new(), skipped: 0 };
+    /// `start` itself is entered even if it is ignored: it was asked for by name. Ends early when `stopped` says so.
+    pub(super) fn new(workspace: &'a Workspace, start: &Place, stopped: &'a dyn Fn() -> bool) -> Self {
+        let mut walk = Self { workspace, stopped, rules: Rules::above(workspace, start), open: Vec::new(), skipped: 0 };
         walk.enter(start.clone());
         walk
     }
@@ -42,7 +44,7 @@ impl Iterator for Walk<'_> {
     type Item = Place;
 
     fn next(&mut self) -> Option<Place> {
-        loop {
+        while !(self.stopped)() {
             let (directory, entries) = self.open.last_mut()?;
             let Some(entry) = entries.next() else {
                 self.open.pop();
@@ -56,6 +58,7 @@ impl Iterator for Walk<'_> {
                 _ => {}
             }
         }
+        None
     }
 }
 
@@ -119,7 +122,7 @@ mod tests {
     use crate::tool::test_room::Room;
 
     fn walked(room: &Room, start: &str) -> Vec<String> {
-        Walk::new(&room.workspace, &room.place(start)).map(|place| place.to_string()).collect()
+        Walk::new(&room.workspace, &room.place(start), &|| false).map(|place| place.to_string()).collect()
     }
 
     #[test]

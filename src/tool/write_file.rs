@@ -6,7 +6,6 @@ mod style;
 mod tests;
 
 use super::arguments::Arguments;
-use super::documents::without_bom;
 use super::workspace::{Parents, Place, Seen, Target, WorkspaceError};
 use super::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
 use crate::protocol::abort::Effect;
@@ -119,7 +118,7 @@ impl Change {
         let documents = context.documents.within(&context.workspace);
         let unsaved = match &target {
             Target::Nothing => documents.unborn.contains_key(place),
-            Target::File { file, bytes } => documents.of(file).is_some_and(|open| open.text.as_bytes() != without_bom(bytes)),
+            Target::File { file, bytes } => documents.unsaved(file, bytes).is_some(),
         };
         if unsaved {
             return Err(ToolError(format!(

@@ -106,16 +106,15 @@ fn a_title_is_short_and_forges_nothing() {
     assert_eq!(plan(&"ä".repeat(99)), format!("Search . for {}", "ä".repeat(MAX_TITLE_PATTERN_BYTES / 2)));
 }
 
-#[test]
-fn a_stop_ends_it_between_two_files() {
+/// Searches 20 directories of 15 files; the token is pulled at the tenth look at it.
+fn stopped_search(input: Value) -> (Result<Found, ToolError>, u32) {
     let room = Room::new();
     for i in 0..300 {
         room.file(&format!("d{}/f{i}", i % 20), "nothing");
     }
-    let request = Request::of(&json!({ "pattern": "hit" }), &room.workspace).unwrap();
+    let request = Request::of(&input, &room.workspace).unwrap();
     let token = room.context().token;
     let asked = Cell::new(0);
-    // The tenth look at the token is when somebody pulls it.
     let stopped = || {
         asked.set(asked.get() + 1);
         if asked.get() == 10 {
@@ -123,9 +122,22 @@ fn a_stop_ends_it_between_two_files() {
         }
         token.is_stopped()
     };
-    let error = search(&request, &room.workspace, &WorkspaceDocuments::default(), &stopped).unwrap_err();
-    assert_eq!(error, told_stopped());
-    assert!(asked.get() <= 12, "{} looks", asked.get());
+    let found = search(&request, &room.workspace, &WorkspaceDocuments::default(), &stopped);
+    (found, asked.get())
+}
+
+#[test]
+fn a_stop_ends_it_between_two_files() {
+    let (found, looks) = stopped_search(json!({ "pattern": "hit" }));
+    assert_eq!(found.unwrap_err(), told_stopped());
+    assert!(looks <= 12, "{looks} looks");
+}
+
+#[test]
+fn a_stop_ends_it_where_no_file_is_wanted() {
+    let (found, looks) = stopped_search(json!({ "pattern": "hit", "glob": "*.none" }));
+    assert_eq!(found.unwrap_err(), told_stopped());
+    assert!(looks <= 12, "{looks} looks");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! or links meanwhile, because the kernel resolves the path and the check in one step, or a name at a time without links.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// A directory handle that is only good for going on from.
@@ -53,7 +54,15 @@ pub(super) fn name_by_name(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> 
     let mut above: Option<OwnedFd> = None;
     for name in path.parent().into_iter().flatten() {
         let here = above.as_ref().map_or(root, AsFd::as_fd);
-        above = Some(openat(here, name, HANDLE | OFlags::NOFOLLOW, Mode::empty())?);
+        above = Some(one_name(here, name, HANDLE)?);
     }
-    openat(above.as_ref().map_or(root, AsFd::as_fd), last, flags | OFlags::NOFOLLOW, Mode::empty())
+    one_name(above.as_ref().map_or(root, AsFd::as_fd), last, flags)
+}
+
+/// A link is `LOOP`, also where the kernel only says that it is no directory.
+fn one_name(here: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat(here, name, flags | OFlags::NOFOLLOW, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOTDIR if readlinkat(here, name, Vec::new()).is_ok() => Errno::LOOP,
+        errno => errno,
+    })
 }

@@ -30,7 +30,7 @@ pub enum WorkspaceError {
     Link(Place),
     #[error("{place} is a symbolic link to {target}; nothing is written through links, write to the real path")]
     WriteThroughLink { place: Place, target: String },
-    #[error("{place} is protected: pillion writes nothing called {name}; ask the user to change it by hand")]
+    #[error("{place} is protected ({name}): pillion never writes there; ask the user to change it by hand")]
     Protected { place: Place, name: String },
     #[error("{place} has {links} hard links, and writing would change or part the others; ask the user to change it by hand")]
     HardLinked { place: Place, links: u64 },

@@ -74,7 +74,6 @@ impl Workspace {
     /// # Errors
     /// As [`Workspace::target`]; or what stands there is something else by now, or the disk refuses.
     pub fn replace(&self, place: &Place, seen: Seen, bytes: &[u8], parents: Parents) -> Result<(), WorkspaceError> {
-        let failed = |errno| WorkspaceError::at(place, errno);
         let name = self.may_write(place)?;
         let directory = self.directory_of(place, parents)?;
         let directory = directory.as_fd();
@@ -85,13 +84,9 @@ impl Workspace {
         let draft = Draft::write(directory, bytes, &target).map_err(|error| WorkspaceError::io(place, error))?;
         match &target {
             Target::Nothing => draft.publish_new(name),
-            Target::File { file, .. } => {
-                let now = openat(directory, name, beneath::READ | OFlags::NOFOLLOW, Mode::empty()).map_err(failed)?;
-                let now = File::from(now).metadata().map_err(|error| WorkspaceError::io(place, error))?;
-                if stamp(&now) == stamp(&file.about) { draft.publish(name) } else { Err(Errno::EXIST) }
-            }
+            Target::File { file, .. } => draft.publish_over(name, file),
         }
-        .map_err(|errno| if errno == Errno::EXIST { WorkspaceError::Conflict(place.clone()) } else { failed(errno) })
+        .map_err(|errno| if errno == Errno::EXIST { WorkspaceError::Conflict(place.clone()) } else { WorkspaceError::at(place, errno) })
     }
 
     /// The name to be written, if `place` may be written at all.
@@ -102,7 +97,7 @@ impl Workspace {
         }
         let real = self.real.join(place.as_path());
         if self.own.iter().any(|own| real.starts_with(own)) {
-            return Err(WorkspaceError::Protected { place: place.clone(), name: "its own configuration or store".into() });
+            return Err(WorkspaceError::Protected { place: place.clone(), name: "pillion's own configuration or store".into() });
         }
         Ok(name)
     }
@@ -190,7 +185,14 @@ impl<'a> Draft<'a> {
         Ok(draft)
     }
 
-    /// Takes the place of `name`.
+    /// Takes `name` if that is still `replaced`, and unchanged.
+    fn publish_over(self, name: &OsStr, replaced: &OpenFile) -> Result<(), Errno> {
+        let now = openat(self.directory, name, beneath::READ | OFlags::NOFOLLOW, Mode::empty()).map_err(|_| Errno::EXIST)?;
+        let now = File::from(now).metadata().map_err(|_| Errno::EXIST)?;
+        if stamp(&now) == stamp(&replaced.about) { self.publish(name) } else { Err(Errno::EXIST) }
+    }
+
+    /// Takes `name`, whatever stands there.
     fn publish(mut self, name: &OsStr) -> Result<(), Errno> {
         let Some(draft) = self.name.as_deref() else { return Ok(()) };
         renameat(self.directory, draft, self.directory, name)?;

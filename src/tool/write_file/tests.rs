@@ -112,7 +112,7 @@ fn what_cannot_be_written_is_refused_before_anybody_is_asked() {
     for (path, told) in [
         ("same", "same has exactly this text already; there is nothing to write"),
         ("latin", "latin is not UTF-8, and writing would change its encoding; ask the user to change it by hand"),
-        (".git/config", ".git/config is protected: pillion writes nothing called .git; ask the user to change it by hand"),
+        (".git/config", ".git/config is protected (.git): pillion never writes there; ask the user to change it by hand"),
         ("large", "large has more than 1048576 bytes, the most that can be taken here"),
         ("../x", "../x leads out of the workspace; give a path inside it"),
         (".", ". is a directory; give the path of a file"),

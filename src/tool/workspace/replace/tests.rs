@@ -170,6 +170,33 @@ fn a_file_that_appears_at_the_last_moment_is_not_replaced() {
 }
 
 #[test]
+fn a_change_at_the_last_moment_is_not_replaced() {
+    let room = Room::new();
+    let place = room.place("a");
+    let directory = room.workspace.directory_of(&place, Parents::MustExist).unwrap();
+    let change_and_publish = |change: &dyn Fn()| {
+        room.file("a", "seen");
+        let target = room.workspace.target(&place, Parents::MustExist).unwrap();
+        let draft = Draft::write(directory.as_fd(), b"mine", &target).unwrap();
+        change();
+        let Target::File { file, .. } = target else { panic!("there is a file") };
+        draft.publish_over(OsStr::new("a"), &file)
+    };
+    assert_eq!(change_and_publish(&|| room.file("a", "theirs")), Err(Errno::EXIST));
+    assert_eq!(room.text("a"), "theirs");
+    let exchange = || {
+        room.file("b", "exchanged");
+        std::fs::rename(room.path("b"), room.path("a")).unwrap();
+    };
+    assert_eq!(change_and_publish(&exchange), Err(Errno::EXIST));
+    assert_eq!(room.text("a"), "exchanged");
+    assert_eq!(change_and_publish(&|| std::fs::remove_file(room.path("a")).unwrap()), Err(Errno::EXIST));
+    assert_eq!(names(&room), Vec::<OsString>::new());
+    assert_eq!(change_and_publish(&|| ()), Ok(()));
+    assert_eq!(names(&room), ["a"]);
+}
+
+#[test]
 fn other_kinds_and_read_only_files_are_left_alone() {
     let room = Room::new();
     room.file("locked", "as it was");
