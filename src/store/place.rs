@@ -98,11 +98,7 @@ impl Place {
         let is_ours =
             fs::read_dir(&self.dir)?.all(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("pillion")));
         if is_ours {
-            match restrict(&self.dir, 0o700) {
-                // Somebody else's directory; `warnings` tells of it.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-                other => other?,
-            }
+            restrict(&self.dir, 0o700)?;
         }
         for suffix in ["", "-wal", "-shm"] {
             restrict(&self.dir.join(format!("{FILE}{suffix}")), 0o600)?;
@@ -119,11 +115,14 @@ fn refuse_link(path: &Path) -> Result<(), StoreError> {
 }
 
 fn restrict(path: &Path, mode: u32) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
+    let restricted = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => fs::set_permissions(path, Permissions::from_mode(mode)),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        other => other.map(drop),
+    };
+    match restricted {
+        // What belongs to somebody else is warned of, or refused when it is opened.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(()),
+        other => other,
     }
 }
 

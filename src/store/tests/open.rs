@@ -185,3 +185,16 @@ async fn a_closed_store_has_done_everything_and_does_nothing_more() {
         .and_then(|conn| conn.query_row("SELECT count(*) FROM diagnostic", [], |row| row.get::<_, i64>(0)));
     assert_eq!(counted, Ok(100));
 }
+
+/// A released migration never changes: a store that has run it would be different from one that runs it now.
+#[test]
+fn migrations_are_only_ever_added() {
+    use sha2::{Digest, Sha256};
+    let released =
+        [(include_bytes!("../migrations/0001_first.sql").as_slice(), "0f32ebef2a3864643c9bfa16d7d0890500c46c2ae00c47e923267031bc4abf4a")];
+    assert_eq!(released.len(), usize::try_from(super::super::open::SCHEMA).expect("a count"), "name the new migration here as well");
+    for (number, (sql, digest)) in (1..).zip(released) {
+        let found: String = Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, digest, "migration {number} has changed; write a new one instead");
+    }
+}
