@@ -9,7 +9,9 @@ use std::time::Duration;
 /// Why no client could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    #[error("the HTTP client could not be set up; for https, check that the system's CA certificates (package ca-certificates) are installed")]
+    #[error(
+        "the HTTP client could not be set up; for https, check that the system's CA certificates (package ca-certificates) are installed"
+    )]
     Build(#[source] reqwest::Error),
 }
 
@@ -79,7 +81,9 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_reached_without_the_proxy() {
-        for url in ["http://127.0.0.1:11434/v1", "http://127.9.9.9/", "http://[::1]:8080/", "http://localhost:1234/v1", "http://a.localhost./"] {
+        for url in
+            ["http://127.0.0.1:11434/v1", "http://127.9.9.9/", "http://[::1]:8080/", "http://localhost:1234/v1", "http://a.localhost./"]
+        {
             assert_eq!(route(url), Route { loopback: true, https: false }, "{url}");
         }
         for url in ["http://10.0.0.1/v1", "http://localhost.example.org/", "http://[::2]/", "http://notlocalhost/"] {

@@ -64,7 +64,9 @@ impl Calls {
     fn find_or_begin(&mut self, index: Option<u64>, id: &str, name: &str) -> &mut Call {
         let same = |call: &Call| id.is_empty() || call.id.is_empty() || call.id == id;
         let found = match index {
-            Some(index) => self.open.iter().rposition(|call| call.index == Some(index)).filter(|&at| same(&self.open[at]) || name.is_empty()),
+            Some(index) => {
+                self.open.iter().rposition(|call| call.index == Some(index)).filter(|&at| same(&self.open[at]) || name.is_empty())
+            }
             None if !id.is_empty() => self.open.iter().rposition(|call| call.id == id),
             None => self.open.len().checked_sub(1).filter(|&last| name.is_empty() || self.open[last].name.is_empty()),
         };
@@ -86,7 +88,11 @@ impl Calls {
                 return Err(Nameless);
             }
             let fresh = !call.id.is_empty() && self.used.insert(call.id.clone());
-            let call_id = if fresh { call.id } else { format!("call_{tail}_{}", n + 1) };
+            let call_id = if fresh {
+                call.id
+            } else {
+                (n + 1..).map(|n| format!("call_{tail}_{n}")).find(|id| self.used.insert(id.clone())).unwrap_or_default()
+            };
             events.push(ModelEvent::ToolCall { call_id, tool: call.name, input: input(call.arguments) });
         }
         Ok(events)

@@ -38,7 +38,8 @@ fn a_whole_turn_is_split_into_its_steps() {
         Part::reasoning("now"),
         Part::text("Done."),
     ];
-    let call = |id: &str, name: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
+    let call =
+        |id: &str, name: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
     assert_eq!(
         sent(vec![message(Role::User, vec![Part::text("Go")]), message(Role::Assistant, parts)]),
         json!([

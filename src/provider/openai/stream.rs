@@ -38,7 +38,11 @@ const SETTLE_TIME: Duration = Duration::from_secs(2);
 const REQUEST_ID_HEADERS: [&str; 6] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"];
 
 /// Starts an attempt; nothing happens before the first poll.
-pub(super) fn open(endpoint: Arc<Endpoint>, model: Arc<str>, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
+pub(super) fn open(
+    endpoint: Arc<Endpoint>,
+    model: Arc<str>,
+    request: ModelRequest,
+) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
     let answer = Answer::new(&request);
     let phase = Phase::Unsent { model, request };
     let attempt = Box::new(Attempt { endpoint, answer, phase, ready: VecDeque::new() });
@@ -57,8 +61,8 @@ enum Phase {
     Unsent { model: Arc<str>, request: ModelRequest },
     Sending { response: BoxFuture<'static, Result<Response, reqwest::Error>>, handed_over: Option<oneshot::Receiver<()>> },
     Refused(Response),
-    Reading(Events),
-    Failed(StreamFailure),
+    Reading(Box<Events>),
+    Failed(Box<StreamFailure>),
     Ended,
 }
 
@@ -73,7 +77,7 @@ impl Attempt {
                 Phase::Sending { response, handed_over } => self.wait_for_head(response, handed_over).await,
                 Phase::Refused(response) => Err(refusal(&self.endpoint, response).await),
                 Phase::Reading(events) => self.read(events).await,
-                Phase::Failed(failure) => return Some(Err(failure)),
+                Phase::Failed(failure) => return Some(Err(*failure)),
                 Phase::Ended => return None,
             };
             // What the same event said before it failed is handed out first.
@@ -81,7 +85,7 @@ impl Attempt {
         }
     }
 
-    fn send(&mut self, model: &str, request: &ModelRequest) -> Result<Phase, StreamFailure> {
+    fn send(&mut self, model: &str, request: &ModelRequest) -> Result<Phase, Box<StreamFailure>> {
         let body = request::body(model, request).map_err(|error| fault::bad_json(&self.endpoint, &error))?;
         let client = net::client(&self.endpoint.url).map_err(|error| fault::setup(&self.endpoint, &error))?;
         let (tell, handed_over) = oneshot::channel();
@@ -106,7 +110,7 @@ impl Attempt {
         &mut self,
         mut response: BoxFuture<'static, Result<Response, reqwest::Error>>,
         handed_over: Option<oneshot::Receiver<()>>,
-    ) -> Result<Phase, StreamFailure> {
+    ) -> Result<Phase, Box<StreamFailure>> {
         let Some(mut handed_over) = handed_over else {
             return self.head(response.await);
         };
@@ -123,17 +127,18 @@ impl Attempt {
         }
     }
 
-    fn head(&mut self, answer: Result<Response, reqwest::Error>) -> Result<Phase, StreamFailure> {
+    fn head(&mut self, answer: Result<Response, reqwest::Error>) -> Result<Phase, Box<StreamFailure>> {
         let response = answer.map_err(|error| fault::network(&self.endpoint, error, Stage::BeforeHead))?;
         let status = response.status();
-        self.ready.push_back(ModelEvent::Headers { http_status: status.as_u16(), request_id: request_id(response.headers(), &self.endpoint) });
+        self.ready
+            .push_back(ModelEvent::Headers { http_status: status.as_u16(), request_id: request_id(response.headers(), &self.endpoint) });
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         // Servers forget the right type more often than they send another thing, so only what cannot be a stream is refused.
         let no_stream = ["application/json", "text/html"].iter().any(|other| content_type.starts_with(other));
-        if !status.is_success() || no_stream { Ok(Phase::Refused(response)) } else { Ok(Phase::Reading(Events::new(response))) }
+        if !status.is_success() || no_stream { Ok(Phase::Refused(response)) } else { Ok(Phase::Reading(Box::new(Events::new(response)))) }
     }
 
-    async fn read(&mut self, mut events: Events) -> Result<Phase, StreamFailure> {
+    async fn read(&mut self, mut events: Box<Events>) -> Result<Phase, Box<StreamFailure>> {
         // Many events can lie ready in one read: other tasks get their turn, and a cancel is seen, between them.
         tokio::task::consume_budget().await;
         let next = if self.answer.is_finished() {
@@ -165,7 +170,7 @@ impl Attempt {
         }
     }
 
-    fn finish(&mut self) -> Result<Phase, StreamFailure> {
+    fn finish(&mut self) -> Result<Phase, Box<StreamFailure>> {
         self.answer.finish(&mut self.ready)?;
         Ok(Phase::Ended)
     }
@@ -205,7 +210,7 @@ impl Events {
         event
     }
 
-    fn fault(&self, error: sse_stream::Error, endpoint: &Endpoint) -> StreamFailure {
+    fn fault(&self, error: sse_stream::Error, endpoint: &Endpoint) -> Box<StreamFailure> {
         let origin = endpoint.origin();
         match error {
             sse_stream::Error::Body(error) => match error.downcast::<ReadError>().map(|error| *error) {
@@ -228,18 +233,22 @@ impl Events {
 }
 
 /// Why an answer that is no event stream was given.
-async fn refusal(endpoint: &Endpoint, response: Response) -> StreamFailure {
+async fn refusal(endpoint: &Endpoint, response: Response) -> Box<StreamFailure> {
     let status = response.status();
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = error_body(response).await;
     if !status.is_success() {
         return fault::status(endpoint, status, location.as_deref(), &body);
     }
-    let is_error = serde_json::from_slice::<serde_json::Value>(&body.bytes).is_ok_and(|value| value.get("error").is_some_and(|e| !e.is_null()));
+    let is_error =
+        serde_json::from_slice::<serde_json::Value>(&body.bytes).is_ok_and(|value| value.get("error").is_some_and(|e| !e.is_null()));
     if is_error {
         return fault::reported(endpoint, &String::from_utf8_lossy(&body.bytes));
     }
-    let message = format!("{} answered {status} without an event stream; check that the base URL ends where /chat/completions follows", endpoint.origin());
+    let message = format!(
+        "{} answered {status} without an event stream; check that the base URL ends where /chat/completions follows",
+        endpoint.origin()
+    );
     protocol(ProtocolKind::NotAStream, message, None, &["the content type is not that of an event stream"])
 }
 

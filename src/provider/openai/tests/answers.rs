@@ -38,9 +38,11 @@ async fn a_plain_answer_is_whole_and_in_order() {
     exchange.text("Good ").await;
     exchange.text("day.").await;
     exchange.finish("stop").await;
-    exchange.event(&json!({"choices": [], "usage": {
+    exchange
+        .event(&json!({"choices": [], "usage": {
         "prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4},
-        "completion_tokens_details": {"reasoning_tokens": 2}}})).await;
+        "completion_tokens_details": {"reasoning_tokens": 2}}}))
+        .await;
     exchange.done().await;
     let (events, failure) = asked.await.unwrap();
     assert_eq!(failure, None);
@@ -58,6 +60,25 @@ async fn a_plain_answer_is_whole_and_in_order() {
             finish(FinishReason::EndTurn, "stop"),
         ]
     );
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_the_first_poll() {
+    let mut server = ModelServer::start().await;
+    let stream = provider(server.base_url()).stream(hello());
+    // A round trip of another client shows that the server would have seen it.
+    let other = tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+    while server.connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let polled = std::time::Instant::now();
+    let asked = tokio::spawn(collect(stream));
+    let exchange = server.next_request().await;
+    assert!(exchange.received > polled);
+    assert_eq!(server.connections(), 2);
+    exchange.answer("a").await;
+    assert_eq!(said(&asked.await.unwrap().0), "a");
+    drop(other);
 }
 
 /// What an answer made of these deltas and this finish reason comes to, without what every answer has.
@@ -191,7 +212,9 @@ async fn done_without_a_finish_reason_is_an_end_and_says_so() {
     let mut server = ModelServer::start().await;
     let asked = ask(&server);
     let mut exchange = server.next_request().await;
-    exchange.event(&json!({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": ""}, {"index": 1, "delta": {"content": "b"}}]})).await;
+    exchange
+        .event(&json!({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": ""}, {"index": 1, "delta": {"content": "b"}}]}))
+        .await;
     exchange.event(&json!({"choices": null, "usage": {"prompt_tokens": null}})).await;
     exchange.done().await;
     let (events, failure) = asked.await.unwrap();
@@ -210,6 +233,18 @@ async fn what_happens_to_the_connection_after_the_finish_is_no_failure() {
     exchange.hang_up();
     let (events, failure) = asked.await.unwrap();
     assert_eq!((events.last(), failure), (Some(&finish(FinishReason::EndTurn, "stop")), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_has_finished_is_not_waited_for() {
+    let mut server = ModelServer::start().await;
+    let asked = ask(&server);
+    let mut exchange = server.next_request().await;
+    exchange.text("a").await;
+    exchange.finish("stop").await;
+    let (events, failure) = asked.await.unwrap();
+    assert_eq!((events.last(), failure), (Some(&finish(FinishReason::EndTurn, "stop")), None));
+    exchange.closed_by_client().await;
 }
 
 #[tokio::test]

@@ -175,7 +175,10 @@ async fn a_connection_that_ends_too_early_says_how() {
     while !matches!(stream.next().await, Some(Ok(ModelEvent::Text(_)))) {}
     exchange.reset();
     let failure = collect(stream).await.1.unwrap();
-    assert_eq!((sent, class(&failure)), (Some(Ok(ModelEvent::RequestSent)), ("provider_transport", Boundary::Transport, "connection_reset")));
+    assert_eq!(
+        (sent, class(&failure)),
+        (Some(Ok(ModelEvent::RequestSent)), ("provider_transport", Boundary::Transport, "connection_reset"))
+    );
     assert_eq!((failure.os_error, failure.confidence), (Some(104), Confidence::Certain));
     // Nothing at all.
     let (events, before) = fault(|e| async move { e.hang_up() }).await;
@@ -194,6 +197,13 @@ async fn nobody_listening_is_connection_refused_and_nothing_was_sent() {
     assert_eq!(events, []);
     assert_eq!(class(&failure), ("provider_transport", Boundary::Transport, "connection_refused"));
     assert_eq!((failure.os_error, failure.confidence), (Some(111), Confidence::Certain));
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_a_dns_failure() {
+    // A label of more than 63 characters cannot even be asked for.
+    let (events, failure) = collect(provider(format!("http://{}.invalid/v1", "a".repeat(64))).stream(hello())).await;
+    assert_eq!((events, class(&failure.unwrap())), (vec![], ("provider_transport", Boundary::Transport, "dns")));
 }
 
 #[tokio::test]
