@@ -86,7 +86,10 @@ impl Attempt {
     }
 
     fn send(&mut self, model: &str, request: &ModelRequest) -> Result<Phase, Box<StreamFailure>> {
-        let body = request::body(model, request).map_err(|error| fault::bad_json(&self.endpoint, &error))?;
+        let body = request::body(model, request).map_err(|error| {
+            let message = format!("the request could not be written as JSON: {error}");
+            protocol(ProtocolKind::BadJson, message, None, &["nothing was sent"])
+        })?;
         let client = net::client(&self.endpoint.url).map_err(|error| fault::setup(&self.endpoint, &error))?;
         let (tell, handed_over) = oneshot::channel();
         let mut post = client

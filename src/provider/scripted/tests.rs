@@ -197,7 +197,8 @@ fn a_wrong_script_is_told_where_and_what_is_allowed() {
         (r#"{"steps": [[{"tool_call": {"name": "a", "input": 1}}]]}"#, "`input` must be an object, or a string"),
         (r#"{"steps": [[{"finish": "tool_calls"}]]}"#, "needs a tool_call in front of it"),
         (
-            r#"{"steps": [[{"tool_call": {"id": "c", "name": "a", "input": {}}}], [{"tool_call": {"id": "c", "name": "a", "input": {}}}]]}"#,
+            r#"{"steps": [[{"tool_call": {"id": "c", "name": "a", "input": {}}}],
+                [{"tool_call": {"id": "c", "name": "a", "input": {}}}]]}"#,
             "steps[1][0]: the call id \"c\" is used twice",
         ),
     ] {
