@@ -84,8 +84,8 @@ kinds! {
 }
 
 /// An error status. `code` is kept if it is short and plain.
-pub fn http(status: u16, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> StreamFailure {
-    StreamFailure {
+pub fn http(status: u16, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
+    Box::new(StreamFailure {
         cause: Cause::ProviderHttp { http_status: status },
         boundary: Boundary::ProviderError,
         confidence: Confidence::Certain,
@@ -94,16 +94,16 @@ pub fn http(status: u16, message: impl Into<String>, code: Option<&str>, evidenc
         message: cut(message.into()),
         os_error: None,
         code: plain(code),
-    }
+    })
 }
 
 /// A connection that failed or broke.
-pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'static str]) -> StreamFailure {
+pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'static str]) -> Box<StreamFailure> {
     let confidence = match kind {
         TransportKind::UnexpectedEof | TransportKind::ConnectionBroken | TransportKind::ConnectFailed => Confidence::Likely,
         _ => Confidence::Certain,
     };
-    StreamFailure {
+    Box::new(StreamFailure {
         cause: Cause::ProviderTransport,
         boundary: Boundary::Transport,
         confidence,
@@ -112,12 +112,12 @@ pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'
         message: cut(message.into()),
         os_error: None,
         code: None,
-    }
+    })
 }
 
 /// Bytes that make no sense, or an error that the provider reported inside the stream.
-pub fn protocol(kind: ProtocolKind, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> StreamFailure {
-    StreamFailure {
+pub fn protocol(kind: ProtocolKind, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
+    Box::new(StreamFailure {
         cause: Cause::ProviderProtocol,
         boundary: if kind == ProtocolKind::ProviderError { Boundary::ProviderError } else { Boundary::Protocol },
         confidence: Confidence::Certain,
@@ -126,7 +126,7 @@ pub fn protocol(kind: ProtocolKind, message: impl Into<String>, code: Option<&st
         message: cut(message.into()),
         os_error: None,
         code: plain(code),
-    }
+    })
 }
 
 fn phrases(evidence: &[&'static str]) -> Vec<String> {

@@ -32,7 +32,7 @@ impl Answer {
     }
 
     /// Reads one event's data; what it says goes to `out`.
-    pub(super) fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<(), StreamFailure> {
+    pub(super) fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
         let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|error| fault::bad_json(endpoint, &error))?;
         if chunk.error.is_some() || chunk.object == "error" {
             return Err(fault::reported(endpoint, data));
@@ -85,7 +85,7 @@ impl Answer {
     }
 
     /// The end of an answer that finished, or whose stream ended with `[DONE]`: its tool calls, its usage, its finish.
-    pub(super) fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), StreamFailure> {
+    pub(super) fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
         let raw = self.finish.take().unwrap_or_else(|| DONE.to_owned());
         let reason = match raw.as_str() {
             "length" | "max_tokens" => FinishReason::MaxTokens,

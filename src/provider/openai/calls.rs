@@ -88,7 +88,11 @@ impl Calls {
                 return Err(Nameless);
             }
             let fresh = !call.id.is_empty() && self.used.insert(call.id.clone());
-            let call_id = if fresh { call.id } else { format!("call_{tail}_{}", n + 1) };
+            let call_id = if fresh {
+                call.id
+            } else {
+                (n + 1..).map(|n| format!("call_{tail}_{n}")).find(|id| self.used.insert(id.clone())).unwrap_or_default()
+            };
             events.push(ModelEvent::ToolCall { call_id, tool: call.name, input: input(call.arguments) });
         }
         Ok(events)

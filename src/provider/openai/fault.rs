@@ -37,7 +37,7 @@ pub(super) enum Extent {
 }
 
 /// An answer whose status is no success.
-pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&str>, body: &ErrorBody) -> StreamFailure {
+pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&str>, body: &ErrorBody) -> Box<StreamFailure> {
     let Said { message, code } = Said::in_body(&body.bytes);
     let mut text = format!("{} answered {status}", endpoint.origin());
     if let Some(location) = location.filter(|_| status.is_redirection()) {
@@ -56,7 +56,7 @@ pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&
 }
 
 /// An error that the provider reported inside a stream.
-pub(super) fn reported(endpoint: &Endpoint, data: &str) -> StreamFailure {
+pub(super) fn reported(endpoint: &Endpoint, data: &str) -> Box<StreamFailure> {
     let Said { message, code } = Said::in_body(data.as_bytes());
     let message = if message.is_empty() { "the provider reported an error inside the stream".to_owned() } else { message };
     let code = code.map(|code| endpoint.clean(code));
@@ -64,7 +64,7 @@ pub(super) fn reported(endpoint: &Endpoint, data: &str) -> StreamFailure {
 }
 
 /// Data that is no JSON, or not of the vendor's shape.
-pub(super) fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> StreamFailure {
+pub(super) fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Box<StreamFailure> {
     let evidence = match error.classify() {
         serde_json::error::Category::Data => "an event's data is JSON of another shape than a completion chunk",
         _ => "an event's data is no JSON",
@@ -74,13 +74,13 @@ pub(super) fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Stream
 }
 
 /// No client could be set up.
-pub(super) fn setup(endpoint: &Endpoint, error: &NetError) -> StreamFailure {
+pub(super) fn setup(endpoint: &Endpoint, error: &NetError) -> Box<StreamFailure> {
     let message = format!("{}: {}", endpoint.origin(), story(error));
     transport(TransportKind::ClientSetup, endpoint.clean(message), &["no connection was tried"])
 }
 
 /// A request or a body that failed below HTTP.
-pub(super) fn network(endpoint: &Endpoint, error: reqwest::Error, stage: Stage) -> StreamFailure {
+pub(super) fn network(endpoint: &Endpoint, error: reqwest::Error, stage: Stage) -> Box<StreamFailure> {
     let error = error.without_url();
     let found = Found::in_chain(&error, stage);
     let message = endpoint.clean(format!("{}: {}", endpoint.origin(), story(&error)));

@@ -38,16 +38,17 @@ fn a_whole_turn_is_split_into_its_steps() {
         Part::reasoning("now"),
         Part::text("Done."),
     ];
+    let path = |path: &str| json!({ "path": path }).to_string();
     let call =
         |id: &str, name: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
     assert_eq!(
         sent(vec![message(Role::User, vec![Part::text("Go")]), message(Role::Assistant, parts)]),
         json!([
             {"role": "user", "content": "Go"},
-            {"role": "assistant", "content": "I look.", "tool_calls": [call("a", "read_file", r#"{"path":"x"}"#), call("b", "search", "{}")]},
+            {"role": "assistant", "content": "I look.", "tool_calls": [call("a", "read_file", &path("x")), call("b", "search", "{}")]},
             {"role": "tool", "tool_call_id": "a", "content": "one"},
             {"role": "tool", "tool_call_id": "b", "content": "two"},
-            {"role": "assistant", "content": null, "tool_calls": [call("c", "read_file", r#"{"path":"y"}"#)]},
+            {"role": "assistant", "content": null, "tool_calls": [call("c", "read_file", &path("y"))]},
             {"role": "tool", "tool_call_id": "c", "content": "(no output)"},
             {"role": "assistant", "content": "Done."},
         ])

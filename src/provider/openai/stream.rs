@@ -61,8 +61,8 @@ enum Phase {
     Unsent { model: Arc<str>, request: ModelRequest },
     Sending { response: BoxFuture<'static, Result<Response, reqwest::Error>>, handed_over: Option<oneshot::Receiver<()>> },
     Refused(Response),
-    Reading(Events),
-    Failed(StreamFailure),
+    Reading(Box<Events>),
+    Failed(Box<StreamFailure>),
     Ended,
 }
 
@@ -77,7 +77,7 @@ impl Attempt {
                 Phase::Sending { response, handed_over } => self.wait_for_head(response, handed_over).await,
                 Phase::Refused(response) => Err(refusal(&self.endpoint, response).await),
                 Phase::Reading(events) => self.read(events).await,
-                Phase::Failed(failure) => return Some(Err(failure)),
+                Phase::Failed(failure) => return Some(Err(*failure)),
                 Phase::Ended => return None,
             };
             // What the same event said before it failed is handed out first.
@@ -85,8 +85,11 @@ impl Attempt {
         }
     }
 
-    fn send(&mut self, model: &str, request: &ModelRequest) -> Result<Phase, StreamFailure> {
-        let body = request::body(model, request).map_err(|error| fault::bad_json(&self.endpoint, &error))?;
+    fn send(&mut self, model: &str, request: &ModelRequest) -> Result<Phase, Box<StreamFailure>> {
+        let body = request::body(model, request).map_err(|error| {
+            let message = format!("the request could not be written as JSON: {error}");
+            protocol(ProtocolKind::BadJson, message, None, &["nothing was sent"])
+        })?;
         let client = net::client(&self.endpoint.url).map_err(|error| fault::setup(&self.endpoint, &error))?;
         let (tell, handed_over) = oneshot::channel();
         let mut post = client
@@ -110,7 +113,7 @@ impl Attempt {
         &mut self,
         mut response: BoxFuture<'static, Result<Response, reqwest::Error>>,
         handed_over: Option<oneshot::Receiver<()>>,
-    ) -> Result<Phase, StreamFailure> {
+    ) -> Result<Phase, Box<StreamFailure>> {
         let Some(mut handed_over) = handed_over else {
             return self.head(response.await);
         };
@@ -127,7 +130,7 @@ impl Attempt {
         }
     }
 
-    fn head(&mut self, answer: Result<Response, reqwest::Error>) -> Result<Phase, StreamFailure> {
+    fn head(&mut self, answer: Result<Response, reqwest::Error>) -> Result<Phase, Box<StreamFailure>> {
         let response = answer.map_err(|error| fault::network(&self.endpoint, error, Stage::BeforeHead))?;
         let status = response.status();
         self.ready
@@ -135,10 +138,10 @@ impl Attempt {
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         // Servers forget the right type more often than they send another thing, so only what cannot be a stream is refused.
         let no_stream = ["application/json", "text/html"].iter().any(|other| content_type.starts_with(other));
-        if !status.is_success() || no_stream { Ok(Phase::Refused(response)) } else { Ok(Phase::Reading(Events::new(response))) }
+        if !status.is_success() || no_stream { Ok(Phase::Refused(response)) } else { Ok(Phase::Reading(Box::new(Events::new(response)))) }
     }
 
-    async fn read(&mut self, mut events: Events) -> Result<Phase, StreamFailure> {
+    async fn read(&mut self, mut events: Box<Events>) -> Result<Phase, Box<StreamFailure>> {
         // Many events can lie ready in one read: other tasks get their turn, and a cancel is seen, between them.
         tokio::task::consume_budget().await;
         let next = if self.answer.is_finished() {
@@ -170,7 +173,7 @@ impl Attempt {
         }
     }
 
-    fn finish(&mut self) -> Result<Phase, StreamFailure> {
+    fn finish(&mut self) -> Result<Phase, Box<StreamFailure>> {
         self.answer.finish(&mut self.ready)?;
         Ok(Phase::Ended)
     }
@@ -210,7 +213,7 @@ impl Events {
         event
     }
 
-    fn fault(&self, error: sse_stream::Error, endpoint: &Endpoint) -> StreamFailure {
+    fn fault(&self, error: sse_stream::Error, endpoint: &Endpoint) -> Box<StreamFailure> {
         let origin = endpoint.origin();
         match error {
             sse_stream::Error::Body(error) => match error.downcast::<ReadError>().map(|error| *error) {
@@ -233,7 +236,7 @@ impl Events {
 }
 
 /// Why an answer that is no event stream was given.
-async fn refusal(endpoint: &Endpoint, response: Response) -> StreamFailure {
+async fn refusal(endpoint: &Endpoint, response: Response) -> Box<StreamFailure> {
     let status = response.status();
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = error_body(response).await;

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 pub enum ScriptError {
     #[error("the script {path} could not be read; check the path behind `scripted:`")]
     Read { path: PathBuf, source: std::io::Error },
-    /// The source names line, column and what is allowed there.
-    #[error("the script {path} is not valid: {source}")]
-    Invalid { path: PathBuf, source: serde_json::Error },
+    /// The problem names line, column and what is allowed there.
+    #[error("the script {path} is not valid: {problem}")]
+    Invalid { path: PathBuf, problem: serde_json::Error },
     #[error("the script {path} is not valid: {place}: {problem}")]
     Impossible { path: PathBuf, place: String, problem: String },
 }
@@ -143,7 +143,7 @@ impl Script {
     }
 
     pub(super) fn parse(text: &str, path: &Path) -> Result<Self, ScriptError> {
-        let script: Self = serde_json::from_str(text).map_err(|source| ScriptError::Invalid { path: path.to_owned(), source })?;
+        let script: Self = serde_json::from_str(text).map_err(|problem| ScriptError::Invalid { path: path.to_owned(), problem })?;
         script.check().map_err(|(place, problem)| ScriptError::Impossible { path: path.to_owned(), place, problem })?;
         Ok(script)
     }
@@ -174,7 +174,9 @@ fn check_answer<'a>(entries: &'a [Entry], ids: &mut HashSet<&'a str>) -> Result<
             Entry::HttpError(error) if !(300..600).contains(&error.status) => {
                 return wrong(format!("{} is no error status; use one from 300 to 599", error.status));
             }
-            Entry::HttpError(_) if head => return wrong("the head of the answer was sent already; use protocol_error `provider_error`".into()),
+            Entry::HttpError(_) if head => {
+                return wrong("the head of the answer was sent already; use protocol_error `provider_error`".into());
+            }
             Entry::TransportError(error) if head && error.kind.is_connecting() => {
                 return wrong(format!("`{}` cannot happen once the connection stands; use `connection_reset`", error.kind.name()));
             }

@@ -62,6 +62,25 @@ async fn a_plain_answer_is_whole_and_in_order() {
     );
 }
 
+#[tokio::test]
+async fn nothing_is_sent_before_the_first_poll() {
+    let mut server = ModelServer::start().await;
+    let stream = provider(server.base_url()).stream(hello());
+    // A round trip of another client shows that the server would have seen it.
+    let other = tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
+    while server.connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let polled = std::time::Instant::now();
+    let asked = tokio::spawn(collect(stream));
+    let exchange = server.next_request().await;
+    assert!(exchange.received > polled);
+    assert_eq!(server.connections(), 2);
+    exchange.answer("a").await;
+    assert_eq!(said(&asked.await.unwrap().0), "a");
+    drop(other);
+}
+
 /// What an answer made of these deltas and this finish reason comes to, without what every answer has.
 async fn answer(deltas: &[Value], reason: &str) -> Vec<ModelEvent> {
     let mut server = ModelServer::start().await;
@@ -214,6 +233,18 @@ async fn what_happens_to_the_connection_after_the_finish_is_no_failure() {
     exchange.hang_up();
     let (events, failure) = asked.await.unwrap();
     assert_eq!((events.last(), failure), (Some(&finish(FinishReason::EndTurn, "stop")), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_has_finished_is_not_waited_for() {
+    let mut server = ModelServer::start().await;
+    let asked = ask(&server);
+    let mut exchange = server.next_request().await;
+    exchange.text("a").await;
+    exchange.finish("stop").await;
+    let (events, failure) = asked.await.unwrap();
+    assert_eq!((events.last(), failure), (Some(&finish(FinishReason::EndTurn, "stop")), None));
+    exchange.closed_by_client().await;
 }
 
 #[tokio::test]

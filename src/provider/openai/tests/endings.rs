@@ -200,6 +200,13 @@ async fn nobody_listening_is_connection_refused_and_nothing_was_sent() {
 }
 
 #[tokio::test]
+async fn a_name_that_does_not_resolve_is_a_dns_failure() {
+    // A label of more than 63 characters cannot even be asked for.
+    let (events, failure) = collect(provider(format!("http://{}.invalid/v1", "a".repeat(64))).stream(hello())).await;
+    assert_eq!((events, class(&failure.unwrap())), (vec![], ("provider_transport", Boundary::Transport, "dns")));
+}
+
+#[tokio::test]
 async fn tls_against_a_server_without_it_is_a_tls_failure() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain = provider(format!("https://{}/v1", listener.local_addr().unwrap())).stream(hello());
