@@ -66,13 +66,20 @@ fn opening(export: View<'_>, story: &mut Story) {
     story.fact(
         "export",
         &format!(
-            "written {} by pillion {} ({}, {}), {}, {}",
+            "written {} by pillion {} ({}, {}); {}, {}",
             wall(export.number("exported_at")),
             runtime.said("app_version"),
             runtime.said("channel"),
             runtime.said("target"),
-            export.said("completeness"),
-            if export.flag("sanitized") == Some(true) { "sanitized" } else { "not sanitized" },
+            match export.text("completeness") {
+                None => "completeness not recorded",
+                Some(completeness) => completeness,
+            },
+            match export.flag("sanitized") {
+                Some(true) => "sanitized",
+                Some(false) => "full",
+                None => "sanitizing not recorded",
+            },
         ),
     );
     if export.text("completeness") == Some("partial") {

@@ -50,8 +50,8 @@ impl Source for Memory {
         Ok(self.sessions.clone())
     }
 
-    fn turns(&mut self, session: &SessionId) -> Result<Vec<TurnInfo>, ExportError> {
-        Ok(self.turns.iter().filter(|turn| turn.session_id == *session).cloned().collect())
+    fn turns(&mut self, session: &SessionId, each: Sink<'_, TurnInfo>) -> Result<(), ExportError> {
+        self.turns.iter().filter(|turn| turn.session_id == *session).cloned().try_for_each(each)
     }
 
     fn messages(&mut self, session: &SessionId, each: Sink<'_, Message>) -> Result<(), ExportError> {

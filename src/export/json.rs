@@ -105,14 +105,13 @@ fn write_session<W: Write>(
     pen.name("info")?;
     pen.record(session)?;
     pen.list("turns", |pen| {
-        for turn in source.turns(&session.session_id)? {
+        source.turns(&session.session_id, &mut |turn| {
             stats.turns += 1;
             if turn.stop.is_none() {
                 *completeness = Completeness::Partial;
             }
-            pen.record(&turn)?;
-        }
-        Ok(())
+            pen.record(&turn)
+        })
     })?;
     pen.list("messages", |pen| {
         source.messages(&session.session_id, &mut |message| {

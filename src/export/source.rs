@@ -19,10 +19,10 @@ pub trait Source {
     /// Rows that were there but could not be read, so far.
     fn unreadable(&self) -> u64;
 
-    /// The tree, root first, each session before its children.
+    /// The tree depth first, each session before its children; the first is the root.
     fn sessions(&mut self) -> Result<Vec<SessionInfo>, ExportError>;
 
-    fn turns(&mut self, session: &SessionId) -> Result<Vec<TurnInfo>, ExportError>;
+    fn turns(&mut self, session: &SessionId, each: Sink<'_, TurnInfo>) -> Result<(), ExportError>;
 
     fn messages(&mut self, session: &SessionId, each: Sink<'_, Message>) -> Result<(), ExportError>;
 

@@ -2,14 +2,17 @@
 
 use super::retry::Turns;
 use super::story::{Story, counted, duration, wall};
-use super::view::View;
+use super::view::{ABSENT, View};
 use crate::protocol::abort::{Phase, TitleState, ToolOutcome};
 use crate::protocol::cause::{Cause, Initiator};
+
+/// What is said of a word that an older version wrote and this one does not know.
+pub(super) const NO_WORDS: &str = "this version has no words for it";
 
 pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
     let aborts: Vec<_> = export.at("diagnostics").list("aborts").collect();
     if aborts.is_empty() {
-        story.head("No turn was stopped.");
+        story.head("No stop is recorded in this export.");
         return;
     }
     let turns = Turns::index(export);
@@ -28,17 +31,15 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     if abort.text("error_name").is_some() || abort.text("error_message").is_some() {
         story.fact("error", &format!("{}: {}", abort.said("error_name"), abort.said("error_message")));
     }
-    let prompt = abort.at("prompt_request");
-    let turn = format!("{}, asked by request {} on {}", abort.said("turn_id"), prompt.at("id").value(), prompt.said("connection_id"));
-    story.fact("turn", &turn);
+    story.fact("turn", &turn(abort));
     story.fact("when", &when(abort));
     story.fact("phase", &phase(abort));
     story.fact("hops", &hops(abort));
     story.fact("running", &running(abort));
     story.fact("title", &title(abort));
     story.fact("output", &output(abort));
-    story.fact("ruled out", &listed(&abort.texts("ruled_out"), "nothing"));
-    story.fact("missing", &listed(&abort.texts("missing"), "nothing"));
+    story.fact("ruled out", &list(abort, "ruled_out"));
+    story.fact("missing", &list(abort, "missing"));
     let late = abort.texts("late_cancels");
     if !late.is_empty() {
         story.fact("later", &format!("{} came after this one had won: {}", counted(late.len() as u64, "cancel"), late.join(", ")));
@@ -74,7 +75,7 @@ pub(super) fn who(record: View<'_>) -> String {
     let source = record.text("source").map(|source| format!(", source {source}")).unwrap_or_default();
     let request = record.at("request");
     if request.is_absent() {
-        return format!("no request asked for it; {declared}{source}");
+        return format!("no request is recorded; {declared}{source}");
     }
     let client = request.at("client");
     let version = client.text("version").map(|version| format!(" {version}")).unwrap_or_default();
@@ -92,12 +93,20 @@ pub(super) fn who(record: View<'_>) -> String {
     )
 }
 
+fn turn(abort: View<'_>) -> String {
+    let prompt = abort.at("prompt_request");
+    if prompt.is_absent() {
+        return format!("{}, its request is not recorded", abort.said("turn_id"));
+    }
+    format!("{}, asked by request {} on {}", abort.said("turn_id"), prompt.at("id").value(), prompt.said("connection_id"))
+}
+
 fn when(abort: View<'_>) -> String {
     let settled = abort.number("settle_us").map_or_else(|| "an unrecorded time".into(), duration);
     let forced = if abort.flag("forced") == Some(true) { ", by force after the grace" } else { "" };
     let scope = if abort.flag("via_ctx_abort") == Some(true) { "; it came down from the connection or the session" } else { "" };
     format!(
-        "asked {}, recorded {}, over {} ({settled} after it was asked{forced}); mode {}{scope}",
+        "asked {}, recorded {}, ended {} ({settled} after it was asked{forced}); mode {}{scope}",
         wall(abort.number("requested_at")),
         wall(abort.number("recorded_at")),
         wall(abort.number("settled_at")),
@@ -116,9 +125,9 @@ fn phase(abort: View<'_>) -> String {
         Some(Phase::AwaitingPermission) => "a permission question was open",
         Some(Phase::ToolRunning) => "a tool was running",
         Some(Phase::Persisting) => "the finished turn was being stored",
-        None => "this version has no words for it",
+        None => NO_WORDS,
     };
-    format!("{}: {words}", abort.said("phase"))
+    explained(abort, "phase", words)
 }
 
 fn hops(abort: View<'_>) -> String {
@@ -142,7 +151,7 @@ fn running(abort: View<'_>) -> String {
         };
         format!("{} ({}, {}) {fate}", tool.said("tool"), tool.said("effect"), tool.said("call_id"))
     });
-    listed(&tools.collect::<Vec<_>>(), "no tool")
+    if abort.at("tools_in_flight").is_absent() { ABSENT.into() } else { listed(&tools.collect::<Vec<_>>(), "no tool") }
 }
 
 fn title(abort: View<'_>) -> String {
@@ -155,28 +164,37 @@ fn title(abort: View<'_>) -> String {
         Some(TitleState::Cancelled) => "was cancelled",
         Some(TitleState::Disabled) => "titles are switched off",
         Some(TitleState::NotApplicable) => "no title was due in this turn",
-        None => "this version has no words for it",
+        None => NO_WORDS,
     };
     let run = abort.text("title_run_id").map(|run| format!(" ({run})")).unwrap_or_default();
-    format!("{}: {words}{run}", abort.said("title_generation_state"))
+    explained(abort, "title_generation_state", words) + &run
 }
 
 fn output(abort: View<'_>) -> String {
     let partial = abort.at("partial");
-    let number = |name| partial.number(name).unwrap_or(0);
-    let produced = number("text_bytes") + number("reasoning_bytes");
-    let kept = number("persisted_bytes");
-    let lost = match produced.saturating_sub(kept) {
+    let names = ["text_bytes", "reasoning_bytes", "updates_sent", "persisted_bytes"];
+    let [Some(text), Some(reasoning), Some(sent), Some(kept)] = names.map(|name| partial.number(name)) else { return ABSENT.into() };
+    let lost = match text.saturating_add(reasoning).saturating_sub(kept) {
         0 => "nothing was lost".into(),
         lost => format!("{} lost", if lost == 1 { "1 byte was".into() } else { format!("{lost} bytes were") }),
     };
     format!(
         "{} of text and {} of reasoning, {} sent; {} kept, {lost}",
-        counted(number("text_bytes"), "byte"),
-        counted(number("reasoning_bytes"), "byte"),
-        counted(number("updates_sent"), "update"),
+        counted(text, "byte"),
+        counted(reasoning, "byte"),
+        counted(sent, "update"),
         counted(kept, "byte"),
     )
+}
+
+/// A list of our own words; an empty one says that there was nothing, an absent one says nothing.
+fn list(abort: View<'_>, name: &str) -> String {
+    if abort.at(name).is_absent() { ABSENT.into() } else { listed(&abort.texts(name), "nothing") }
+}
+
+/// A word of the document with what it means.
+pub(super) fn explained(record: View<'_>, name: &str, words: &str) -> String {
+    record.text(name).map_or_else(|| ABSENT.into(), |word| format!("{word}: {words}"))
 }
 
 /// The items in one line, or what is said when there is none.

@@ -1,6 +1,6 @@
 //! What else went wrong: titles, streams, cancel requests without effect, incidents, and turns whose record is absent.
 
-use super::abort::{cause, sentence, who};
+use super::abort::{NO_WORDS, cause, explained, listed, sentence, who};
 use super::story::{Story, wall};
 use super::view::View;
 use crate::protocol::abort::CancelOutcome;
@@ -40,12 +40,13 @@ fn tell_stream(trace: View<'_>, story: &mut Story) {
     story.fact("model", &format!("{} ({})", trace.said("model"), trace.said("provider")));
     story.fact("what", &format!("{} [{}]", sentence(failure), cause(failure).name()));
     story.fact("why", &format!("{}: {}", failure.said("kind"), failure.said("message")));
-    let evidence = super::abort::listed(&failure.texts("evidence"), "no evidence recorded");
+    let evidence = listed(&failure.texts("evidence"), "no evidence recorded");
     story.fact("how sure", &format!("{} that it was {}: {evidence}", failure.said("confidence"), failure.said("boundary")));
 }
 
 fn tell_cancel(request: View<'_>, story: &mut Story) {
-    let why = match request.word("outcome") {
+    let outcome = request.word("outcome");
+    let why = match outcome {
         Some(CancelOutcome::Cancelled) => return,
         Some(CancelOutcome::AlreadyStopping) => "another stop had won",
         Some(CancelOutcome::AlreadySettled) => "the turn had ended before",
@@ -53,10 +54,11 @@ fn tell_cancel(request: View<'_>, story: &mut Story) {
         Some(CancelOutcome::IgnoredAwaitingAnswer) => "a question was open, and a soft stop waits for it",
         Some(CancelOutcome::NotOwner) => "another process was running the session",
         Some(CancelOutcome::UnknownSession) => "there is no such session",
-        None => "this version has no words for it",
+        None => NO_WORDS,
     };
-    story.head(&format!("Cancel request {} had no effect", request.said("cancel_id")));
-    story.fact("why", &format!("{}: {why}", request.said("outcome")));
+    let effect = if outcome.is_some() { " had no effect" } else { "" };
+    story.head(&format!("Cancel request {}{effect}", request.said("cancel_id")));
+    story.fact("why", &explained(request, "outcome", why));
     story.fact("who", &who(request));
     story.fact("when", &wall(request.number("at")));
     if let Some(abort) = request.text("abort_id") {

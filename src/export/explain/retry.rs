@@ -40,6 +40,9 @@ impl<'a> Turns<'a> {
             Some(sent) => against.push(format!("it shows output again: {} had been sent", counted(sent, "update"))),
             None => against.push("how much had been shown is not recorded".into()),
         }
+        if abort.at("tools_in_flight").is_absent() {
+            against.push("what was running is not recorded".into());
+        }
         if against.is_empty() {
             "safe: nothing had been shown, and no tool had changed anything".into()
         } else {

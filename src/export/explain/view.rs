@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// What is said where a field is absent.
-const ABSENT: &str = "(not recorded)";
+pub(super) const ABSENT: &str = "(not recorded)";
 
 /// A part of the document; null where there is none.
 #[derive(Debug, Clone, Copy)]
