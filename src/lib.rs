@@ -14,3 +14,4 @@ pub mod tool;
 pub mod export;
 pub mod session;
 pub mod rpc;
+pub mod host;

@@ -16,6 +16,7 @@ mod project;
 mod redact;
 mod rules;
 mod schema;
+mod snapshot;
 mod source;
 
 pub use error::ExportError;

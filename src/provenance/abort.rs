@@ -133,6 +133,7 @@ fn ruled_out(cause: &Cause) -> Vec<String> {
             matches!(
                 c,
                 Cause::ClientEof
+                    | Cause::ClientFramingBroken
                     | Cause::ClientWriteFailed
                     | Cause::ClientProcessDied { .. }
                     | Cause::ShutdownRequest
