@@ -3,3 +3,4 @@
 pub mod demand;
 pub mod editor;
 pub mod error;
+pub mod service;
