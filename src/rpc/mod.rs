@@ -1,7 +1,10 @@
 //! JSON-RPC: the only room that knows it. Bytes come in through `frame` and `envelope`, and leave through `outbox`.
 
+pub mod dialect;
 pub mod envelope;
+pub mod error;
 pub mod frame;
+mod json;
 pub mod outbox;
 pub mod stdio;
 pub mod watch;
