@@ -1,6 +1,7 @@
 //! JSON-RPC: the only room that knows it. Bytes come in through `frame` and `envelope`, and leave through `outbox`.
 
 pub mod api;
+pub mod client;
 pub mod dialect;
 pub mod editor;
 pub mod envelope;
