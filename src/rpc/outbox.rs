@@ -165,6 +165,10 @@ impl Outbox {
                 if state.door != Door::Open && state.queue.is_empty() {
                     return None;
                 }
+                if state.queue.is_empty() {
+                    // Nothing is kept of a long queue.
+                    state.queue.shrink_to(BATCH / size_of::<Entry>());
+                }
             }
             self.0.work.notified().await;
         }

@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use tokio::io::unix::AsyncFd;
@@ -84,7 +84,7 @@ fn kind(stream: BorrowedFd<'_>) -> Kind {
     match rustix::fs::fstat(stream).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
         Ok(FileType::Fifo) => Kind::Pipe,
         Ok(FileType::Socket) => Kind::Socket,
-        _ if rustix::termios::isatty(stream) => Kind::Terminal,
+        _ if stream.is_terminal() => Kind::Terminal,
         _ => Kind::File,
     }
 }
