@@ -110,7 +110,7 @@ impl Outbox {
         self.0.work.notify_one();
     }
 
-    /// How the client frames its messages, once its first byte has told.
+    /// How the client frames its messages; absent until its first byte.
     pub fn framing(&self) -> Option<Framing> {
         self.0.state().framing
     }
