@@ -15,3 +15,4 @@ pub mod export;
 pub mod session;
 pub mod rpc;
 pub mod host;
+pub mod serve;
