@@ -16,7 +16,6 @@ mod project;
 mod redact;
 mod rules;
 mod schema;
-mod snapshot;
 mod source;
 
 pub use error::ExportError;
