@@ -95,6 +95,11 @@ impl Guard {
         Self { connection, stage: Stage::New, registry, methods, sessions, lsp, editor, listener, outbox }
     }
 
+    /// Resolves when every request is answered. To be waited for at the end, when nothing is received any more.
+    pub fn all_answered(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.registry.all_answered()
+    }
+
     /// Acts on one message. Breaks at `exit`.
     pub fn receive(&mut self, inbound: Inbound, received: Instant) -> ControlFlow<EndReason> {
         match inbound {
