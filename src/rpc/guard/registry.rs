@@ -6,7 +6,7 @@
 
 use crate::protocol::abort::RequestRef;
 use crate::protocol::ids::{RequestId, SessionId, TurnId};
-use crate::rpc::error::{WireError, code};
+use crate::rpc::error::{WireError, code, shown};
 use crate::rpc::outbox::Outbox;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -81,7 +81,8 @@ impl Registry {
         let vacant = match live.entry(id.clone()) {
             Entry::Vacant(vacant) => vacant,
             Entry::Occupied(first) => {
-                let text = format!("the id {id} belongs to a {} that is still running; use another id", first.get().method);
+                let (id, method) = (shown(id.as_json()), shown(&first.get().method));
+                let text = format!("the id {id} belongs to a {method} that is still running; use another id");
                 return Err(WireError::new(code::INVALID_REQUEST, text));
             }
         };
