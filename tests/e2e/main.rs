@@ -3,5 +3,7 @@
 
 mod cancel;
 mod ends;
+mod framing;
+mod limits;
 mod main_job;
 mod support;

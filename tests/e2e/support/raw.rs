@@ -75,6 +75,11 @@ impl Raw {
         self.send(new.to_string()).await;
         let created: Value = serde_json::from_str(&self.next_answer().await).expect("JSON");
         let session = created["result"]["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {created}"));
+        self.still_answers(session).await;
+    }
+
+    /// A prompt on this session is answered "fine".
+    pub async fn still_answers(&mut self, session: &str) {
         let params = json!({ "sessionId": session, "prompt": [{ "type": "text", "text": "Are you well?" }] });
         self.send(json!({ "jsonrpc": "2.0", "id": "p", "method": "session/prompt", "params": params }).to_string()).await;
         let update: Value = serde_json::from_str(&self.next().await).expect("JSON");
