@@ -6,4 +6,6 @@ mod ends;
 mod framing;
 mod limits;
 mod main_job;
+mod pipes;
+mod scale;
 mod support;
