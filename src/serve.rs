@@ -24,9 +24,9 @@ use tracing::level_filters::LevelFilter;
 
 /// When, counted from the end of the connection, the runs must have settled, the client have read, the store be closed.
 /// What comes first may take the time that the later ones do not need; two seconds are never reached.
-const SETTLED_BY: Duration = Duration::from_millis(1_400);
-const READ_BY: Duration = Duration::from_millis(1_600);
-const CLOSED_BY: Duration = Duration::from_millis(1_800);
+const SETTLED_BY: Duration = Duration::from_millis(1_350);
+const READ_BY: Duration = Duration::from_millis(1_500);
+const CLOSED_BY: Duration = Duration::from_millis(1_700);
 
 /// The longest that a client which does not read is waited for.
 const DRAIN: Duration = Duration::from_millis(400);
