@@ -8,4 +8,5 @@ mod limits;
 mod main_job;
 mod pipes;
 mod scale;
+mod startup;
 mod support;
