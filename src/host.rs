@@ -34,7 +34,7 @@ pub struct Host {
 impl Host {
     /// Puts the parts together. The store is opened beside this, on its own thread; nothing is waited for.
     pub fn new(settings: Settings) -> Self {
-        let known_keys = Arc::new(settings.known_keys(std::env::vars()));
+        let known_keys = Arc::new(settings.known_keys(std::env::vars_os()));
         let provenance = if settings.deterministic { Provenance::deterministic() } else { Provenance::real() };
         let store = Store::open(settings.data_dir.clone());
         let settings = Arc::new(settings);
