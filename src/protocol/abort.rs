@@ -69,7 +69,8 @@ record! {
     /// The editor's request (or the notification) that asked for something.
     pub struct RequestRef {
         required {
-            method: String => Id,
+            /// One of the methods that pillion serves.
+            method: String => Structure,
             /// As it arrived; null for a notification.
             id: RequestId => Id,
             connection_id: ConnectionId => Id,

@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::token::Stop;
-use crate::protocol::abort::{Abort, Hop, Partial, Phase, PromptRequest, TitleState, ToolInFlight};
+use crate::protocol::abort::{Abort, Hop, Partial, Phase, PromptRequest, TitleState, ToolInFlight, ToolOutcome};
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::{AttemptId, MessageId, SessionId, TitleRunId, TurnId};
 use std::sync::Arc;
@@ -64,6 +64,13 @@ impl AbortBuilder {
 
     pub fn tools(&mut self, tools: Vec<ToolInFlight>) {
         self.tools_in_flight = tools;
+    }
+
+    /// These of the tools did not return by themselves.
+    pub fn tools_killed(&mut self, call_ids: &[String]) {
+        for tool in self.tools_in_flight.iter_mut().filter(|tool| call_ids.contains(&tool.call_id)) {
+            tool.outcome = ToolOutcome::Killed;
+        }
     }
 
     /// The record. `partial` is what the run leaves behind.

@@ -43,6 +43,11 @@ impl Clock {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// The wall clock at an instant of the near past.
+    pub fn wall_at(&self, instant: Instant) -> u64 {
+        self.wall_ms().saturating_sub(self.us_since(instant) / 1000)
+    }
+
     /// Microseconds from `from` to now; 0 when the clock stands still.
     pub fn us_since(&self, from: Instant) -> u64 {
         self.us_between(from, Instant::now())

@@ -2,8 +2,10 @@
 
 mod abort;
 mod clock;
+mod known_keys;
 mod token;
 
 pub use abort::{AbortBuilder, RunFacts};
 pub use clock::{Clock, Grace, IdMint, Provenance};
+pub use known_keys::{KnownKeys, MIN_KEY_BYTES, PLACEHOLDER as KNOWN_KEY_PLACEHOLDER};
 pub use token::{CancelToken, Canceller, Stop, Stopped};

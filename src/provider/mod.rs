@@ -1,7 +1,11 @@
 //! Model providers: one trait, one file for each vendor protocol. A provider never lies about why its stream ended.
 
+pub mod failure;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod openai;
+pub mod reach;
+pub mod scripted;
 
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};
@@ -15,7 +19,27 @@ pub trait Provider: Send + Sync {
     /// The model's name: the second half.
     fn model(&self) -> &str;
 
+    /// How it names a session.
+    fn titles(&self) -> TitleSupport {
+        TitleSupport::Model
+    }
+
     /// Starts one attempt. Nothing is sent before the first poll; dropping the stream closes the connection. A stream
     /// that ends without [`ModelEvent::Finish`] and without an error is a defect of the provider's implementation.
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>>;
 }
+
+/// What a provider can do for titles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TitleSupport {
+    /// It is asked for one.
+    Model,
+    /// It is not worth asking: the prompt's first words are the title.
+    Heuristic,
+    /// It has none to give: title generation is `disabled`.
+    None,
+}
+
+#[cfg(test)]
+#[path = "../../tests/support/model_server.rs"]
+pub(crate) mod model_server;

@@ -19,7 +19,7 @@ pub struct CancelDemand {
     pub request: Option<RequestRef>,
     /// When the bytes were read: the zero of the abort's hops.
     pub requested: Instant,
-    /// The hops that lie behind it, such as `rpc.session/cancel`.
+    /// The hop at which it entered, such as `rpc.session/cancel`.
     pub point: &'static str,
     pub via_ctx_abort: bool,
     /// Fields that were dropped as invalid.

@@ -1,5 +1,36 @@
 //! Sessions: one runner each, turns that stream, and the one road on which everything stops.
+//!
+//! In reading order: `service` is what can be asked, `sessions` posts it, `opening` brings a runner to life, `step`
+//! decides, `runner` acts, `turn` works, `settle` ends.
 
+mod channel;
+mod context;
 pub mod demand;
 pub mod editor;
 pub mod error;
+mod history;
+mod ledger;
+mod model_choice;
+mod opening;
+mod recovery;
+mod run;
+mod runner;
+pub mod service;
+mod sessions;
+mod settle;
+mod step;
+mod title;
+mod toolcalls;
+mod trace;
+mod turn;
+mod verdict;
+
+pub use context::{Parts, ProviderFactory};
+pub use error::Refusal;
+pub use sessions::{Exporter, Sessions};
+
+/// Wall-clock milliseconds as RFC 3339, UTC.
+pub fn rfc3339(wall_ms: u64) -> String {
+    let ms = i64::try_from(wall_ms).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| wall_ms.to_string(), |at| at.to_string())
+}

@@ -1,5 +1,20 @@
 //! Tools: what a model can do in the workspace. One tool a file; `workspace` is the only opener of paths.
 
+pub mod agents;
+mod arguments;
+pub mod documents;
+mod list_directory;
+mod read_file;
+mod search;
+#[cfg(test)]
+mod test_room;
+pub mod text;
+mod walk;
+pub mod workspace;
+mod write_file;
+
+pub use agents::agents_md;
+
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolCallContent, ToolKind, ToolLocation};
@@ -7,6 +22,7 @@ use crate::provenance::CancelToken;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
+use workspace::{Seen, WorkspaceError};
 
 /// Something that a model can call.
 pub trait Tool: Send + Sync {
@@ -16,14 +32,16 @@ pub trait Tool: Send + Sync {
 
     fn kind(&self) -> ToolKind;
 
-    /// Validates the arguments and says what the call would do, without doing it.
+    /// Validates the arguments and says what the call would do, without doing it. May read a few files of bounded size
+    /// (for a diff), nothing that takes long: it is called on the thread that serves the session.
     ///
     /// # Errors
     /// A sentence for the model: which argument is wrong and what it must be.
     fn plan(&self, input: &Value, context: &ToolContext) -> Result<ToolPlan, ToolError>;
 
-    /// Does it. Long work watches `context.token`.
-    fn run(&self, input: Value, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>>;
+    /// Does it. `seen` is the plan's: if that is no longer so, a write is a conflict and nothing is written. Long work is
+    /// done on a blocking thread and watches `context.token`.
+    fn run(&self, input: Value, seen: Option<Seen>, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>>;
 }
 
 /// What a call would do: shown to the client, and asked about when `asks` is set.
@@ -35,6 +53,8 @@ pub struct ToolPlan {
     /// Shown with the permission question: for a write, the diff.
     pub content: Vec<ToolCallContent>,
     pub gate: Gate,
+    /// What stood there when the plan was made: handed to [`Tool::run`], so that what is done is what was shown.
+    pub seen: Option<Seen>,
 }
 
 /// Whether a call may run without a question.
@@ -65,3 +85,75 @@ pub struct ToolContext {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ToolError(pub String);
+
+impl From<WorkspaceError> for ToolError {
+    fn from(error: WorkspaceError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The tools that a session has, with what a model is told of each.
+#[derive(Clone)]
+pub struct ToolSet {
+    specs: Vec<ToolSpec>,
+    tools: Vec<Arc<dyn Tool>>,
+}
+
+impl ToolSet {
+    pub fn new(tools: Vec<Arc<dyn Tool>>) -> Self {
+        Self { specs: tools.iter().map(|tool| tool.spec()).collect(), tools }
+    }
+
+    /// In the order in which the tools were given.
+    pub fn specs(&self) -> &[ToolSpec] {
+        &self.specs
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        let at = self.specs.iter().position(|spec| spec.name == name)?;
+        self.tools.get(at)
+    }
+}
+
+/// Every tool that pillion has.
+pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
+    vec![Arc::new(read_file::ReadFile), Arc::new(list_directory::ListDirectory), Arc::new(search::Search), Arc::new(write_file::WriteFile)]
+}
+
+/// Does `work` on a thread that may block. A panic in it goes on here.
+fn blocking(work: impl FnOnce() -> Result<ToolOutput, ToolError> + Send + 'static) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    Box::pin(async move {
+        match tokio::task::spawn_blocking(work).await.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(done) => done,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_)) => Err(ToolError("pillion is ending and did not start this".into())),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_tool_is_found_by_its_name_and_only_writing_asks() {
+        let set = ToolSet::new(standard_tools());
+        assert_eq!(set.specs().iter().map(|spec| spec.name).collect::<Vec<_>>(), ["read_file", "list_directory", "search", "write_file"]);
+        let room = test_room::Room::new();
+        for spec in set.specs() {
+            let tool = set.find(spec.name).unwrap();
+            assert_eq!(tool.spec(), *spec);
+            let plan = tool.plan(&json!({ "path": "a", "pattern": "b", "content": "c" }), &room.context()).unwrap();
+            assert_eq!((plan.gate == Gate::Ask, plan.seen.is_some()), (tool.effect() == Effect::Write, tool.effect() == Effect::Write));
+        }
+        assert!(set.find("shell").is_none());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "inside")]
+    async fn a_panic_on_the_blocking_thread_goes_on_in_the_call() {
+        // The result never comes.
+        let _ = blocking(|| panic!("inside")).await;
+    }
+}

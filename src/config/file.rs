@@ -1,0 +1,107 @@
+//! Reads `config.toml`: a flat walk over its sections, so that every error has a line and names what is allowed there.
+
+use super::{ConfigError, Environment, Origin, Places, SETTINGS, Settings};
+use std::path::Path;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Applies the file that `--config` or `PILLION_CONFIG` names (it must exist), else the user's own, if there is one.
+pub(super) fn apply(settings: &mut Settings, places: &Places, flag: Option<&Path>, env: Environment<'_>) -> Result<(), ConfigError> {
+    let variable = env("PILLION_CONFIG");
+    let (named_by, path) = match (flag, &variable, &places.config_file) {
+        (Some(path), _, _) => ("--config", path),
+        (None, Some(path), _) => ("PILLION_CONFIG", Path::new(path)),
+        (None, None, Some(path)) => ("the default", path.as_path()),
+        (None, None, None) => return Ok(()),
+    };
+    let is_optional = named_by == "the default";
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if is_optional && error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(ConfigError::Unreadable { named_by, file: path.to_owned(), error }),
+    };
+    File { path, text: &text }.apply(settings)
+}
+
+/// A configuration file that is being read.
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn apply(&self, settings: &mut Settings) -> Result<(), ConfigError> {
+        let root = DeTable::parse(self.text).map_err(|error| ConfigError::NotToml {
+            file: self.path.to_owned(),
+            line: self.line(error.span().map_or(0, |span| span.start)),
+            message: error.message().replace('\n', "; "),
+        })?;
+        self.apply_table(settings, "", root.get_ref())
+    }
+
+    fn apply_table(&self, settings: &mut Settings, section: &str, table: &DeTable<'_>) -> Result<(), ConfigError> {
+        for (name, value) in table {
+            let key = if section.is_empty() { name.get_ref().to_string() } else { format!("{section}.{}", name.get_ref()) };
+            if let Some(inner) = value.get_ref().as_table()
+                && is_section(&key)
+            {
+                self.apply_table(settings, &key, inner)?;
+                continue;
+            }
+            let line = self.line(name.span().start);
+            if is_section(&key) {
+                return Err(ConfigError::WrongType { file: self.path.to_owned(), line, key, must: "is a section, not a value" });
+            }
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.key == Some(key.as_str())) else {
+                return Err(self.unknown(section, key, line));
+            };
+            let value = self.scalar(value, &key, setting.takes_number())?;
+            let key = setting.name();
+            setting.apply(settings, &value, Origin::File { file: self.path.to_owned(), line, key })?;
+        }
+        Ok(())
+    }
+
+    /// The value as the text that a flag would have.
+    fn scalar(&self, value: &Spanned<DeValue<'_>>, key: &str, number: bool) -> Result<String, ConfigError> {
+        match value.get_ref() {
+            DeValue::String(text) if !number => Ok(text.to_string()),
+            DeValue::Integer(integer) if number && integer.radix() == 10 => Ok(integer.as_str().to_owned()),
+            _ => Err(ConfigError::WrongType {
+                file: self.path.to_owned(),
+                line: self.line(value.span().start),
+                key: key.to_owned(),
+                must: if number { "must be a whole number" } else { "must be a string in quotes" },
+            }),
+        }
+    }
+
+    fn unknown(&self, section: &str, key: String, line: usize) -> ConfigError {
+        let file = self.path.to_owned();
+        if key.to_ascii_lowercase().ends_with("key") {
+            return ConfigError::KeyInFile { file, line, key };
+        }
+        // Names of this section, and at the top the sections too.
+        let mut allowed: Vec<String> = Vec::new();
+        for known in SETTINGS.iter().filter_map(|setting| setting.key) {
+            let word = match (section, known.split_once('.')) {
+                ("", None) => format!("`{known}`"),
+                ("", Some((inner, _))) => format!("[{inner}]"),
+                (_, Some((inner, name))) if inner == section => format!("`{name}`"),
+                _ => continue,
+            };
+            if !allowed.contains(&word) {
+                allowed.push(word);
+            }
+        }
+        ConfigError::UnknownKey { file, line, key, allowed: allowed.join(", ") }
+    }
+
+    fn line(&self, at: usize) -> usize {
+        1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+    }
+}
+
+fn is_section(key: &str) -> bool {
+    SETTINGS.iter().filter_map(|setting| setting.key?.split_once('.')).any(|(section, _)| section == key)
+}

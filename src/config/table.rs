@@ -1,0 +1,318 @@
+//! The table of settings: for each its places in file, environment and flags, what it takes, and how it is read.
+//!
+//! The documentation of the settings is this table written out.
+
+use super::{ConfigError, Framing, Limits, ModelName, Origin, Settings, TitleModel, TitleOnCancel};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One setting and every place that can set it.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its place in `config.toml`, such as `title.model`; absent: not from a file.
+    pub key: Option<&'static str>,
+    pub variable: Option<&'static str>,
+    pub flag: Option<&'static str>,
+    /// What it is for, in a few words.
+    pub about: &'static str,
+    kind: Kind,
+}
+
+/// How a value is read and shown again.
+#[derive(Debug)]
+enum Kind {
+    Text { set: fn(&mut Settings, &str) -> Result<(), Bad>, show: fn(&Settings) -> Option<String> },
+    Number { least: u64, most: u64, set: fn(&mut Settings, u64), show: fn(&Settings) -> u64 },
+    Size { least: usize, most: usize, place: fn(&mut Limits) -> &mut usize },
+    Path(fn(&mut Settings) -> &mut PathBuf),
+}
+
+/// What is wrong with a value: "but it ...".
+enum Bad {
+    /// The value is repeated in the error.
+    Must(String),
+    /// The value is not repeated.
+    Secret(String),
+}
+
+/// Every setting but the key, which is read from the environment alone.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: Some("model"),
+        variable: Some("PILLION_MODEL"),
+        flag: Some("--model"),
+        about: "the model for turns, as provider:model",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.model = Some(model(text)?);
+                Ok(())
+            },
+            show: |settings| settings.model.as_ref().map(ToString::to_string),
+        },
+    },
+    Setting {
+        key: Some("title.model"),
+        variable: Some("PILLION_TITLE_MODEL"),
+        flag: Some("--title-model"),
+        about: "the model for titles: provider:model, session (the session's own) or none (no titles)",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.title_model = match text {
+                    "none" => TitleModel::Off,
+                    "session" => TitleModel::Session,
+                    text => TitleModel::Named(model(text).map_err(|bad| match bad {
+                        Bad::Must(must) => Bad::Must(format!("is neither `none` nor `session` and {must}")),
+                        secret @ Bad::Secret(_) => secret,
+                    })?),
+                };
+                Ok(())
+            },
+            show: |settings| match &settings.title_model {
+                TitleModel::Off => Some("none".into()),
+                TitleModel::Session => Some("session".into()),
+                TitleModel::Named(name) => Some(name.to_string()),
+            },
+        },
+    },
+    Setting {
+        key: Some("title.on_cancel"),
+        variable: None,
+        flag: None,
+        about: "what becomes of a running title generation when its turn is cancelled: keep or cancel",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.title_on_cancel = one_of(text, &[("keep", TitleOnCancel::Keep), ("cancel", TitleOnCancel::Cancel)])?;
+                Ok(())
+            },
+            show: |settings| {
+                Some(match settings.title_on_cancel {
+                    TitleOnCancel::Keep => "keep".into(),
+                    TitleOnCancel::Cancel => "cancel".into(),
+                })
+            },
+        },
+    },
+    Setting {
+        key: Some("title.timeout_seconds"),
+        variable: None,
+        flag: None,
+        about: "the longest that a title generation may take",
+        kind: Kind::Number {
+            least: 1,
+            most: 600,
+            set: |settings, seconds| settings.title_timeout = Duration::from_secs(seconds),
+            show: |settings| settings.title_timeout.as_secs(),
+        },
+    },
+    Setting {
+        key: Some("base_url"),
+        variable: Some("PILLION_BASE_URL"),
+        flag: Some("--base-url"),
+        about: "the base URL of the model's provider",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.base_url = Some(base_url(text)?);
+                Ok(())
+            },
+            show: |settings| settings.base_url.clone(),
+        },
+    },
+    Setting {
+        key: Some("data_dir"),
+        variable: Some("PILLION_DATA_DIR"),
+        flag: Some("--data-dir"),
+        about: "where sessions are kept",
+        kind: Kind::Path(|settings| &mut settings.data_dir),
+    },
+    Setting {
+        key: Some("log_file"),
+        variable: Some("PILLION_LOG"),
+        flag: Some("--log-file"),
+        about: "where the log is written",
+        kind: Kind::Path(|settings| &mut settings.log_file),
+    },
+    Setting {
+        key: Some("log_level"),
+        variable: Some("PILLION_LOG_LEVEL"),
+        flag: Some("--log-level"),
+        about: "how much is logged: off, error, warn, info, debug or trace",
+        kind: Kind::Text {
+            set: |settings, text| {
+                let levels = ["off", "error", "warn", "info", "debug", "trace"];
+                let level = levels.contains(&text).then(|| text.parse().ok()).flatten();
+                settings.log_level = level.ok_or_else(|| Bad::Must(format!("must be one of {}", quoted(levels))))?;
+                Ok(())
+            },
+            show: |settings| Some(settings.log_level.to_string()),
+        },
+    },
+    Setting {
+        key: None,
+        variable: None,
+        flag: Some("--stdio"),
+        about: "the framing on stdio: lsp or jsonl; without it the first byte decides",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.framing = Some(one_of(text, &[("lsp", Framing::Headers), ("jsonl", Framing::Lines)])?);
+                Ok(())
+            },
+            show: |settings| {
+                settings.framing.map(|framing| match framing {
+                    Framing::Headers => "lsp".into(),
+                    Framing::Lines => "jsonl".into(),
+                })
+            },
+        },
+    },
+    Setting {
+        key: None,
+        variable: None,
+        flag: Some("--deterministic"),
+        about: "ids that count from 1 and a clock that stands still, for tests; needs a data directory of its own",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.deterministic = one_of(text, &[("true", true), ("false", false)])?;
+                Ok(())
+            },
+            show: |settings| Some(settings.deterministic.to_string()),
+        },
+    },
+    Setting {
+        key: Some("grace.soft_ms"),
+        variable: None,
+        flag: None,
+        about: "how long a soft cancel lets the work end by itself",
+        kind: Kind::Number {
+            least: 0,
+            most: 60_000,
+            set: |settings, ms| settings.grace.soft = Duration::from_millis(ms),
+            show: |settings| millis(settings.grace.soft),
+        },
+    },
+    Setting {
+        key: Some("grace.hard_ms"),
+        variable: None,
+        flag: None,
+        about: "how long a hard cancel lets the work end by itself",
+        kind: Kind::Number {
+            least: 0,
+            // The server leaves within 2 s whatever runs.
+            most: 1_000,
+            set: |settings, ms| settings.grace.hard = Duration::from_millis(ms),
+            show: |settings| millis(settings.grace.hard),
+        },
+    },
+    Setting {
+        key: Some("permission.deadline_seconds"),
+        variable: None,
+        flag: None,
+        about: "how long a permission question waits before it is a no",
+        kind: Kind::Number {
+            least: 1,
+            most: 86_400,
+            set: |settings, seconds| settings.permission_deadline = Duration::from_secs(seconds),
+            show: |settings| settings.permission_deadline.as_secs(),
+        },
+    },
+    limit("limits.max_header_line_bytes", "one header line", 64, 1 << 16, |limits| &mut limits.header_line),
+    limit("limits.max_header_block_bytes", "all header lines", 64, 1 << 20, |limits| &mut limits.header_block),
+    limit("limits.max_message_bytes", "one message", 1 << 10, 1 << 30, |limits| &mut limits.message),
+    // The JSON reader itself goes no deeper than 128.
+    limit("limits.max_nesting", "levels of nested arrays and objects", 16, 128, |limits| &mut limits.nesting),
+    limit("limits.max_in_flight", "requests that wait for an answer", 1, 1 << 20, |limits| &mut limits.in_flight),
+    limit("limits.max_outbox_bytes", "updates that wait to be written", 1 << 12, 1 << 30, |limits| &mut limits.outbox),
+    limit("limits.max_result_bytes", "one result", 1 << 12, 1 << 30, |limits| &mut limits.result),
+];
+
+impl Setting {
+    /// What it is called where nobody has set it yet.
+    pub fn name(&self) -> &'static str {
+        self.key.or(self.flag).or(self.variable).unwrap_or_default()
+    }
+
+    /// The value in force, as text; absent: not set. Paths are not shown here.
+    pub fn show(&self, settings: &Settings) -> Option<String> {
+        match self.kind {
+            Kind::Text { show, .. } => show(settings),
+            Kind::Number { show, .. } => Some(show(settings).to_string()),
+            Kind::Size { place, .. } => {
+                let mut limits = settings.limits;
+                Some(place(&mut limits).to_string())
+            }
+            Kind::Path(_) => None,
+        }
+    }
+
+    pub(super) fn takes_number(&self) -> bool {
+        matches!(self.kind, Kind::Number { .. } | Kind::Size { .. })
+    }
+
+    /// Sets it from text, wherever that was written.
+    pub(super) fn apply(&self, settings: &mut Settings, text: &str, origin: Origin) -> Result<(), ConfigError> {
+        let outcome = match self.kind {
+            Kind::Text { set, .. } => set(settings, text),
+            Kind::Number { least, most, set, .. } => number(text, least, most).map(|number| set(settings, number)),
+            Kind::Size { least, most, place } => number(text, least, most).map(|number| *place(&mut settings.limits) = number),
+            Kind::Path(place) => path(text, &origin).map(|path| *place(settings) = path),
+        };
+        outcome.map_err(|bad| match bad {
+            Bad::Must(must) => ConfigError::BadValue { origin, value: text.to_owned(), must },
+            Bad::Secret(must) => ConfigError::Rejected { origin, must },
+        })
+    }
+}
+
+const fn limit(key: &'static str, about: &'static str, least: usize, most: usize, place: fn(&mut Limits) -> &mut usize) -> Setting {
+    Setting { key: Some(key), variable: None, flag: None, about, kind: Kind::Size { least, most, place } }
+}
+
+fn model(text: &str) -> Result<ModelName, Bad> {
+    ModelName::parse(text).map_err(|error| Bad::Must(error.to_string()))
+}
+
+fn base_url(text: &str) -> Result<String, Bad> {
+    let must = |rule: &str| Bad::Must(format!("must be an http or https address such as http://127.0.0.1:11434/v1{rule}"));
+    let url = reqwest::Url::parse(text).map_err(|_| must(""))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Bad::Secret("must not hold a user name or a password; give the key in PILLION_API_KEY".into()));
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(must(""));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Bad::Secret("must end with its path: no `?...` and no `#...`".into()));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn number<T: TryFrom<u64> + PartialOrd + Copy + std::fmt::Display>(text: &str, least: T, most: T) -> Result<T, Bad> {
+    // TOML allows underscores and a plus.
+    let number = text.replace('_', "").parse::<u64>().ok().and_then(|number| T::try_from(number).ok());
+    number
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| Bad::Must(format!("must be a whole number from {least} to {most}")))
+}
+
+/// A path of a flag or a variable may be relative to the current directory; a file's may not, it is read from anywhere.
+fn path(text: &str, origin: &Origin) -> Result<PathBuf, Bad> {
+    if text.starts_with('~') {
+        return Err(Bad::Must("must be a whole path: `~` is not expanded here".into()));
+    }
+    if matches!(origin, Origin::File { .. }) && !text.starts_with('/') {
+        return Err(Bad::Must("must be an absolute path".into()));
+    }
+    std::path::absolute(text).map_err(|_| Bad::Must("must be a path".into()))
+}
+
+fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Bad> {
+    let found = choices.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| Bad::Must(format!("must be one of {}", quoted(choices.iter().map(|(name, _)| *name)))))
+}
+
+fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

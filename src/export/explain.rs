@@ -1,0 +1,88 @@
+//! The story of a session, told from its export: for each stop what, who, when, how far, what was lost, and whether a
+//! retry is safe.
+//!
+//! Invariant: it says what the document says and nothing more; what is absent is told as not recorded. Every line is
+//! made safe to read in one place, [`story::Story`].
+
+mod abort;
+mod others;
+mod retry;
+mod story;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use crate::protocol::export::{SCHEMA, SCHEMA_VERSION};
+use serde_json::Value;
+use story::{Story, wall};
+use view::View;
+
+/// Why a document could not be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    #[error("this is no JSON document ({0}); give it the output of `pillion export`")]
+    NotJson(#[source] serde_json::Error),
+    #[error("this document is no session export (its `schema` is not \"{SCHEMA}\"); give it the output of `pillion export`")]
+    NotAnExport,
+    #[error(
+        "this export has schema version {0}, and this pillion reads versions up to {SCHEMA_VERSION}: its records may mean \
+         things that are not known here; explain it with the pillion that wrote it, or a newer one"
+    )]
+    Newer(u64),
+}
+
+/// Tells the story as plain text.
+///
+/// # Errors
+/// The document is no export, or newer than this program.
+pub fn explain(json: &str) -> Result<String, ExplainError> {
+    let document: Value = serde_json::from_str(json).map_err(ExplainError::NotJson)?;
+    let export = View::new(&document);
+    if export.text("schema") != Some(SCHEMA) {
+        return Err(ExplainError::NotAnExport);
+    }
+    match export.number("schema_version") {
+        None => return Err(ExplainError::NotAnExport),
+        Some(version) if version > SCHEMA_VERSION => return Err(ExplainError::Newer(version)),
+        Some(_) => {}
+    }
+    let mut story = Story::default();
+    opening(export, &mut story);
+    abort::tell_all(export, &mut story);
+    others::tell_all(export, &mut story);
+    Ok(story.into_text())
+}
+
+fn opening(export: View<'_>, story: &mut Story) {
+    let info = export.at("session").at("info");
+    story.head(&format!("Session {}", info.said("session_id")));
+    if let Some(title) = info.text("title") {
+        story.fact("title", &format!("\"{title}\""));
+    }
+    if let Some(cwd) = info.text("cwd") {
+        story.fact("directory", cwd);
+    }
+    let runtime = export.at("runtime");
+    story.fact(
+        "export",
+        &format!(
+            "written {} by pillion {} ({}, {}); {}, {}",
+            wall(export.number("exported_at")),
+            runtime.said("app_version"),
+            runtime.said("channel"),
+            runtime.said("target"),
+            match export.text("completeness") {
+                None => "completeness not recorded",
+                Some(completeness) => completeness,
+            },
+            match export.flag("sanitized") {
+                Some(true) => "sanitized",
+                Some(false) => "full",
+                None => "sanitizing not recorded",
+            },
+        ),
+    );
+    if export.text("completeness") == Some("partial") {
+        story.fact("note", "a turn was running, or a row was unreadable, when this was written: the story is not over");
+    }
+}

@@ -1,0 +1,203 @@
+//! The story of one stop.
+
+use super::retry::Turns;
+use super::story::{Story, counted, duration, wall};
+use super::view::{ABSENT, View};
+use crate::protocol::abort::{Phase, TitleState, ToolOutcome};
+use crate::protocol::cause::{Cause, Initiator};
+
+/// What is said of a word that an older version wrote and this one does not know.
+pub(super) const NO_WORDS: &str = "this version has no words for it";
+
+pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
+    let aborts: Vec<_> = export.at("diagnostics").list("aborts").collect();
+    if aborts.is_empty() {
+        story.head("No stop is recorded in this export.");
+        return;
+    }
+    let turns = Turns::index(export);
+    for (i, abort) in aborts.iter().enumerate() {
+        story.head(&format!("Stop {} of {}: {}", i + 1, aborts.len(), abort.said("abort_id")));
+        tell(*abort, &turns, story);
+    }
+}
+
+fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
+    story.fact("what", &format!("{} [{}]", sentence(abort), cause_name(abort)));
+    story.fact("who", &who(abort));
+    if let Some(reason) = abort.text("reason") {
+        story.fact("reason", &format!("\"{reason}\""));
+    }
+    if abort.text("error_name").is_some() || abort.text("error_message").is_some() {
+        story.fact("error", &format!("{}: {}", abort.said("error_name"), abort.said("error_message")));
+    }
+    story.fact("turn", &turn(abort));
+    story.fact("when", &when(abort));
+    story.fact("phase", &phase(abort));
+    story.fact("hops", &hops(abort));
+    story.fact("running", &running(abort));
+    story.fact("title", &title(abort));
+    story.fact("output", &output(abort));
+    story.fact("ruled out", &list(abort, "ruled_out"));
+    story.fact("missing", &list(abort, "missing"));
+    let late = abort.texts("late_cancels");
+    if !late.is_empty() {
+        story.fact("later", &format!("{} came after this one had won: {}", counted(late.len() as u64, "cancel"), late.join(", ")));
+    }
+    story.fact("retry", &turns.retry(abort));
+}
+
+/// The cause of a record, or `unknown` where it is not one that this version knows.
+pub(super) fn cause(record: View<'_>) -> Cause {
+    serde::Deserialize::deserialize(record.value()).unwrap_or(Cause::Unknown)
+}
+
+/// The cause in a sentence.
+pub(super) fn sentence(record: View<'_>) -> String {
+    cause(record).sentence(record.word("initiator").unwrap_or_default(), record.text("source"))
+}
+
+/// The cause's name; of an unknown one also the word that stands in the document.
+fn cause_name(record: View<'_>) -> String {
+    match (cause(record), record.text("cause")) {
+        (Cause::Unknown, Some(word)) if word != Cause::Unknown.name() => format!("{}: {word}", Cause::Unknown.name()),
+        (cause, _) => cause.name().into(),
+    }
+}
+
+/// The client and the request that a stop or a cancel request came by.
+pub(super) fn who(record: View<'_>) -> String {
+    let declared = match record.word("initiator") {
+        Some(Initiator::User) => "the client declared a user",
+        Some(Initiator::Program) => "the client declared a program",
+        Some(Initiator::Unknown) | None => "nobody was declared",
+    };
+    let source = record.text("source").map(|source| format!(", source {source}")).unwrap_or_default();
+    let request = record.at("request");
+    if request.is_absent() {
+        return format!("no request is recorded; {declared}{source}");
+    }
+    let client = request.at("client");
+    let version = client.text("version").map(|version| format!(" {version}")).unwrap_or_default();
+    let id = match request.at("id").value() {
+        serde_json::Value::Null => "a notification".into(),
+        id => format!("request {id}"),
+    };
+    let trace = request.text("traceparent").map(|trace| format!(", traceparent {trace}")).unwrap_or_default();
+    format!(
+        "{}{version} by {id} ({}) on {}, {}; {declared}{source}{trace}",
+        client.said("name"),
+        request.said("method"),
+        request.said("connection_id"),
+        request.said("transport"),
+    )
+}
+
+fn turn(abort: View<'_>) -> String {
+    let prompt = abort.at("prompt_request");
+    if prompt.is_absent() {
+        return format!("{}, its request is not recorded", abort.said("turn_id"));
+    }
+    format!("{}, asked by request {} on {}", abort.said("turn_id"), prompt.at("id").value(), prompt.said("connection_id"))
+}
+
+fn when(abort: View<'_>) -> String {
+    let settled = abort.number("settle_us").map_or_else(|| "an unrecorded time".into(), duration);
+    let forced = if abort.flag("forced") == Some(true) { ", by force after the grace" } else { "" };
+    let scope = if abort.flag("via_ctx_abort") == Some(true) { "; it came down from the connection or the session" } else { "" };
+    format!(
+        "asked {}, recorded {}, ended {} ({settled} after it was asked{forced}); mode {}{scope}",
+        wall(abort.number("requested_at")),
+        wall(abort.number("recorded_at")),
+        wall(abort.number("settled_at")),
+        abort.said("mode"),
+    )
+}
+
+fn phase(abort: View<'_>) -> String {
+    let words = match abort.word("phase") {
+        Some(Phase::Queued) => "the prompt was waiting for its turn",
+        Some(Phase::BeforeRequest) => "nothing had been sent to the model yet",
+        Some(Phase::WaitingForModel) => "the model had not answered yet",
+        Some(Phase::Reasoning) => "the model was reasoning",
+        Some(Phase::Text) => "the model was writing text",
+        Some(Phase::ToolInput) => "the model was writing a tool call",
+        Some(Phase::AwaitingPermission) => "a permission question was open",
+        Some(Phase::ToolRunning) => "a tool was running",
+        Some(Phase::Persisting) => "the finished turn was being stored",
+        None => NO_WORDS,
+    };
+    explained(abort, "phase", words)
+}
+
+fn hops(abort: View<'_>) -> String {
+    let end = abort.text("propagation_point");
+    let hops = abort.list("propagation").map(|hop| {
+        let time = hop.number("at_us").map_or_else(|| "?".into(), duration);
+        let ended = if hop.text("point").is_some() && hop.text("point") == end { " (ended the work)" } else { "" };
+        format!("{} +{time}{ended}", hop.said("point"))
+    });
+    let hops: Vec<_> = hops.collect();
+    if hops.is_empty() { "none recorded".into() } else { hops.join(" -> ") }
+}
+
+fn running(abort: View<'_>) -> String {
+    let tools = abort.list("tools_in_flight").map(|tool| {
+        let fate = match tool.word("outcome") {
+            Some(ToolOutcome::Withdrawn) => "had not started, was withdrawn",
+            Some(ToolOutcome::Stopped) => "stopped by itself",
+            Some(ToolOutcome::Killed) => "was ended from outside",
+            None => tool.said("outcome"),
+        };
+        format!("{} ({}, {}) {fate}", tool.said("tool"), tool.said("effect"), tool.said("call_id"))
+    });
+    if abort.at("tools_in_flight").is_absent() { ABSENT.into() } else { listed(&tools.collect::<Vec<_>>(), "no tool") }
+}
+
+fn title(abort: View<'_>) -> String {
+    let words = match abort.word("title_generation_state") {
+        Some(TitleState::NotStarted) => "had not started",
+        Some(TitleState::InFlight) => "was being written; its end is not recorded",
+        Some(TitleState::CompletedBeforeAbort) => "was finished before the stop",
+        Some(TitleState::CompletedAfterAbort) => "was finished after the stop",
+        Some(TitleState::Failed) => "failed",
+        Some(TitleState::Cancelled) => "was cancelled",
+        Some(TitleState::Disabled) => "titles are switched off",
+        Some(TitleState::NotApplicable) => "no title was due in this turn",
+        None => NO_WORDS,
+    };
+    let run = abort.text("title_run_id").map(|run| format!(" ({run})")).unwrap_or_default();
+    explained(abort, "title_generation_state", words) + &run
+}
+
+fn output(abort: View<'_>) -> String {
+    let partial = abort.at("partial");
+    let names = ["text_bytes", "reasoning_bytes", "updates_sent", "persisted_bytes"];
+    let [Some(text), Some(reasoning), Some(sent), Some(kept)] = names.map(|name| partial.number(name)) else { return ABSENT.into() };
+    let lost = match text.saturating_add(reasoning).saturating_sub(kept) {
+        0 => "nothing was lost".into(),
+        lost => format!("{} lost", if lost == 1 { "1 byte was".into() } else { format!("{lost} bytes were") }),
+    };
+    format!(
+        "{} of text and {} of reasoning, {} sent; {} kept, {lost}",
+        counted(text, "byte"),
+        counted(reasoning, "byte"),
+        counted(sent, "update"),
+        counted(kept, "byte"),
+    )
+}
+
+/// A list of our own words; an empty one says that there was nothing, an absent one says nothing.
+fn list(abort: View<'_>, name: &str) -> String {
+    if abort.at(name).is_absent() { ABSENT.into() } else { listed(&abort.texts(name), "nothing") }
+}
+
+/// A word of the document with what it means.
+pub(super) fn explained(record: View<'_>, name: &str, words: &str) -> String {
+    record.text(name).map_or_else(|| ABSENT.into(), |word| format!("{word}: {words}"))
+}
+
+/// The items in one line, or what is said when there is none.
+pub(super) fn listed<T: AsRef<str>>(items: &[T], none: &str) -> String {
+    if items.is_empty() { none.into() } else { items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ") }
+}

@@ -1,0 +1,82 @@
+//! What else went wrong: titles, streams, cancel requests without effect, incidents, and turns whose record is absent.
+
+use super::abort::{NO_WORDS, cause, explained, listed, sentence, who};
+use super::story::{Story, wall};
+use super::view::View;
+use crate::protocol::abort::CancelOutcome;
+use crate::protocol::diagnostics::StreamState;
+use std::collections::HashSet;
+
+pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
+    let diagnostics = export.at("diagnostics");
+    for title in diagnostics.list("title_generations").filter(|title| title.flag("success") == Some(false)) {
+        story.head(&format!("Title {} failed", title.said("title_run_id")));
+        story.fact("when", &format!("{} to {}", wall(title.number("started_at")), wall(title.number("completed_at"))));
+        story.fact("why", &format!("{}: {}", title.said("error_name"), title.said("error_message")));
+        let applied = if title.flag("applied") == Some(true) { "stored" } else { "not stored" };
+        story.fact("outcome", &format!("a title from {} was {applied}", title.said("source")));
+    }
+    for trace in diagnostics.list("stream_traces") {
+        tell_stream(trace, story);
+    }
+    for request in diagnostics.list("cancel_requests") {
+        tell_cancel(request, story);
+    }
+    for incident in diagnostics.list("incidents") {
+        story.head(&format!("Incident: {}", incident.said("name")));
+        story.fact("when", &wall(incident.number("at")));
+        story.fact("what", incident.said("message"));
+    }
+    tell_unrecorded(export, story);
+}
+
+fn tell_stream(trace: View<'_>, story: &mut Story) {
+    if trace.word("state") != Some(StreamState::Failed) {
+        return;
+    }
+    let failure = trace.at("failure");
+    story.head(&format!("Stream {} failed", trace.said("attempt_id")));
+    story.fact("when", &format!("{}, in {}", wall(trace.number("created_at")), trace.said("turn_id")));
+    story.fact("model", &format!("{} ({})", trace.said("model"), trace.said("provider")));
+    story.fact("what", &format!("{} [{}]", sentence(failure), cause(failure).name()));
+    story.fact("why", &format!("{}: {}", failure.said("kind"), failure.said("message")));
+    let evidence = listed(&failure.texts("evidence"), "no evidence recorded");
+    story.fact("how sure", &format!("{} that it was {}: {evidence}", failure.said("confidence"), failure.said("boundary")));
+}
+
+fn tell_cancel(request: View<'_>, story: &mut Story) {
+    let outcome = request.word("outcome");
+    let why = match outcome {
+        Some(CancelOutcome::Cancelled) => return,
+        Some(CancelOutcome::AlreadyStopping) => "another stop had won",
+        Some(CancelOutcome::AlreadySettled) => "the turn had ended before",
+        Some(CancelOutcome::Idle) => "nothing was running",
+        Some(CancelOutcome::IgnoredAwaitingAnswer) => "a question was open, and a soft stop waits for it",
+        Some(CancelOutcome::NotOwner) => "another process was running the session",
+        Some(CancelOutcome::UnknownSession) => "there is no such session",
+        None => NO_WORDS,
+    };
+    let effect = if outcome.is_some() { " had no effect" } else { "" };
+    story.head(&format!("Cancel request {}{effect}", request.said("cancel_id")));
+    story.fact("why", &explained(request, "outcome", why));
+    story.fact("who", &who(request));
+    story.fact("when", &wall(request.number("at")));
+    if let Some(abort) = request.text("abort_id") {
+        story.fact("stop", abort);
+    }
+}
+
+/// Turns that did not end by themselves and whose abort is not in the document.
+fn tell_unrecorded(export: View<'_>, story: &mut Story) {
+    let recorded: HashSet<&str> = export.at("diagnostics").list("aborts").filter_map(|abort| abort.text("turn_id")).collect();
+    let mut sessions = vec![export.at("session")];
+    while let Some(session) = sessions.pop() {
+        for turn in session.list("turns") {
+            let stopped = matches!(turn.text("stop"), Some("cancelled" | "failed"));
+            if stopped && !turn.text("turn_id").is_some_and(|turn| recorded.contains(turn)) {
+                story.head(&format!("Turn {} ended as {}, and its record is not in this export", turn.said("turn_id"), turn.said("stop")));
+            }
+        }
+        sessions.extend(session.list("children"));
+    }
+}

@@ -1,0 +1,159 @@
+//! The story, of exports of any age and kind.
+
+use super::*;
+use crate::export::Sanitize;
+use crate::export::fixture::{CALM, Memory, parsed};
+use crate::protocol::abort::{Partial, Phase, ToolOutcome};
+use crate::protocol::cause::Cause;
+use serde_json::json;
+
+fn story_of(memory: &Memory) -> String {
+    explain(&memory.export(Sanitize::No, &[])).expect("a story")
+}
+
+/// A tree with one stop, by this change to the fixture's.
+fn stopped(change: impl FnOnce(&mut Memory)) -> String {
+    let mut memory = CALM.memory();
+    memory.aborts.truncate(1);
+    change(&mut memory);
+    story_of(&memory)
+}
+
+fn fact<'a>(story: &'a str, label: &str) -> &'a str {
+    let line = story.lines().find_map(|line| line.strip_prefix("  ")?.strip_prefix(label)).expect("the fact");
+    line.trim()
+}
+
+#[test]
+fn the_story_tells_everything_that_the_records_know() {
+    let story = stopped(|_| {});
+    assert_eq!(story, include_str!("tests/story.txt"), "\n{story}");
+}
+
+#[test]
+fn sanitized_and_full_exports_give_the_same_answers() {
+    let memory = CALM.memory();
+    let [full, sanitized] = [Sanitize::No, Sanitize::Yes].map(|sanitize| explain(&memory.export(sanitize, &[])).expect("a story"));
+    assert_eq!(full.lines().count(), sanitized.lines().count());
+    let mut hidden = 0;
+    for (full, sanitized) in full.lines().zip(sanitized.lines()) {
+        if full == sanitized || full.replace("; complete, full", "; complete, sanitized") == sanitized {
+            continue;
+        }
+        hidden += 1;
+        let label = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+        assert_eq!(label(full), label(sanitized));
+        assert!(sanitized.contains("[redacted:text:") || sanitized.contains("/[path:"), "{sanitized}");
+        assert!(full.contains("some words"), "only words of somebody may be hidden: {full}");
+    }
+    assert!(hidden > 5);
+}
+
+#[test]
+fn without_stops_it_says_so() {
+    let memory = Memory { sessions: CALM.memory().sessions, ..Memory::default() };
+    assert!(story_of(&memory).ends_with("\nNo stop is recorded in this export.\n"));
+}
+
+#[test]
+fn a_retry_is_safe_when_nothing_was_shown_and_nothing_changed() {
+    let safe = "safe: nothing had been shown, and no tool had changed anything";
+    let quiet = Partial { text_bytes: 0, reasoning_bytes: 0, updates_sent: 0, persisted_bytes: 0 };
+    let untouched = stopped(|memory| {
+        memory.aborts[0].partial = quiet.clone();
+        memory.aborts[0].phase = Phase::Queued;
+        memory.aborts[0].tools_in_flight.clear();
+        memory.messages.truncate(1);
+    });
+    assert_eq!(fact(&untouched, "retry"), safe);
+    let withdrawn = stopped(|memory| {
+        memory.aborts[0].partial = quiet.clone();
+        memory.aborts[0].tools_in_flight[0].outcome = ToolOutcome::Withdrawn;
+        // What is left are a call that was withdrawn and one that was denied.
+        memory.messages[1].1.parts.drain(1..3);
+    });
+    assert_eq!(fact(&withdrawn, "retry"), safe);
+    let written = stopped(|memory| {
+        memory.aborts[0].partial = quiet.clone();
+        memory.aborts[0].tools_in_flight.clear();
+    });
+    let expected = "it may repeat a change: x_deploy (completed), x_write_file (interrupted), so look at the result first";
+    assert_eq!(fact(&written, "retry"), format!("not without a look: {expected}"));
+    let read = stopped(|memory| {
+        memory.aborts[0].partial = quiet;
+        memory.aborts[0].tools_in_flight.clear();
+        for part in &mut memory.messages[1].1.parts {
+            part.tool = part.tool.as_ref().map(|_| "read_file".into());
+        }
+    });
+    assert_eq!(fact(&read, "retry"), safe);
+}
+
+#[test]
+fn every_cause_is_told_and_an_unknown_one_keeps_its_word() {
+    for cause in [Cause::ClientEof, Cause::CrashRecovered, Cause::StoreFailure, Cause::ProviderHttp { http_status: 429 }] {
+        let story = stopped(|memory| memory.aborts[0].cause = cause.clone());
+        let expected = format!("{} [{}]", cause.sentence(crate::protocol::cause::Initiator::User, Some("x_keymap")), cause.name());
+        assert_eq!(fact(&story, "what"), expected);
+    }
+    let mut document = parsed(&CALM.memory().export(Sanitize::Yes, &[]));
+    document["diagnostics"]["aborts"][0]["cause"] = json!("loop_guard");
+    let story = explain(&document.to_string()).expect("a story");
+    assert_eq!(fact(&story, "what"), "The cause of the stop is not one that this version knows. [unknown: loop_guard]");
+}
+
+#[test]
+fn an_older_export_is_told_as_far_as_it_goes() {
+    let story = explain(include_str!("tests/export-v0.json")).expect("a story");
+    assert_eq!(story, include_str!("tests/story-v0.txt"), "\n{story}");
+}
+
+#[test]
+fn a_newer_export_is_refused_with_what_to_do() {
+    let mut document = parsed(&CALM.memory().export(Sanitize::Yes, &[]));
+    document["schema_version"] = json!(SCHEMA_VERSION + 1);
+    let refusal = explain(&document.to_string()).expect_err("too new").to_string();
+    assert!(refusal.contains("schema version 2") && refusal.contains("up to 1") && refusal.contains("a newer one"), "{refusal}");
+}
+
+#[test]
+fn what_is_no_export_is_refused_with_what_to_give() {
+    for document in ["", "{", "[]", "{}", r#"{"schema":"other","schema_version":1}"#, r#"{"schema":"pillion-session-export"}"#] {
+        let refusal = explain(document).expect_err("no export").to_string();
+        assert!(refusal.ends_with("give it the output of `pillion export`"), "{refusal}");
+    }
+}
+
+#[test]
+fn hostile_text_cannot_forge_a_line_or_move_the_cursor() {
+    let hostile = "x\n\nStop 9 of 9: forged\r\u{1b}[2J\u{202e}";
+    let story = stopped(|memory| {
+        memory.sessions[0].title = Some(hostile.into());
+        memory.aborts[0].reason = Some(hostile.into());
+        memory.aborts[0].source = Some(hostile.into());
+        memory.aborts[0].tools_in_flight[0].tool = hostile.into();
+        memory.incidents[0].name = hostile.into();
+    });
+    assert!(!story.lines().any(|line| line.starts_with("Stop 9")), "{story}");
+    assert!(!story.contains(['\r', '\u{1b}', '\u{202e}']));
+    assert_eq!(story.matches("\\n\\nStop 9 of 9: forged\\r\\u{1b}[2J\\u{202e}").count(), 7, "{story}");
+}
+
+#[test]
+fn fields_of_the_wrong_type_are_told_as_not_recorded() {
+    let mut document = parsed(&CALM.memory().export(Sanitize::Yes, &[]));
+    let abort = document["diagnostics"]["aborts"][0].as_object_mut().expect("an abort");
+    for (_, value) in abort.iter_mut() {
+        *value = json!([{"x": 1}]);
+    }
+    document["session"] = json!(7);
+    let story = explain(&document.to_string()).expect("a story");
+    assert!(story.starts_with("Session (not recorded)\n"), "{story}");
+    assert_eq!(fact(&story, "what"), "The cause of the stop is not one that this version knows. [unknown]");
+}
+
+#[test]
+fn a_stopped_turn_without_a_record_is_named() {
+    let story = stopped(|memory| memory.aborts.clear());
+    assert!(story.contains("Turn x_turn ended as cancelled, and its record is not in this export"), "{story}");
+}

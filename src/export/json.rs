@@ -1,0 +1,188 @@
+//! The export as JSON, written as a stream: never more than one record in memory, whatever the session's size.
+//!
+//! What is known only after everything was read (completeness, stats, the redaction report) stands at the end.
+
+#[cfg(test)]
+mod tests;
+
+use super::error::ExportError;
+use super::join::Joins;
+use super::redact::{Mode, Redactor};
+use super::source::Source;
+use super::{ExportOptions, Sanitize};
+use crate::protocol::export::{Completeness, SCHEMA, SCHEMA_VERSION, SessionInfo, Stats};
+use crate::protocol::ids::SessionId;
+use crate::protocol::record::Shaped;
+use serde::Serialize;
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
+
+/// Writes the whole document, without a line end behind it.
+///
+/// # Errors
+/// The source could not be read or the output not be written; what was written until then is no export.
+pub fn write_export<S: Source, W: Write>(source: &mut S, options: &ExportOptions, out: W) -> Result<Completeness, ExportError> {
+    let mode = match options.sanitize {
+        Sanitize::Yes => Mode::Sanitized,
+        Sanitize::No => Mode::Full,
+    };
+    let mut pen = Pen { out: BufWriter::new(out), redactor: Redactor::new(mode, Arc::clone(&options.known_keys)), at_start: true };
+    pen.open("{")?;
+    pen.field("schema", &SCHEMA)?;
+    pen.field("schema_version", &SCHEMA_VERSION)?;
+    pen.field("exported_at", &options.exported_at)?;
+    pen.field("at_seq", &source.at_seq())?;
+    pen.field("sanitized", &(options.sanitize == Sanitize::Yes))?;
+    pen.name("runtime")?;
+    pen.record(&options.runtime)?;
+    pen.name("diagnostics")?;
+    write_diagnostics(source, &mut pen)?;
+    pen.name("session")?;
+    let (stats, mut completeness) = write_tree(source, &mut pen)?;
+    if source.unreadable() > 0 {
+        completeness = Completeness::Partial;
+    }
+    pen.field("completeness", &completeness)?;
+    pen.field("stats", &stats)?;
+    let report = pen.redactor.report();
+    pen.name("redaction")?;
+    pen.record(&report)?;
+    pen.close("}")?;
+    pen.out.flush().map_err(ExportError::Write)?;
+    Ok(completeness)
+}
+
+fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Result<(), ExportError> {
+    let mut joins = Joins::collect(source)?;
+    pen.open("{")?;
+    pen.list("aborts", |pen| source.aborts(&mut |abort| pen.record(&joins.apply(abort))))?;
+    pen.list("cancel_requests", |pen| source.cancel_requests(&mut pen.each()))?;
+    pen.list("title_generations", |pen| source.title_generations(&mut pen.each()))?;
+    pen.list("stream_traces", |pen| source.stream_traces(&mut pen.each()))?;
+    pen.list("lifecycle", |pen| source.lifecycle(&mut pen.each()))?;
+    pen.list("incidents", |pen| source.incidents(&mut pen.each()))?;
+    pen.close("}")
+}
+
+/// Writes the sessions, each inside its parent. They come parents first, so the sessions that are still open are a stack.
+fn write_tree<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Result<(Stats, Completeness), ExportError> {
+    let mut stats = Stats { sessions: 0, turns: 0, messages: 0, parts: 0 };
+    let mut completeness = Completeness::Complete;
+    let mut open: Vec<SessionId> = Vec::new();
+    for session in source.sessions()? {
+        // The root's own parent, if it has one, lies outside of what is exported.
+        if stats.sessions > 0 {
+            while open.last().is_some_and(|last| Some(last) != session.parent_session_id.as_ref()) {
+                open.pop();
+                pen.close("]}")?;
+            }
+            if open.is_empty() {
+                return Err(ExportError::Tree(session.session_id));
+            }
+        }
+        stats.sessions += 1;
+        write_session(source, pen, &session, &mut stats, &mut completeness)?;
+        open.push(session.session_id);
+    }
+    if open.is_empty() {
+        return Err(ExportError::Gone);
+    }
+    for _ in open {
+        pen.close("]}")?;
+    }
+    Ok((stats, completeness))
+}
+
+/// Writes one session up to the beginning of its children.
+fn write_session<W: Write>(
+    source: &mut impl Source,
+    pen: &mut Pen<W>,
+    session: &SessionInfo,
+    stats: &mut Stats,
+    completeness: &mut Completeness,
+) -> Result<(), ExportError> {
+    pen.open("{")?;
+    pen.name("info")?;
+    pen.record(session)?;
+    pen.list("turns", |pen| {
+        source.turns(&session.session_id, &mut |turn| {
+            stats.turns += 1;
+            if turn.stop.is_none() {
+                *completeness = Completeness::Partial;
+            }
+            pen.record(&turn)
+        })
+    })?;
+    pen.list("messages", |pen| {
+        source.messages(&session.session_id, &mut |message| {
+            stats.messages += 1;
+            stats.parts += message.parts.len() as u64;
+            pen.record(&message)
+        })
+    })?;
+    pen.name("children")?;
+    pen.open("[")
+}
+
+/// Writes JSON piece by piece; every record goes through the redactor.
+struct Pen<W: Write> {
+    out: BufWriter<W>,
+    redactor: Redactor,
+    /// Nothing stands before the next value that a comma would have to part it from.
+    at_start: bool,
+}
+
+impl<W: Write> Pen<W> {
+    fn open(&mut self, bracket: &str) -> Result<(), ExportError> {
+        self.part()?;
+        self.at_start = true;
+        self.raw(bracket)
+    }
+
+    fn close(&mut self, brackets: &str) -> Result<(), ExportError> {
+        self.at_start = false;
+        self.raw(brackets)
+    }
+
+    fn name(&mut self, name: &str) -> Result<(), ExportError> {
+        self.value(&name)?;
+        self.at_start = true;
+        self.raw(":")
+    }
+
+    /// A value of ours, which needs no projection.
+    fn field(&mut self, name: &str, value: &impl Serialize) -> Result<(), ExportError> {
+        self.name(name)?;
+        self.value(value)
+    }
+
+    fn list(&mut self, name: &str, items: impl FnOnce(&mut Self) -> Result<(), ExportError>) -> Result<(), ExportError> {
+        self.name(name)?;
+        self.open("[")?;
+        items(self)?;
+        self.close("]")
+    }
+
+    fn record<T: Shaped + Serialize>(&mut self, record: &T) -> Result<(), ExportError> {
+        let projected = self.redactor.record(record).map_err(ExportError::Encode)?;
+        self.value(&projected)
+    }
+
+    /// Writes each record that comes.
+    fn each<T: Shaped + Serialize>(&mut self) -> impl FnMut(T) -> Result<(), ExportError> {
+        |record| self.record(&record)
+    }
+
+    fn value(&mut self, value: &impl Serialize) -> Result<(), ExportError> {
+        self.part()?;
+        serde_json::to_writer(&mut self.out, value).map_err(|error| ExportError::Write(error.into()))
+    }
+
+    fn part(&mut self) -> Result<(), ExportError> {
+        if std::mem::replace(&mut self.at_start, false) { Ok(()) } else { self.raw(",") }
+    }
+
+    fn raw(&mut self, text: &str) -> Result<(), ExportError> {
+        self.out.write_all(text.as_bytes()).map_err(ExportError::Write)
+    }
+}

@@ -1,0 +1,166 @@
+//! The keys that this process knows, and their removal from whatever it writes: answers, exports, log lines.
+//!
+//! Invariant: a known key leaves neither raw nor JSON-escaped, URL-, base64- or hex-encoded. Time is linear in the
+//! text. When the pattern of the keys cannot be built, everything counts as a key: this fails closed.
+
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+use crate::protocol::record::{Class, Field, Shape, Shaped};
+use regex::Regex;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::OnceLock;
+
+/// What stands where a known key stood.
+pub const PLACEHOLDER: &str = "[redacted:known_key]";
+
+/// The shortest key that is looked for, in bytes: a shorter one would be found in ordinary words.
+pub const MIN_KEY_BYTES: usize = 8;
+
+/// The known keys of a process.
+#[derive(Default)]
+pub struct KnownKeys {
+    /// Longest first, so that a key which begins like another one goes as a whole.
+    keys: Vec<String>,
+    /// Built at the first use, so that the start of the process does not wait for it.
+    pattern: OnceLock<Pattern>,
+}
+
+enum Pattern {
+    /// There is nothing to look for.
+    Nothing,
+    Keys(Box<Regex>),
+    /// The keys are too large for a pattern.
+    Everything,
+}
+
+impl KnownKeys {
+    /// Takes the keys as they are; what is shorter than [`MIN_KEY_BYTES`] is not looked for.
+    pub fn new(keys: Vec<String>) -> Self {
+        let mut keys: Vec<String> = keys.iter().map(|key| key.trim()).filter(|key| key.len() >= MIN_KEY_BYTES).map(String::from).collect();
+        keys.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        keys.dedup();
+        Self { keys, pattern: OnceLock::new() }
+    }
+
+    /// The configured key, and the value of every variable whose name says that it holds a secret.
+    pub fn from_environment(configured: Option<&str>, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let named = variables.into_iter().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value);
+        Self::new(configured.map(String::from).into_iter().chain(named).collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// `text` without the keys.
+    pub fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.pattern() {
+            Pattern::Nothing => Cow::Borrowed(text),
+            Pattern::Keys(regex) => regex.replace_all(text, regex::NoExpand(PLACEHOLDER)),
+            Pattern::Everything => Cow::Borrowed(PLACEHOLDER),
+        }
+    }
+
+    /// How many places of `text` hold a key.
+    pub fn count(&self, text: &str) -> u64 {
+        match self.pattern() {
+            Pattern::Nothing => 0,
+            Pattern::Keys(regex) => regex.find_iter(text).count() as u64,
+            Pattern::Everything => 1,
+        }
+    }
+
+    /// Takes the keys out of free-form data: strings, names of fields, and numbers that are a key.
+    pub fn scrub_value(&self, value: &mut Value) {
+        if self.is_empty() {
+            return;
+        }
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(clean) = self.scrub(text) {
+                    *text = clean;
+                }
+            }
+            Value::Number(number) => {
+                if let Cow::Owned(clean) = self.scrub(&number.to_string()) {
+                    *value = Value::String(clean);
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.scrub_value(item)),
+            Value::Object(fields) => {
+                for (name, mut inner) in std::mem::take(fields) {
+                    self.scrub_value(&mut inner);
+                    fields.insert(self.scrub(&name).into_owned(), inner);
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    /// A record without the keys. Closed lists, counts and times are ours and stay as they are, so the record stays
+    /// readable even when a key is spelled like one of our words.
+    ///
+    /// # Errors
+    /// The record cannot be written as JSON and read back; it must not be shown then.
+    pub fn scrub_record<T: Shaped + Serialize + DeserializeOwned>(&self, record: T) -> serde_json::Result<T> {
+        if self.is_empty() {
+            return Ok(record);
+        }
+        let mut value = serde_json::to_value(record)?;
+        self.scrub_shaped(&mut value, T::SHAPE);
+        serde_json::from_value(value)
+    }
+
+    fn scrub_shaped(&self, value: &mut Value, shape: Shape) {
+        match value {
+            Value::Object(fields) => self.scrub_fields(fields, shape),
+            Value::Array(records) => records.iter_mut().for_each(|record| self.scrub_shaped(record, shape)),
+            _ => {}
+        }
+    }
+
+    fn scrub_fields(&self, fields: &mut Map<String, Value>, shape: Shape) {
+        for field in shape {
+            match field {
+                Field::Flattened(inner) => self.scrub_fields(fields, inner),
+                Field::Named(_, Class::Enum | Class::Number | Class::Time) => {}
+                Field::Named(name, Class::Record(inner)) => {
+                    if let Some(value) = fields.get_mut(*name) {
+                        self.scrub_shaped(value, inner());
+                    }
+                }
+                Field::Named(name, Class::Structure | Class::Id | Class::Path | Class::Text | Class::Secret) => {
+                    if let Some(value) = fields.get_mut(*name) {
+                        self.scrub_value(value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn pattern(&self) -> &Pattern {
+        self.pattern.get_or_init(|| {
+            if self.keys.is_empty() {
+                return Pattern::Nothing;
+            }
+            pattern::build(&self.keys).map_or(Pattern::Everything, |regex| Pattern::Keys(Box::new(regex)))
+        })
+    }
+}
+
+impl fmt::Debug for KnownKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KnownKeys({})", self.keys.len())
+    }
+}
+
+/// Whether a variable of this name holds a secret: a word of the name says so.
+fn names_a_secret(name: &str) -> bool {
+    const WORDS: [&str; 9] = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
+    name.split(['_', '-', '.']).any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
+}

@@ -1,0 +1,165 @@
+//! The classes of stream failures, and the makers of their records.
+//!
+//! Invariant: the lists are closed, so that `scripted` can replay whatever a real provider can report. Evidence is made of
+//! fixed phrases of ours; only `message` may hold a provider's words, cut to [`MESSAGE_LIMIT`].
+
+use crate::protocol::cause::Cause;
+use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure};
+use crate::protocol::ids::is_plain_name;
+use serde::Deserialize;
+
+/// The longest message that a failure keeps, in bytes.
+pub const MESSAGE_LIMIT: usize = 2048;
+
+macro_rules! kinds {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The class as it is written in records and scripts.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// How a connection failed: cause `provider_transport`.
+    TransportKind {
+        /// Nobody listens at the address.
+        ConnectionRefused = "connection_refused",
+        Dns = "dns",
+        Tls = "tls",
+        Unreachable = "unreachable",
+        /// The operating system gave up waiting.
+        TimedOut = "timed_out",
+        /// No connection came about, for a reason that has no class of its own.
+        ConnectFailed = "connect_failed",
+        ConnectionReset = "connection_reset",
+        /// Closed before the answer's head.
+        ConnectionClosed = "connection_closed",
+        /// The body is shorter than its own framing says.
+        BodyTruncated = "body_truncated",
+        /// The body ended in good order, but the model never said that it had finished.
+        UnexpectedEof = "unexpected_eof",
+        /// It broke, for a reason that has no class of its own.
+        ConnectionBroken = "connection_broken",
+        /// No HTTP client could be set up.
+        ClientSetup = "client_setup",
+    }
+}
+
+impl TransportKind {
+    /// Whether the connection never came about, so that nothing was sent.
+    pub fn is_connecting(self) -> bool {
+        matches!(self, Self::ConnectionRefused | Self::Dns | Self::Tls | Self::Unreachable | Self::ConnectFailed | Self::ClientSetup)
+    }
+}
+
+kinds! {
+    /// What about the answer (or the request) was wrong: cause `provider_protocol`.
+    ProtocolKind {
+        /// The answer is not HTTP.
+        BadHttp = "bad_http",
+        /// A success without an event stream.
+        NotAStream = "not_a_stream",
+        BadSse = "bad_sse",
+        EventTooLarge = "event_too_large",
+        BadJson = "bad_json",
+        BadToolCall = "bad_tool_call",
+        /// The provider reported an error inside the stream.
+        ProviderError = "provider_error",
+        /// The request's history has a tool call without its one result, or a result without a call.
+        InvalidHistory = "invalid_history",
+        /// The script has no step left for this model call.
+        ScriptEnded = "script_ended",
+    }
+}
+
+/// An error status. `code` is kept if it is short and plain.
+pub fn http(status: u16, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
+    Box::new(StreamFailure {
+        cause: Cause::ProviderHttp { http_status: status },
+        boundary: Boundary::ProviderError,
+        confidence: Confidence::Certain,
+        evidence: phrases(evidence),
+        kind: format!("http_{status}"),
+        message: cut(message.into()),
+        os_error: None,
+        code: plain(code),
+    })
+}
+
+/// A connection that failed or broke.
+pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'static str]) -> Box<StreamFailure> {
+    let confidence = match kind {
+        TransportKind::UnexpectedEof | TransportKind::ConnectionBroken | TransportKind::ConnectFailed => Confidence::Likely,
+        _ => Confidence::Certain,
+    };
+    Box::new(StreamFailure {
+        cause: Cause::ProviderTransport,
+        boundary: Boundary::Transport,
+        confidence,
+        evidence: phrases(evidence),
+        kind: kind.name().into(),
+        message: cut(message.into()),
+        os_error: None,
+        code: None,
+    })
+}
+
+/// Bytes that make no sense, or an error that the provider reported inside the stream.
+pub fn protocol(kind: ProtocolKind, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
+    Box::new(StreamFailure {
+        cause: Cause::ProviderProtocol,
+        boundary: if kind == ProtocolKind::ProviderError { Boundary::ProviderError } else { Boundary::Protocol },
+        confidence: Confidence::Certain,
+        evidence: phrases(evidence),
+        kind: kind.name().into(),
+        message: cut(message.into()),
+        os_error: None,
+        code: plain(code),
+    })
+}
+
+fn phrases(evidence: &[&'static str]) -> Vec<String> {
+    evidence.iter().map(|phrase| (*phrase).to_owned()).collect()
+}
+
+fn plain(code: Option<&str>) -> Option<String> {
+    code.filter(|code| is_plain_name(code)).map(str::to_owned)
+}
+
+fn cut(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MESSAGE_LIMIT));
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character() {
+        let failure = http(500, format!("a{}", "é".repeat(2000)), Some("two words"), &[]);
+        assert_eq!(failure.message.len(), MESSAGE_LIMIT - 1);
+        assert_eq!(failure.code, None);
+    }
+
+    #[test]
+    fn a_kind_is_read_by_the_name_it_is_written_with() {
+        for kind in TransportKind::ALL {
+            assert_eq!(serde_json::from_value::<TransportKind>(kind.name().into()).unwrap(), *kind);
+        }
+        for kind in ProtocolKind::ALL {
+            assert_eq!(serde_json::from_value::<ProtocolKind>(kind.name().into()).unwrap(), *kind);
+        }
+    }
+}

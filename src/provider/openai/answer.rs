@@ -1,0 +1,129 @@
+//! An answer as it grows: events of the stream in, model events out.
+
+use super::Endpoint;
+use super::calls::{Calls, Nameless};
+use super::chunk::{CallDelta, Chunk, Delta, Words};
+use super::fault;
+use crate::protocol::diagnostics::{StreamFailure, Usage, UsageSource};
+use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
+use crate::provider::failure::{ProtocolKind, protocol};
+use serde_json::Value;
+use std::collections::VecDeque;
+
+/// What is known of the answer so far.
+#[derive(Debug)]
+pub(super) struct Answer {
+    calls: Calls,
+    usage: Option<Usage>,
+    /// The finish reason as the provider wrote it.
+    finish: Option<String>,
+    refused: bool,
+    named: bool,
+}
+
+impl Answer {
+    pub(super) fn new(request: &ModelRequest) -> Self {
+        Self { calls: Calls::new(request), usage: None, finish: None, refused: false, named: false }
+    }
+
+    /// Whether the model has said that it finished.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Reads one event's data; what it says goes to `out`.
+    pub(super) fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
+        let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|error| fault::bad_json(endpoint, &error))?;
+        if chunk.error.is_some() || chunk.object == "error" {
+            return Err(fault::reported(endpoint, data));
+        }
+        if !self.named
+            && let Some(id) = chunk.id.said()
+        {
+            self.named = true;
+            out.push_back(ModelEvent::ResponseId(id.into_owned()));
+        }
+        if let Some(usage) = chunk.usage {
+            self.usage = read_usage(usage.get()).or(self.usage.take());
+        }
+        // Only the first choice is ours; nobody asked for a second.
+        let Some(choice) = chunk.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0) else { return Ok(()) };
+        if let Some(delta) = choice.delta {
+            self.delta(delta, out);
+        }
+        match choice.finish_reason.said() {
+            Some(raw) if FAILED.contains(&&*raw) => {
+                let said = format!("the provider ended the answer with the finish reason {raw:?}");
+                Err(protocol(ProtocolKind::ProviderError, said, Some(&raw), &["the finish reason names a failure"]))
+            }
+            Some(raw) => {
+                self.finish = Some(raw.into_owned());
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn delta(&mut self, delta: Delta<'_>, out: &mut VecDeque<ModelEvent>) {
+        if let Some(thought) = delta.reasoning_content.said().or_else(|| delta.reasoning.said()) {
+            out.push_back(ModelEvent::Reasoning(thought.into_owned()));
+        }
+        if let Some(text) = delta.content.said() {
+            out.push_back(ModelEvent::Text(text.into_owned()));
+        }
+        if let Some(text) = delta.refusal.said() {
+            self.refused = true;
+            out.push_back(ModelEvent::Text(text.into_owned()));
+        }
+        let old = delta.function_call.map(|function| CallDelta { index: Some(0), id: Words::default(), function: Some(function) });
+        for call in delta.tool_calls.into_iter().flatten().chain(old) {
+            let bytes = self.calls.add(call);
+            if bytes > 0 {
+                out.push_back(ModelEvent::ToolInput { bytes });
+            }
+        }
+    }
+
+    /// The end of an answer that finished, or whose stream ended with `[DONE]`: its tool calls, its usage, its finish.
+    pub(super) fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
+        let raw = self.finish.take().unwrap_or_else(|| DONE.to_owned());
+        let reason = match raw.as_str() {
+            "length" | "max_tokens" => FinishReason::MaxTokens,
+            "content_filter" | "refusal" | "sensitive" => FinishReason::Refusal,
+            _ if self.refused => FinishReason::Refusal,
+            // Ollama says `stop` with tool calls, vLLM says `tool_calls` without any: the calls themselves decide.
+            _ if self.calls.is_empty() => FinishReason::EndTurn,
+            _ => FinishReason::ToolCalls,
+        };
+        // A call in an answer that was cut off may be cut off itself: it is not handed on.
+        if reason == FinishReason::ToolCalls {
+            out.extend(self.calls.finish().map_err(|Nameless| {
+                let what = "the model called a tool without naming it";
+                protocol(ProtocolKind::BadToolCall, what, None, &["a tool call had no name when the answer was complete"])
+            })?);
+        }
+        out.extend(self.usage.take().map(ModelEvent::Usage));
+        out.push_back(ModelEvent::Finish { reason, raw });
+        Ok(())
+    }
+}
+
+/// The data of the last event.
+pub(super) const DONE: &str = "[DONE]";
+
+/// Finish reasons with which servers say that they did not finish.
+const FAILED: &[&str] = &["error", "abort", "network_error", "insufficient_system_resource"];
+
+/// Usage, if there is any in it; numbers that are no counts are left out.
+fn read_usage(json: &str) -> Option<Usage> {
+    let value: Value = serde_json::from_str(json).ok()?;
+    let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_u64);
+    let usage = Usage {
+        source: UsageSource::Provider,
+        input_tokens: count("/prompt_tokens"),
+        output_tokens: count("/completion_tokens"),
+        reasoning_tokens: count("/completion_tokens_details/reasoning_tokens"),
+        cached_input_tokens: count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens")),
+    };
+    (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then_some(usage)
+}

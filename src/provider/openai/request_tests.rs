@@ -1,0 +1,96 @@
+//! How a history is split into the vendor's messages.
+
+use super::*;
+use crate::protocol::content::{ContentBlock, EmbeddedResource};
+use crate::protocol::ids::{AttemptId, MessageId};
+use crate::protocol::model::Purpose;
+use serde_json::json;
+
+fn message(role: Role, parts: Vec<Part>) -> Message {
+    Message { message_id: MessageId::new("msg_1"), role, created_at: 0, parts, turn_id: None, model: None }
+}
+
+fn request(messages: Vec<Message>, tools: Vec<ToolSpec>) -> ModelRequest {
+    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose: Purpose::Turn, system: String::new(), messages, tools }
+}
+
+fn sent(messages: Vec<Message>) -> Value {
+    let body: Value = serde_json::from_slice(&body("m", &request(messages, Vec::new())).unwrap()).unwrap();
+    body["messages"].clone()
+}
+
+fn result(id: &str, text: &str) -> Part {
+    Part::tool_result(id, ResultStatus::Completed, text)
+}
+
+#[test]
+fn a_whole_turn_is_split_into_its_steps() {
+    let parts = vec![
+        Part::reasoning("first"),
+        Part::text("I "),
+        Part::text("look."),
+        Part::tool_call("a", "read_file", json!({"path": "x"})),
+        Part::tool_call("b", "search", json!({})),
+        result("b", "two"),
+        result("a", "one"),
+        Part::tool_call("c", "read_file", json!({"path": "y"})),
+        result("c", ""),
+        Part::reasoning("now"),
+        Part::text("Done."),
+    ];
+    let path = |path: &str| json!({ "path": path }).to_string();
+    let call =
+        |id: &str, name: &str, arguments: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
+    assert_eq!(
+        sent(vec![message(Role::User, vec![Part::text("Go")]), message(Role::Assistant, parts)]),
+        json!([
+            {"role": "user", "content": "Go"},
+            {"role": "assistant", "content": "I look.", "tool_calls": [call("a", "read_file", &path("x")), call("b", "search", "{}")]},
+            {"role": "tool", "tool_call_id": "a", "content": "one"},
+            {"role": "tool", "tool_call_id": "b", "content": "two"},
+            {"role": "assistant", "content": null, "tool_calls": [call("c", "read_file", &path("y"))]},
+            {"role": "tool", "tool_call_id": "c", "content": "(no output)"},
+            {"role": "assistant", "content": "Done."},
+        ])
+    );
+}
+
+#[test]
+fn resources_are_text_with_their_uri_and_an_empty_turn_leaves_no_message() {
+    let resource = EmbeddedResource { uri: "file:///a.rs".into(), mime_type: None, text: Some("fn a() {}".into()) };
+    let prompt = [
+        ContentBlock::text("Explain"),
+        ContentBlock::ResourceLink { uri: "file:///b.rs".into(), name: "b.rs".into() },
+        ContentBlock::Resource { resource },
+    ];
+    let messages = vec![
+        message(Role::User, prompt.into_iter().map(Part::from).collect()),
+        message(Role::Assistant, vec![Part::reasoning("stopped here"), Part::text("")]),
+        message(Role::User, vec![Part::text("Again")]),
+    ];
+    let content = "Explain\n[b.rs](file:///b.rs)\n<resource uri=\"file:///a.rs\">\nfn a() {}\n</resource>\nAgain";
+    assert_eq!(sent(messages), json!([{"role": "user", "content": content}]));
+}
+
+#[test]
+fn calls_that_a_model_got_wrong_are_still_accepted_by_vendors() {
+    let parts = vec![
+        Part::tool_call("a", "no such tool!", Value::String("{\"path\":".into())),
+        Part::tool_result("a", ResultStatus::NotStarted, ""),
+        Part::tool_call("b", "", json!([1])),
+        result("b", "x"),
+    ];
+    let messages = sent(vec![message(Role::Assistant, parts)]);
+    let first = &messages[0]["tool_calls"][0]["function"];
+    assert_eq!(first, &json!({"name": "no_such_tool_", "arguments": r#"{"unreadable_arguments":"{\"path\":"}"#}));
+    assert_eq!(messages[1]["content"], "The call was not started: the turn was stopped.");
+    assert_eq!(messages[2]["tool_calls"][0]["function"], json!({"name": "unknown", "arguments": r#"{"unreadable_arguments":"[1]"}"#}));
+}
+
+#[test]
+fn tools_are_told_with_their_schema() {
+    let spec = ToolSpec { name: "search", description: "Searches.", input_schema: json!({"type": "object"}) };
+    let body: Value = serde_json::from_slice(&body("m", &request(Vec::new(), vec![spec])).unwrap()).unwrap();
+    let function = json!({"name": "search", "description": "Searches.", "parameters": {"type": "object"}});
+    assert_eq!(body["tools"], json!([{"type": "function", "function": function}]));
+}

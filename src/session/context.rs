@@ -1,0 +1,92 @@
+//! What the parts of one session share: its identity, the store, the update channel, the settings, the tools.
+
+use super::channel::UpdateChannel;
+use crate::config::Settings;
+use crate::protocol::diagnostics::StreamFailure;
+use crate::protocol::export::{LifecycleEvent, LifecyclePoint};
+use crate::protocol::ids::{SessionId, TurnId};
+use crate::provenance::{KnownKeys, Provenance};
+use crate::provider::Provider;
+use crate::store::{Diagnostic, Store};
+use crate::tool::{ToolSet, documents::Documents, workspace::Workspace};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+
+/// Makes the provider of a model name, or says why it cannot.
+pub type ProviderFactory = Arc<dyn Fn(&crate::config::ModelName) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
+
+/// The parts that every session of a process is made of; `main` chooses them.
+#[derive(Clone)]
+pub struct Parts {
+    pub settings: Arc<Settings>,
+    pub provenance: Provenance,
+    pub store: Store,
+    pub providers: ProviderFactory,
+    /// What to say when no model was chosen: what is within reach, and the setting that chooses it.
+    pub no_model: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
+    pub tools: Arc<ToolSet>,
+    pub documents: Documents,
+    pub known_keys: Arc<KnownKeys>,
+}
+
+/// One open session.
+pub(super) struct SessionContext {
+    pub(super) id: SessionId,
+    pub(super) workspace: Arc<Workspace>,
+    pub(super) channel: Arc<UpdateChannel>,
+    pub(super) parts: Parts,
+}
+
+impl std::ops::Deref for SessionContext {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl SessionContext {
+    /// Stores a diagnostic row. Nobody waits for it; a row that could not be stored is a log line with its ids.
+    pub(super) fn record(&self, row: Diagnostic) {
+        record(&self.store, row);
+    }
+
+    /// Stores a point of a turn's life; `at_us` counts from the stop that ended it, if one did.
+    pub(super) fn lifecycle(&self, event: LifecyclePoint, turn_id: &TurnId, at_us: Option<u64>) {
+        let (session_id, turn_id, at) = (self.id.clone(), turn_id.clone(), self.provenance.clock.wall_ms());
+        self.record(Diagnostic::Lifecycle(LifecycleEvent { event, session_id, turn_id, at, at_us, seq: None }));
+    }
+
+    /// `text` without any known key.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        self.known_keys.scrub(text).into_owned()
+    }
+
+    pub(super) fn scrub_failure(&self, failure: StreamFailure) -> StreamFailure {
+        StreamFailure { message: self.scrub(&failure.message), code: failure.code.map(|code| self.scrub(&code)), ..failure }
+    }
+}
+
+/// Stores a diagnostic row of any session; see [`SessionContext::record`].
+pub(super) fn record(store: &Store, row: Diagnostic) {
+    let name = name(&row);
+    let stored = store.record(row);
+    tokio::spawn(async move {
+        if let Err(error) = stored.await {
+            tracing::error!(%error, record = %name, "a diagnostic record could not be stored");
+        }
+    });
+}
+
+/// What a row is called in the log.
+fn name(row: &Diagnostic) -> String {
+    match row {
+        Diagnostic::Cancel(cancel) => format!("cancel request {} of {}", cancel.cancel_id, cancel.session_id),
+        Diagnostic::LateCancel { abort_id, cancel_id, .. } => format!("late cancel {cancel_id} of {abort_id}"),
+        Diagnostic::TitleState { turn_id, abort_id, .. } => format!("title state of {turn_id} for {abort_id}"),
+        Diagnostic::Title(title) => format!("title generation {} of {}", title.title_run_id, title.turn_id),
+        Diagnostic::Trace(trace) => format!("stream trace {} of {}", trace.attempt_id, trace.turn_id),
+        Diagnostic::Lifecycle(event) => format!("lifecycle event {:?} of {}", event.event, event.turn_id),
+        Diagnostic::Incident(incident) => format!("incident {} of {}", incident.name, incident.session_id),
+    }
+}

@@ -1,0 +1,230 @@
+//! How a session comes to have a runner: made anew, opened from the store, or looked at without one.
+
+use super::channel::UpdateChannel;
+use super::context::{Parts, SessionContext};
+use super::demand::CancelDemand;
+use super::error::Refusal;
+use super::history;
+use super::model_choice::{CONFIG_ID, ModelChoice};
+use super::runner::{Mail, Runner};
+use super::sessions::{Shared, store_refusal};
+use super::title::Title;
+use super::verdict::{self, Settled};
+use crate::protocol::diagnostics::TitleSource;
+use crate::protocol::export::SessionInfo;
+use crate::protocol::ids::SessionId;
+use crate::protocol::message::Message;
+use crate::protocol::params::{BadField, NewSessionParams, OpenSessionParams, SetConfigOptionParams};
+use crate::protocol::results::{CancelResult, ConfigResult, NewSessionResult};
+use crate::store::{SessionChange, StoreError};
+use crate::tool::workspace::Workspace;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Whether the history is sent to the client when a session is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replay {
+    Yes,
+    No,
+}
+
+type Mailbox = mpsc::UnboundedSender<Mail>;
+type Letters = mpsc::UnboundedReceiver<Mail>;
+type Opened<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// Makes a session and lives as its runner.
+pub(super) async fn create(
+    shared: Arc<Shared>,
+    id: SessionId,
+    params: NewSessionParams,
+    mailbox: Mailbox,
+    mail: Letters,
+    opened: Opened<NewSessionResult>,
+) {
+    let notices = notices(&params.mcp_servers);
+    match make(&shared, &id, params, mailbox.clone()).await {
+        Ok(runner) => {
+            let config_options = runner.model.options(&shared.parts);
+            let _ = opened.send(Ok(NewSessionResult { session_id: id, config_options, notices }));
+            live(&shared, runner, mailbox, mail).await;
+        }
+        Err(refusal) => {
+            let _ = opened.send(Err(refusal));
+            not_opened(&shared, &id, &mailbox, mail).await;
+        }
+    }
+}
+
+/// Opens a stored session and lives as its runner.
+pub(super) async fn reopen(
+    shared: Arc<Shared>,
+    params: OpenSessionParams,
+    replay: Replay,
+    mailbox: Mailbox,
+    mail: Letters,
+    opened: Opened<ConfigResult>,
+) {
+    match restore(&shared, &params, mailbox.clone()).await {
+        Ok(mut runner) => {
+            let _ = opened.send(show(&mut runner, &params, replay));
+            live(&shared, runner, mailbox, mail).await;
+        }
+        Err(refusal) => {
+            let _ = opened.send(Err(refusal));
+            not_opened(&shared, &params.session_id, &mailbox, mail).await;
+        }
+    }
+}
+
+/// Answers a load or resume of an open session; a load sends the history first.
+pub(super) fn show(runner: &mut Runner, params: &OpenSessionParams, replay: Replay) -> Result<ConfigResult, Refusal> {
+    check_cwd(params.cwd.as_deref(), &runner.context.workspace)?;
+    if replay == Replay::Yes {
+        for (message, update) in history::replay(&runner.history) {
+            runner.context.channel.post(message.turn_id.as_ref().map(|turn| (turn, &message.message_id)), update);
+        }
+    }
+    Ok(ConfigResult { config_options: runner.model.options(&runner.context.parts), notices: notices(&params.mcp_servers) })
+}
+
+/// `session/set_config_option` on an open session; it counts from the next turn on.
+pub(super) fn set_option(runner: &mut Runner, params: &SetConfigOptionParams) -> Result<ConfigResult, Refusal> {
+    if params.config_id != CONFIG_ID {
+        return Err(BadField::new("configId", format!("must be `{CONFIG_ID}`, the only setting of a session")).into());
+    }
+    let name = runner.model.choose(&params.value).map_err(|bad| BadField { field: "value", ..bad })?;
+    let context = Arc::clone(&runner.context);
+    let stored = context.store.change_session(&context.id, SessionChange::Model(name));
+    tokio::spawn(async move {
+        if let Err(error) = stored.await {
+            tracing::error!(session_id = %context.id, %error, "the session's model could not be stored");
+        }
+    });
+    Ok(ConfigResult { config_options: runner.model.options(&runner.context.parts), notices: Vec::new() })
+}
+
+/// A demand to stop something of a session that is not open here.
+pub(super) async fn cancel_unopened(shared: Arc<Shared>, demand: CancelDemand, reply: oneshot::Sender<Result<CancelResult, Refusal>>) {
+    match shared.parts.store.session(&demand.session_id).await {
+        Ok(Some(stored)) => {
+            let last = settled(stored.last_turn);
+            let cancel_id = shared.parts.provenance.ids.cancel();
+            verdict::nothing_runs(shared.parts.clone(), demand, cancel_id, last, Some(reply)).await;
+        }
+        Ok(None) => verdict::unknown_session(&shared.parts, &demand, Some(reply)),
+        Err(error) => {
+            let _ = reply.send(Err(store_refusal(error)));
+        }
+    }
+}
+
+async fn make(shared: &Arc<Shared>, id: &SessionId, params: NewSessionParams, mailbox: Mailbox) -> Result<Runner, Refusal> {
+    let parts = &shared.parts;
+    let workspace = workspace(&params.cwd, parts)?;
+    let model = ModelChoice::new(params.model.as_deref(), parts)?;
+    let now = parts.provenance.clock.wall_ms();
+    let title = params.title.map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
+    let info = SessionInfo {
+        session_id: id.clone(),
+        cwd: params.cwd,
+        created_at: now,
+        updated_at: now,
+        parent_session_id: None,
+        title_source: title.is_some().then_some(TitleSource::User),
+        title: title.clone(),
+        model: params.model,
+        closed_at: None,
+    };
+    parts.store.create_session(info).await.map_err(|error| match error {
+        StoreError::SessionTaken => Refusal::SessionTaken(id.clone()),
+        error => store_refusal(error),
+    })?;
+    let title = if title.is_some() { Title::not_applicable() } else { Title::to_be_made() };
+    Ok(runner(shared, id.clone(), workspace, mailbox, title, model, Vec::new(), Settled::default(), 0))
+}
+
+async fn restore(shared: &Arc<Shared>, params: &OpenSessionParams, mailbox: Mailbox) -> Result<Runner, Refusal> {
+    shared.recovered().await?;
+    let (parts, id) = (&shared.parts, &params.session_id);
+    let stored = parts.store.session(id).await.map_err(store_refusal)?.ok_or_else(|| Refusal::UnknownSession(id.clone()))?;
+    let workspace = workspace(&stored.info.cwd, parts)?;
+    check_cwd(params.cwd.as_deref(), &workspace)?;
+    let model = ModelChoice::new(stored.info.model.as_deref(), parts)?;
+    if stored.info.closed_at.is_some() {
+        parts.store.change_session(id, SessionChange::Closed(None)).await.map_err(store_refusal)?;
+    }
+    let history = parts.store.history(id).await.map_err(store_refusal)?;
+    // Titles are generated with the first prompt of a root session and at no other time.
+    let first_prompt_to_come = stored.turns == 0 && stored.info.title.is_none() && stored.info.parent_session_id.is_none();
+    let title = if first_prompt_to_come { Title::to_be_made() } else { Title::not_applicable() };
+    Ok(runner(shared, id.clone(), workspace, mailbox, title, model, history, settled(stored.last_turn), stored.last_update))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place in which a runner is put together")]
+fn runner(
+    shared: &Arc<Shared>,
+    id: SessionId,
+    workspace: Workspace,
+    mailbox: Mailbox,
+    title: Title,
+    model: ModelChoice,
+    history: Vec<Message>,
+    last: Settled,
+    last_update: u64,
+) -> Runner {
+    let channel = Arc::new(UpdateChannel::new(id.clone(), Arc::clone(&shared.editor), last_update));
+    let context = Arc::new(SessionContext { id, workspace: Arc::new(workspace), channel, parts: shared.parts.clone() });
+    Runner::new(context, mailbox, Arc::new(title), model, history, last)
+}
+
+async fn live(shared: &Arc<Shared>, runner: Runner, mailbox: Mailbox, mail: Letters) {
+    let id = runner.context.id.clone();
+    runner.live(mail).await;
+    shared.forget(&id, &mailbox);
+}
+
+/// The session did not open: whatever was sent behind the opening gets its answer.
+async fn not_opened(shared: &Arc<Shared>, id: &SessionId, mailbox: &Mailbox, mut mail: Letters) {
+    shared.forget(id, mailbox);
+    mail.close();
+    while let Some(letter) = mail.recv().await {
+        match letter {
+            Mail::Prompt { reply, .. } => {
+                let _ = reply.send(Err(Refusal::UnknownSession(id.clone())));
+            }
+            Mail::Cancel { demand, reply } => verdict::unknown_session(&shared.parts, &demand, Some(reply)),
+            Mail::End { done, .. } => {
+                let _ = done.send(());
+            }
+            Mail::Ended { .. } | Mail::GraceOver { .. } | Mail::Committed { .. } | Mail::Desk(_) => {}
+        }
+    }
+}
+
+fn workspace(cwd: &str, parts: &Parts) -> Result<Workspace, BadField> {
+    if !Path::new(cwd).is_absolute() {
+        return Err(BadField::new("cwd", "must be an absolute path of a directory"));
+    }
+    let opened = Workspace::open(Path::new(cwd)).map(|workspace| workspace.protecting(&parts.settings.data_dir));
+    opened.map_err(|error| BadField::new("cwd", format!("must be a directory that can be opened: {error}")))
+}
+
+fn check_cwd(given: Option<&str>, workspace: &Workspace) -> Result<(), BadField> {
+    match given {
+        Some(given) if !workspace.is_at(Path::new(given)) => {
+            let own = workspace.path().display();
+            Err(BadField::new("cwd", format!("must be the session's own directory, {own}; session/new makes a session for another one")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn notices(mcp_servers: &[serde_json::Value]) -> Vec<String> {
+    let ignored = "mcpServers was ignored: this version of pillion does not connect to MCP servers";
+    if mcp_servers.is_empty() { Vec::new() } else { vec![ignored.to_owned()] }
+}
+
+fn settled(last: Option<crate::store::LastTurn>) -> Settled {
+    last.map_or_else(Settled::default, |last| Settled { turn_id: Some(last.turn_id), abort_id: last.abort_id })
+}

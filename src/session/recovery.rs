@@ -1,0 +1,142 @@
+//! Turns whose process died: found at a later start and closed, each with its terminal record.
+
+use super::context::Parts;
+use super::history;
+use crate::protocol::abort::{Partial, Phase, TitleState, ToolInFlight};
+use crate::protocol::cause::{CancelMode, Cause, Initiator};
+use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
+use crate::protocol::export::TurnStop;
+use crate::protocol::message::{Part, PartKind};
+use crate::provenance::{AbortBuilder, RunFacts, Stop};
+use crate::store::{AbandonedTurn, Diagnostic, EndTurn, Ownership, PartWrite, StoreError};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Closes every abandoned turn as `crash_recovered`. Returns how many there were.
+///
+/// # Errors
+/// The store's; what was not closed is found again at the next start.
+pub(super) async fn recover(parts: &Parts) -> Result<usize, StoreError> {
+    let abandoned = parts.store.abandoned_turns().await?;
+    let count = abandoned.len();
+    for turn in abandoned {
+        let turn_id = turn.turn.turn_id.clone();
+        match close(parts, turn).await {
+            // Another process that started at the same time was faster.
+            Ok(()) | Err(StoreError::TurnEnded) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
+async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError> {
+    let AbandonedTurn { turn, prompt_request, parts: stored, open_traces, title } = abandoned;
+    let clock = &parts.provenance.clock;
+    let texts: Vec<Part> = stored.iter().map(|(_, part)| part.clone()).collect();
+    let results = history::missing_results(&texts);
+    let (title_generation_state, title_run_id) = match &title {
+        None => (TitleState::NotApplicable, None),
+        Some(title) => (title_state(title), Some(title.title_run_id.clone())),
+    };
+    let stop = Stop {
+        abort_id: parts.provenance.ids.abort(),
+        cancel_id: None,
+        cause: Cause::CrashRecovered,
+        initiator: Initiator::Unknown,
+        mode: CancelMode::Hard,
+        source: None,
+        reason: None,
+        request: None,
+        via_ctx_abort: true,
+        requested_at: clock.wall_ms(),
+        requested: Instant::now(),
+        missing: ["time_of_death", "phase_at_death", "updates_sent", "unsaved_output"].map(str::to_owned).to_vec(),
+        error_name: None,
+        error_message: None,
+    };
+    let abort_id = stop.abort_id.clone();
+    let facts = RunFacts {
+        session_id: turn.session_id.clone(),
+        turn_id: turn.turn_id.clone(),
+        message_id: turn.message_id.clone(),
+        parent_id: turn.parent_id.clone(),
+        prompt_request,
+        phase: last_phase(&texts, &open_traces),
+        attempt_id: open_traces.last().map(|trace| trace.attempt_id.clone()),
+        title_generation_state,
+        title_run_id,
+    };
+    let mut abort = AbortBuilder::begin(Arc::new(stop), facts, clock);
+    abort.hop("recovery.found", Instant::now());
+    abort.tools(unknown_tools(parts, &texts, &results));
+    let bytes =
+        |kind| texts.iter().filter(|part| part.kind == kind).filter_map(|part| part.text.as_ref()).map(|text| text.len() as u64).sum();
+    let (text_bytes, reasoning_bytes) = (bytes(PartKind::Text), bytes(PartKind::Reasoning));
+    let partial = Partial { text_bytes, reasoning_bytes, updates_sent: 0, persisted_bytes: text_bytes + reasoning_bytes };
+    let abort = abort.finish(clock, partial);
+    if let Some(title) = title.filter(|title| title.completed_at.is_none()) {
+        let ended = TitleGeneration {
+            completed_at: Some(clock.wall_ms()),
+            success: Some(false),
+            abort_id: Some(abort_id.clone()),
+            error_name: Some("process_died".into()),
+            ..title
+        };
+        parts.store.record(Diagnostic::Title(ended)).await?;
+    }
+    let next = stored.last().map_or(0, |(ordinal, _)| ordinal + 1);
+    let end = EndTurn {
+        session_id: turn.session_id.clone(),
+        turn_id: turn.turn_id.clone(),
+        message_id: turn.message_id.clone(),
+        ended_at: clock.wall_ms(),
+        stop: TurnStop::Cancelled,
+        traces: open_traces
+            .into_iter()
+            .map(|trace| StreamTrace { state: StreamState::Aborted, abort_id: Some(abort_id.clone()), ..trace })
+            .collect(),
+        parts: results.into_iter().zip(next..).map(|(part, ordinal)| PartWrite::Put { ordinal, part }).collect(),
+        abort: Some(abort),
+        usage: Some(Usage::absent()),
+        model: turn.model.clone(),
+        last_update: 0,
+        releases: Ownership::Release,
+    };
+    parts.store.end_turn(end).await.map(|_seq| ())
+}
+
+/// What the stored rows say the turn had come to.
+fn last_phase(parts: &[Part], open_traces: &[StreamTrace]) -> Phase {
+    match parts.last().map(|part| part.kind) {
+        None if open_traces.is_empty() => Phase::BeforeRequest,
+        Some(PartKind::ToolCall) => Phase::ToolRunning,
+        Some(PartKind::Text) => Phase::Text,
+        Some(PartKind::Reasoning) => Phase::Reasoning,
+        _ => Phase::WaitingForModel,
+    }
+}
+
+fn title_state(title: &TitleGeneration) -> TitleState {
+    match title.success {
+        None => TitleState::Cancelled,
+        Some(true) => TitleState::CompletedBeforeAbort,
+        Some(false) if title.abort_id.is_some() => TitleState::Cancelled,
+        Some(false) => TitleState::Failed,
+    }
+}
+
+/// The calls that had no result when the process died.
+fn unknown_tools(parts: &Parts, stored: &[Part], results: &[Part]) -> Vec<ToolInFlight> {
+    let open = |part: &&Part| part.kind == PartKind::ToolCall && results.iter().any(|result| result.call_id == part.call_id);
+    let known = |part: &Part| {
+        let tool = parts.tools.find(part.tool.as_deref()?)?;
+        Some(ToolInFlight {
+            call_id: part.call_id.clone()?,
+            tool: tool.spec().name.to_owned(),
+            effect: tool.effect(),
+            outcome: crate::protocol::abort::ToolOutcome::Killed,
+        })
+    };
+    stored.iter().filter(open).filter_map(known).collect()
+}

@@ -1,0 +1,61 @@
+//! The sessions as the wire sees them: one trait, so that the wire can be tested without a runner behind it.
+//!
+//! Invariant: what must keep the order of arrival (prompts, cancels, stops) is posted to its runner before the call
+//! returns; only the answer is awaited.
+
+use super::demand::CancelDemand;
+use super::error::Refusal;
+use crate::protocol::abort::RequestRef;
+use crate::protocol::cause::Cause;
+use crate::protocol::ids::{SessionId, TurnId};
+use crate::protocol::params::{
+    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
+};
+use crate::protocol::results::{CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, PromptResult};
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+/// An answer that comes later.
+pub type Answer<T> = BoxFuture<'static, Result<T, Refusal>>;
+
+/// An answer that the session's runner sends by itself.
+pub type Reply<T> = oneshot::Receiver<Result<T, Refusal>>;
+
+/// A prompt that was accepted: its turn has a name before it has an answer.
+#[derive(Debug)]
+pub struct PromptTicket {
+    pub session_id: SessionId,
+    pub turn_id: TurnId,
+    pub answer: Reply<PromptResult>,
+}
+
+/// Everything that a client can ask of its sessions.
+pub trait SessionService: Send + Sync + 'static {
+    fn create(&self, origin: RequestRef, params: NewSessionParams) -> Answer<NewSessionResult>;
+
+    /// Opens a session and sends its history as updates before it answers.
+    fn load(&self, params: OpenSessionParams) -> Answer<ConfigResult>;
+
+    /// Opens a session without its history.
+    fn resume(&self, params: OpenSessionParams) -> Answer<ConfigResult>;
+
+    fn list(&self, params: ListSessionsParams) -> Answer<ListSessionsResult>;
+
+    fn close(&self, origin: RequestRef, params: SessionParams) -> Answer<Empty>;
+
+    fn delete(&self, origin: RequestRef, params: SessionParams) -> Answer<Empty>;
+
+    /// Posted before it returns. `answered` fires when the prompt's answer is on its way to the client (or can no
+    /// longer be sent): the answer of a cancel that ended the turn waits for it.
+    fn prompt(&self, origin: RequestRef, params: PromptParams, answered: oneshot::Receiver<()>) -> PromptTicket;
+
+    /// Posted before it returns.
+    fn cancel(&self, demand: CancelDemand) -> Reply<CancelResult>;
+
+    fn export(&self, params: ExportParams) -> Answer<ExportResult>;
+
+    fn set_config_option(&self, params: SetConfigOptionParams) -> Answer<ConfigResult>;
+
+    /// Stops every run, hard. Posted before it returns; resolves when every turn has settled.
+    fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()>;
+}

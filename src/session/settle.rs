@@ -1,0 +1,197 @@
+//! The end of a turn: one transaction with the terminal record, then the prompt's answer, then the cancels' answers.
+
+use super::error::Refusal;
+use super::run::{Remains, Run, stop_of_fault};
+use super::runner::{Mail, Runner, WaitingCancel, Withdrawn};
+use super::turn::{Fault, TurnEnd};
+use super::verdict::Settled;
+use crate::protocol::abort::Abort;
+use crate::protocol::cause::{Cause, EndsAs};
+use crate::protocol::diagnostics::Diagnostics;
+use crate::protocol::export::{LifecyclePoint, TurnStop};
+use crate::protocol::ids::TurnId;
+use crate::protocol::results::{PromptResult, StopReason};
+use crate::store::{BeginTurn, EndTurn, Owner, Ownership, StoreError};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use std::sync::Arc;
+
+/// What there is to answer once the store has spoken.
+pub(super) enum Done {
+    /// The turn has no row and no record.
+    Refused(Refusal),
+    Ended {
+        remains: Box<Remains>,
+        stop: TurnStop,
+        stored: Result<u64, StoreError>,
+    },
+}
+
+/// Resolves when a prompt's answer is on its way to the client.
+pub(super) type Answered = Shared<BoxFuture<'static, ()>>;
+
+/// Closes the run and hands its terminal record to the store; the runner hears of it by mail.
+pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, withdrawn: Withdrawn) {
+    let context = Arc::clone(&runner.context);
+    let clock = &context.provenance.clock;
+    let Some(run) = runner.runs.get_mut(turn_id) else { return };
+    let remains = run.close(clock);
+    let end = run.end.take();
+    if let Some(TurnEnd::NotBegun(refusal)) = end {
+        let letter = Mail::Committed { turn_id: turn_id.clone(), withdrawn, done: Done::Refused(refusal) };
+        let _ = runner.mailbox.send(letter);
+        return;
+    }
+    let stop = match (&remains.abort, end) {
+        (Some(abort), _) => match abort.cause.ends_as() {
+            EndsAs::Cancelled => TurnStop::Cancelled,
+            EndsAs::Fault => TurnStop::Failed,
+        },
+        (None, Some(TurnEnd::Completed(stop))) => stop,
+        // Without an abort only a completed turn gets here; anything else would be a stop without a cause.
+        (None, _) => TurnStop::Failed,
+    };
+    let now = clock.wall_ms();
+    if withdrawn == Withdrawn::Yes {
+        let owner = Owner::this_process(clock.boot_id());
+        let (turn, prompt, prompt_request) = (run.turn_info(&context.id, now), run.prompt.clone(), run.prompt_request());
+        // If this fails, so does the end behind it, and that is what is told.
+        drop(context.store.begin_turn(BeginTurn { turn, prompt, prompt_request, owner }));
+    }
+    let stored = context.store.end_turn(EndTurn {
+        session_id: context.id.clone(),
+        turn_id: turn_id.clone(),
+        message_id: run.message_id.clone(),
+        ended_at: now,
+        stop,
+        abort: remains.abort.clone(),
+        traces: remains.traces.clone(),
+        parts: remains.closed.writes.clone(),
+        usage: Some(remains.closed.usage.clone()),
+        model: run.model.clone(),
+        last_update: remains.closed.last_update,
+        releases: match withdrawn {
+            Withdrawn::Yes => Ownership::Keep,
+            Withdrawn::No => Ownership::Release,
+        },
+    });
+    let (mailbox, turn_id) = (runner.mailbox.clone(), turn_id.clone());
+    tokio::spawn(async move {
+        let done = Done::Ended { remains: Box::new(remains), stop, stored: stored.await };
+        let _ = mailbox.send(Mail::Committed { turn_id, withdrawn, done });
+    });
+}
+
+/// Answers the prompt, and behind it the cancels that waited for it.
+pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
+    let Some(mut run) = runner.runs.remove(turn_id) else { return };
+    let context = Arc::clone(&runner.context);
+    let (mut remains, stop, stored) = match done {
+        Done::Refused(refusal) => {
+            let _ = run.reply.send(Err(refusal));
+            release(runner, turn_id, None, async {}.boxed().shared());
+            return;
+        }
+        Done::Ended { remains, stop, stored } => (remains, stop, stored),
+    };
+    if let Err(error) = stored {
+        not_durable(runner, &mut run, &mut remains, &error);
+    }
+    let abort = remains.abort.clone();
+    let settled = Settled { turn_id: Some(turn_id.clone()), abort_id: abort.as_ref().map(|abort| abort.abort_id.clone()) };
+    let now = context.provenance.clock.wall_ms();
+    runner.history.push(run.prompt.clone());
+    runner.history.push(run.answer_message(std::mem::take(&mut remains.closed.parts), now));
+    runner.last = settled;
+    let requested = run.canceller.token().stop().map(|stop| stop.requested);
+    let (reply, answered) = (run.reply, run.answered);
+    let diagnostics = Diagnostics {
+        abort: abort.clone(),
+        title_generation: runner.title.record_of(turn_id),
+        stream_traces: Some(remains.traces.clone()).filter(|traces| !traces.is_empty()),
+        cancel_requests: Some(run.cancel_requests).filter(|requests| !requests.is_empty()),
+    };
+    let failed = abort.as_ref().filter(|abort| abort.cause.ends_as() == EndsAs::Fault);
+    let _ = reply.send(match failed {
+        Some(abort) => Err(failure(abort, diagnostics)),
+        None => Ok(PromptResult {
+            stop_reason: stop_reason(stop),
+            turn_id: turn_id.clone(),
+            message_id: run.message_id,
+            last_update: remains.closed.last_update,
+            usage: remains.closed.usage.into(),
+            model: run.model,
+            diagnostics,
+        }),
+    });
+    let (lifecycle, turn) = (Arc::clone(&context), turn_id.clone());
+    let answered: Answered = async move {
+        // A dropped sender means that the connection is gone: the answer went as far as it could.
+        let went_out = answered.await.is_ok();
+        if went_out {
+            let at_us = requested.map(|requested| lifecycle.provenance.clock.us_since(requested));
+            lifecycle.lifecycle(LifecyclePoint::Answered, &turn, at_us);
+        }
+    }
+    .boxed()
+    .shared();
+    tokio::spawn(answered.clone());
+    release(runner, turn_id, abort, answered);
+}
+
+/// Sends the answer of every cancel whose turns have all been answered, behind those answers.
+fn release(runner: &mut Runner, turn_id: &TurnId, abort: Option<Abort>, answered: Answered) {
+    let mut still_waiting = Vec::new();
+    for mut cancel in std::mem::take(&mut runner.waiting) {
+        if cancel.turns.remove(turn_id) {
+            cancel.answered.push(answered.clone());
+            if cancel.result.turn_id.as_ref() == Some(turn_id) {
+                cancel.result.abort = abort.clone().map(Box::new);
+            }
+        }
+        if cancel.turns.is_empty() {
+            let WaitingCancel { answered, result, reply, .. } = cancel;
+            tokio::spawn(async move {
+                futures_util::future::join_all(answered).await;
+                let _ = reply.send(Ok(result));
+            });
+        } else {
+            still_waiting.push(cancel);
+        }
+    }
+    runner.waiting = still_waiting;
+}
+
+/// The terminal record could not be stored: the answer says so, and a turn that had ended well has failed.
+fn not_durable(runner: &Runner, run: &mut Run, remains: &mut Remains, error: &StoreError) {
+    let context = &runner.context;
+    tracing::error!(turn_id = %run.turn_id, %error, "the terminal record could not be stored");
+    if remains.abort.is_none() {
+        let (name, message) = ("store_failure".to_owned(), context.scrub(&error.to_string()));
+        let fault = Fault { cause: Cause::StoreFailure, point: "store.failed", name, message };
+        let clock = &context.provenance.clock;
+        run.stop(stop_of_fault(&fault, &context.provenance), fault.point, &runner.title, &context.id, clock);
+        remains.abort = run.abort.take().map(|abort| abort.finish(clock, remains.closed.partial.clone()));
+    }
+    if let Some(abort) = &mut remains.abort {
+        abort.missing.push("not_durable".into());
+    }
+}
+
+fn failure(abort: &Abort, diagnostics: Diagnostics) -> Refusal {
+    let mut message = abort.cause.sentence(abort.initiator, abort.source.as_deref());
+    if let Some(detail) = abort.error_message.as_deref().filter(|detail| !detail.is_empty()) {
+        message.push(' ');
+        message.push_str(detail);
+    }
+    Refusal::TurnFailed { cause: abort.cause.clone(), turn_id: abort.turn_id.clone(), message, diagnostics: Box::new(diagnostics) }
+}
+
+fn stop_reason(stop: TurnStop) -> StopReason {
+    match stop {
+        TurnStop::EndTurn => StopReason::EndTurn,
+        TurnStop::MaxTokens => StopReason::MaxTokens,
+        TurnStop::Refusal => StopReason::Refusal,
+        TurnStop::Cancelled | TurnStop::Failed => StopReason::Cancelled,
+    }
+}

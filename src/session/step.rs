@@ -1,0 +1,255 @@
+//! The runner's pure step: (state, event) -> (state, effects). It decides; the runner acts.
+//!
+//! Invariants: a turn is started, withdrawn or refused exactly once; a started turn is committed exactly once; nothing
+//! starts while another turn runs, stops or settles.
+
+use super::demand::CancelScope;
+use crate::protocol::abort::CancelOutcome;
+use crate::protocol::cause::CancelMode;
+use crate::protocol::ids::TurnId;
+use crate::protocol::params::WhenBusy;
+use std::collections::VecDeque;
+
+/// What the session's runner is doing. A user's shell command will be two more states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    Idle,
+    Running {
+        turn: TurnId,
+    },
+    /// Told to stop, not ended yet.
+    Stopping {
+        turn: TurnId,
+        mode: CancelMode,
+    },
+    /// The work has ended; its terminal record is being committed.
+    Settling {
+        turn: TurnId,
+    },
+}
+
+/// The state with what waits behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Machine {
+    pub(super) state: State,
+    pub(super) queue: VecDeque<TurnId>,
+    /// The turn that settled last.
+    pub(super) last: Option<TurnId>,
+    /// No prompt is taken any more.
+    pub(super) shut: bool,
+}
+
+/// What happens to a runner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    Prompt {
+        turn: TurnId,
+        when_busy: WhenBusy,
+    },
+    /// `asking`: the running turn waits for a person's answer.
+    Cancel {
+        scope: CancelScope,
+        mode: CancelMode,
+        asking: Asking,
+    },
+    GraceOver {
+        turn: TurnId,
+    },
+    WorkEnded {
+        turn: TurnId,
+    },
+    Settled {
+        turn: TurnId,
+    },
+    /// Take no more prompts.
+    Shut,
+}
+
+/// Whether the running turn waits for a permission answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asking {
+    Yes,
+    No,
+}
+
+/// What the runner must do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Effect {
+    Start(TurnId),
+    /// Pull the running turn's token and arm the grace.
+    Stop(TurnId),
+    /// A prompt took the running turn's place: stop it for that.
+    Supersede {
+        running: TurnId,
+        by: TurnId,
+    },
+    /// The stop under way may not take longer than a hard one.
+    Harden(TurnId),
+    /// A queued turn ends without having started.
+    Withdraw(TurnId),
+    Refuse(TurnId, Refused),
+    /// What the cancel came to, and which turn it is about.
+    Verdict {
+        outcome: CancelOutcome,
+        turn: Option<TurnId>,
+    },
+    /// End the work from outside; it did not stop within the grace.
+    Force(TurnId),
+    Commit(TurnId),
+}
+
+/// Why a prompt was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Busy,
+    Shut,
+}
+
+impl Machine {
+    pub(super) fn new(last: Option<TurnId>) -> Self {
+        Self { state: State::Idle, queue: VecDeque::new(), last, shut: false }
+    }
+
+    pub(super) fn step(mut self, event: Event) -> (Self, Vec<Effect>) {
+        let mut effects = Vec::new();
+        match event {
+            Event::Prompt { turn, .. } if self.shut => effects.push(Effect::Refuse(turn, Refused::Shut)),
+            Event::Prompt { turn, when_busy } => self.prompt(turn, when_busy, &mut effects),
+            Event::Cancel { scope: CancelScope::Session, mode, asking } => self.cancel_session(mode, asking, &mut effects),
+            Event::Cancel { scope: CancelScope::Turn(turn), mode, asking } => self.cancel_turn(turn, mode, asking, &mut effects),
+            Event::GraceOver { turn } => {
+                if matches!(&self.state, State::Stopping { turn: stopping, .. } if *stopping == turn) {
+                    effects.extend([Effect::Force(turn.clone()), Effect::Commit(turn.clone())]);
+                    self.state = State::Settling { turn };
+                }
+            }
+            Event::WorkEnded { turn } => {
+                if self.current().is_some_and(|(current, settling)| *current == turn && !settling) {
+                    effects.push(Effect::Commit(turn.clone()));
+                    self.state = State::Settling { turn };
+                }
+            }
+            Event::Settled { turn } => {
+                if matches!(&self.state, State::Settling { turn: settling } if *settling == turn) {
+                    self.last = Some(turn);
+                    self.next(&mut effects);
+                }
+            }
+            Event::Shut => self.shut = true,
+        }
+        (self, effects)
+    }
+
+    /// Whether nothing runs and nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Idle && self.queue.is_empty()
+    }
+
+    /// The turn that occupies the runner, and whether it is being committed.
+    fn current(&self) -> Option<(&TurnId, bool)> {
+        match &self.state {
+            State::Idle => None,
+            State::Running { turn } | State::Stopping { turn, .. } => Some((turn, false)),
+            State::Settling { turn } => Some((turn, true)),
+        }
+    }
+
+    fn next(&mut self, effects: &mut Vec<Effect>) {
+        self.state = match self.queue.pop_front() {
+            Some(turn) => {
+                effects.push(Effect::Start(turn.clone()));
+                State::Running { turn }
+            }
+            None => State::Idle,
+        };
+    }
+
+    fn prompt(&mut self, turn: TurnId, when_busy: WhenBusy, effects: &mut Vec<Effect>) {
+        if self.state == State::Idle {
+            self.queue.push_back(turn);
+            return self.next(effects);
+        }
+        match when_busy {
+            WhenBusy::Queue => self.queue.push_back(turn),
+            WhenBusy::Reject => effects.push(Effect::Refuse(turn, Refused::Busy)),
+            WhenBusy::Supersede => {
+                if let State::Running { turn: running } = &self.state {
+                    let running = running.clone();
+                    effects.push(Effect::Supersede { running: running.clone(), by: turn.clone() });
+                    self.state = State::Stopping { turn: running, mode: CancelMode::Hard };
+                }
+                self.queue.push_front(turn);
+            }
+        }
+    }
+
+    fn cancel_session(&mut self, mode: CancelMode, asking: Asking, effects: &mut Vec<Effect>) {
+        let outcome = self.cancel_current(mode, asking, effects);
+        if outcome == Some(CancelOutcome::IgnoredAwaitingAnswer) {
+            return self.verdict(CancelOutcome::IgnoredAwaitingAnswer, effects);
+        }
+        let withdrawn: Vec<_> = self.queue.drain(..).collect();
+        let first_withdrawn = withdrawn.first().cloned();
+        effects.extend(withdrawn.into_iter().map(Effect::Withdraw));
+        match (outcome, first_withdrawn) {
+            // The running turn was past stopping, but prompts that waited behind it were stopped.
+            (Some(CancelOutcome::AlreadySettled), Some(turn)) => {
+                effects.push(Effect::Verdict { outcome: CancelOutcome::Cancelled, turn: Some(turn) });
+            }
+            (Some(outcome), _) => self.verdict(outcome, effects),
+            (None, _) => self.nothing_runs(effects),
+        }
+    }
+
+    fn cancel_turn(&mut self, turn: TurnId, mode: CancelMode, asking: Asking, effects: &mut Vec<Effect>) {
+        if let Some(at) = self.queue.iter().position(|queued| *queued == turn) {
+            self.queue.remove(at);
+            effects.push(Effect::Withdraw(turn.clone()));
+            effects.push(Effect::Verdict { outcome: CancelOutcome::Cancelled, turn: Some(turn) });
+        } else if self.current().is_some_and(|(current, _)| *current == turn) {
+            if let Some(outcome) = self.cancel_current(mode, asking, effects) {
+                self.verdict(outcome, effects);
+            }
+        } else if self.last.as_ref() == Some(&turn) || self.last.is_none() {
+            self.nothing_runs(effects);
+        } else {
+            // A turn of the past that is not the last one: it has ended, whatever runs now.
+            effects.push(Effect::Verdict { outcome: CancelOutcome::AlreadySettled, turn: None });
+        }
+    }
+
+    fn cancel_current(&mut self, mode: CancelMode, asking: Asking, effects: &mut Vec<Effect>) -> Option<CancelOutcome> {
+        match &mut self.state {
+            State::Idle => None,
+            State::Running { .. } if mode == CancelMode::Soft && asking == Asking::Yes => Some(CancelOutcome::IgnoredAwaitingAnswer),
+            State::Running { turn } => {
+                let turn = turn.clone();
+                effects.push(Effect::Stop(turn.clone()));
+                self.state = State::Stopping { turn, mode };
+                Some(CancelOutcome::Cancelled)
+            }
+            State::Stopping { turn, mode: before } => {
+                if *before == CancelMode::Soft && mode == CancelMode::Hard {
+                    *before = CancelMode::Hard;
+                    effects.push(Effect::Harden(turn.clone()));
+                }
+                Some(CancelOutcome::AlreadyStopping)
+            }
+            State::Settling { .. } => Some(CancelOutcome::AlreadySettled),
+        }
+    }
+
+    fn verdict(&self, outcome: CancelOutcome, effects: &mut Vec<Effect>) {
+        let turn = self.current().map(|(turn, _)| turn.clone());
+        effects.push(Effect::Verdict { outcome, turn });
+    }
+
+    fn nothing_runs(&self, effects: &mut Vec<Effect>) {
+        let outcome = if self.last.is_some() { CancelOutcome::AlreadySettled } else { CancelOutcome::Idle };
+        effects.push(Effect::Verdict { outcome, turn: self.last.clone() });
+    }
+}
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;

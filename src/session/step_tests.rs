@@ -1,0 +1,162 @@
+//! The pure step, told as stories and fed with seeded random events.
+
+use super::*;
+use std::collections::HashMap;
+
+fn turn(n: usize) -> TurnId {
+    TurnId::new(format!("turn_{n}"))
+}
+
+fn prompt(n: usize) -> Event {
+    Event::Prompt { turn: turn(n), when_busy: WhenBusy::Queue }
+}
+
+fn cancel() -> Event {
+    Event::Cancel { scope: CancelScope::Session, mode: CancelMode::Hard, asking: Asking::No }
+}
+
+fn verdict(outcome: CancelOutcome, of: Option<usize>) -> Effect {
+    Effect::Verdict { outcome, turn: of.map(turn) }
+}
+
+/// Feeds the events and returns the effects of the last one.
+fn last_effects(events: &[Event]) -> (Machine, Vec<Effect>) {
+    events.iter().cloned().fold((Machine::new(None), Vec::new()), |(machine, _), event| machine.step(event))
+}
+
+#[test]
+fn a_cancel_of_a_session_that_never_ran_is_idle_and_of_one_that_did_names_the_last_turn() {
+    assert_eq!(last_effects(&[cancel()]).1, [verdict(CancelOutcome::Idle, None)]);
+    let ended = [prompt(1), Event::WorkEnded { turn: turn(1) }, Event::Settled { turn: turn(1) }, cancel()];
+    assert_eq!(last_effects(&ended).1, [verdict(CancelOutcome::AlreadySettled, Some(1))]);
+}
+
+#[test]
+fn a_session_cancel_ends_the_run_and_all_that_was_accepted_before_it() {
+    let (machine, effects) = last_effects(&[prompt(1), prompt(2), prompt(3), cancel()]);
+    let expected =
+        [Effect::Stop(turn(1)), Effect::Withdraw(turn(2)), Effect::Withdraw(turn(3)), verdict(CancelOutcome::Cancelled, Some(1))];
+    assert_eq!(effects, expected);
+    // What comes after the cancel runs.
+    let (machine, effects) = machine.step(prompt(4));
+    assert_eq!(effects, []);
+    let (machine, _) = machine.step(Event::WorkEnded { turn: turn(1) });
+    assert_eq!(machine.step(Event::Settled { turn: turn(1) }).1, [Effect::Start(turn(4))]);
+}
+
+#[test]
+fn the_second_cancel_is_late_and_a_hard_one_hardens_a_soft_one() {
+    let soft = Event::Cancel { scope: CancelScope::Session, mode: CancelMode::Soft, asking: Asking::No };
+    let (_, effects) = last_effects(&[prompt(1), soft, cancel()]);
+    assert_eq!(effects, [Effect::Harden(turn(1)), verdict(CancelOutcome::AlreadyStopping, Some(1))]);
+    let (_, effects) = last_effects(&[prompt(1), cancel(), cancel()]);
+    assert_eq!(effects, [verdict(CancelOutcome::AlreadyStopping, Some(1))]);
+}
+
+#[test]
+fn a_soft_cancel_does_not_take_a_question_away() {
+    let soft = Event::Cancel { scope: CancelScope::Session, mode: CancelMode::Soft, asking: Asking::Yes };
+    let (machine, effects) = last_effects(&[prompt(1), soft]);
+    assert_eq!(effects, [verdict(CancelOutcome::IgnoredAwaitingAnswer, Some(1))]);
+    assert_eq!(machine.state, State::Running { turn: turn(1) });
+}
+
+#[test]
+fn supersede_stops_the_run_only_and_goes_first() {
+    let supersede = Event::Prompt { turn: turn(3), when_busy: WhenBusy::Supersede };
+    let (machine, effects) = last_effects(&[prompt(1), prompt(2), supersede]);
+    assert_eq!(effects, [Effect::Supersede { running: turn(1), by: turn(3) }]);
+    assert_eq!(machine.queue, [turn(3), turn(2)]);
+}
+
+#[test]
+fn reject_is_refused_in_every_state_but_idle() {
+    let reject = |n| Event::Prompt { turn: turn(n), when_busy: WhenBusy::Reject };
+    assert_eq!(last_effects(&[reject(1)]).1, [Effect::Start(turn(1))]);
+    for before in [vec![prompt(1)], vec![prompt(1), cancel()], vec![prompt(1), Event::WorkEnded { turn: turn(1) }]] {
+        let events: Vec<_> = before.into_iter().chain([reject(2)]).collect();
+        assert_eq!(last_effects(&events).1, [Effect::Refuse(turn(2), Refused::Busy)]);
+    }
+}
+
+#[test]
+fn the_grace_forces_a_run_that_does_not_stop_and_its_late_end_changes_nothing() {
+    let over = Event::GraceOver { turn: turn(1) };
+    let (machine, effects) = last_effects(&[prompt(1), cancel(), over]);
+    assert_eq!(effects, [Effect::Force(turn(1)), Effect::Commit(turn(1))]);
+    assert_eq!(machine.clone().step(Event::WorkEnded { turn: turn(1) }), (machine, vec![]));
+}
+
+#[test]
+fn a_cancel_by_turn_takes_just_that_turn() {
+    let only = |n| Event::Cancel { scope: CancelScope::Turn(turn(n)), mode: CancelMode::Hard, asking: Asking::No };
+    let (machine, effects) = last_effects(&[prompt(1), prompt(2), prompt(3), only(2)]);
+    assert_eq!(effects, [Effect::Withdraw(turn(2)), verdict(CancelOutcome::Cancelled, Some(2))]);
+    assert_eq!(machine.queue, [turn(3)]);
+}
+
+/// Whatever happens in whatever order, each turn has one fate and nothing starts beside a running one.
+#[test]
+fn random_events_keep_the_invariants() {
+    for seed in 1..400_u64 {
+        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut pick = |n: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % n).expect("small")
+        };
+        let mut machine = Machine::new(None);
+        let mut fates: HashMap<TurnId, Vec<&'static str>> = HashMap::new();
+        let mut prompts = 0;
+        for _ in 0..200 {
+            let some_turn = turn(1 + pick(prompts as u64 + 2));
+            let event = match pick(12) {
+                0..=3 => {
+                    prompts += 1;
+                    let when_busy = [WhenBusy::Queue, WhenBusy::Reject, WhenBusy::Supersede][pick(3)];
+                    Event::Prompt { turn: turn(prompts), when_busy }
+                }
+                4..=5 => {
+                    let scope = if pick(2) == 0 { CancelScope::Session } else { CancelScope::Turn(some_turn) };
+                    let mode = [CancelMode::Soft, CancelMode::Hard][pick(2)];
+                    Event::Cancel { scope, mode, asking: [Asking::Yes, Asking::No][pick(2)] }
+                }
+                6 => Event::GraceOver { turn: machine.current().map_or(some_turn, |(t, _)| t.clone()) },
+                7..=8 => Event::WorkEnded { turn: machine.current().map_or(some_turn, |(t, _)| t.clone()) },
+                9..=10 => Event::Settled { turn: machine.current().map_or(some_turn, |(t, _)| t.clone()) },
+                _ => Event::Settled { turn: some_turn },
+            };
+            let cancelled = matches!(event, Event::Cancel { .. });
+            let (next, effects) = machine.step(event);
+            let verdicts = effects.iter().filter(|e| matches!(e, Effect::Verdict { .. })).count();
+            assert_eq!(verdicts, usize::from(cancelled), "seed {seed}: one verdict a cancel");
+            for effect in effects {
+                let (turn, fate) = match effect {
+                    Effect::Start(turn) => (turn, "started"),
+                    Effect::Withdraw(turn) => (turn, "withdrawn"),
+                    Effect::Refuse(turn, _) => (turn, "refused"),
+                    Effect::Stop(turn) | Effect::Supersede { running: turn, .. } => (turn, "stopped"),
+                    Effect::Commit(turn) => (turn, "committed"),
+                    Effect::Force(_) | Effect::Harden(_) | Effect::Verdict { .. } => continue,
+                };
+                fates.entry(turn).or_default().push(fate);
+            }
+            machine = next;
+        }
+        for n in 1..=prompts {
+            let fate = fates.get(&turn(n)).map_or(&[][..], Vec::as_slice);
+            let waits = machine.queue.contains(&turn(n));
+            let legal: [&[&str]; 7] = [
+                &["withdrawn"],
+                &["refused"],
+                &["started"],
+                &["started", "stopped"],
+                &["started", "committed"],
+                &["started", "stopped", "committed"],
+                &[],
+            ];
+            assert!(legal.contains(&fate) && waits == fate.is_empty(), "seed {seed}: {n} had {fate:?}, waiting: {waits}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The flight recorder's table: rows are added and never changed; their `seq` is the store's order.
+//!
+//! Invariant: of the states of one record (a title run, an attempt) the newest is what is read.
+
+use super::error::Fault;
+use super::rows::{Int, Json};
+use crate::protocol::abort::{Abort, CancelRequest, TitleState};
+use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
+use crate::protocol::export::{Incident, LifecycleEvent};
+use crate::protocol::ids::{AbortId, CancelId, SessionId, TurnId};
+use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+
+/// Something that happened, to be recorded. An abort is none of them: it comes with the end of its turn.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "made once, queued or read once; a box would be one more allocation for each record")]
+pub enum Diagnostic {
+    Cancel(CancelRequest),
+    /// A demand that came after the abort had won.
+    LateCancel {
+        session_id: SessionId,
+        turn_id: TurnId,
+        abort_id: AbortId,
+        cancel_id: CancelId,
+    },
+    /// What became of the title generation after the abort was committed.
+    TitleState {
+        session_id: SessionId,
+        turn_id: TurnId,
+        abort_id: AbortId,
+        state: TitleState,
+    },
+    /// A state of a title run; the newest one of a `title_run_id` is its record.
+    Title(TitleGeneration),
+    /// A state of an attempt; the newest one of an `attempt_id` is its record.
+    Trace(StreamTrace),
+    Lifecycle(LifecycleEvent),
+    Incident(Incident),
+}
+
+/// A record as it is read back; a `seq` field that it has is set.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "read one at a time")]
+pub enum Recorded {
+    Abort(Box<Abort>),
+    Diagnostic(Diagnostic),
+}
+
+#[derive(Serialize, Deserialize)]
+struct LateCancelBody<A = AbortId, C = CancelId> {
+    abort_id: A,
+    cancel_id: C,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TitleStateBody<A = AbortId> {
+    abort_id: A,
+    state: TitleState,
+}
+
+/// Adds one row; gives its number.
+pub(super) fn insert(conn: &Connection, diagnostic: &Diagnostic) -> Result<u64, Fault> {
+    match diagnostic {
+        Diagnostic::Cancel(cancel) => add(conn, &cancel.session_id, cancel.turn_id.as_ref(), "cancel_request", None, cancel),
+        Diagnostic::LateCancel { session_id, turn_id, abort_id, cancel_id } => {
+            add(conn, session_id, Some(turn_id), "late_cancel", None, &LateCancelBody { abort_id, cancel_id })
+        }
+        Diagnostic::TitleState { session_id, turn_id, abort_id, state } => {
+            add(conn, session_id, Some(turn_id), "title_state", None, &TitleStateBody { abort_id, state: *state })
+        }
+        Diagnostic::Title(title) => {
+            add(conn, &title.session_id, Some(&title.turn_id), "title_generation", Some(title.title_run_id.as_str()), title)
+        }
+        Diagnostic::Trace(trace) => insert_trace(conn, trace),
+        Diagnostic::Lifecycle(event) => add(conn, &event.session_id, Some(&event.turn_id), "lifecycle", None, event),
+        Diagnostic::Incident(incident) => add(conn, &incident.session_id, incident.turn_id.as_ref(), "incident", None, incident),
+    }
+}
+
+pub(super) fn insert_trace(conn: &Connection, trace: &StreamTrace) -> Result<u64, Fault> {
+    add(conn, &trace.session_id, Some(&trace.turn_id), "stream_trace", Some(trace.attempt_id.as_str()), trace)
+}
+
+/// The only abort that its turn can have: a second one is refused by the table.
+pub(super) fn insert_abort(conn: &Connection, abort: &Abort) -> Result<u64, Fault> {
+    add(conn, &abort.session_id, Some(&abort.turn_id), "abort", None, abort)
+}
+
+/// The number of the newest row of all; 0 when there is none yet.
+pub(super) fn newest_seq(conn: &Connection) -> Result<u64, Fault> {
+    Ok(conn.prepare_cached("SELECT coalesce(max(seq), 0) FROM diagnostic")?.query_row([], |row| row.get::<_, Int>(0))?.0)
+}
+
+pub(super) fn recent_aborts(conn: &Connection, limit: usize) -> Result<Vec<Abort>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = conn.prepare_cached("SELECT body FROM diagnostic WHERE kind = 'abort' ORDER BY seq DESC LIMIT ?1")?;
+    let aborts = statement.query_map([limit], |row| Ok(row.get::<_, Json<Abort>>(0)?.0))?;
+    Ok(aborts.collect::<Result<_, _>>()?)
+}
+
+/// The numbers of the records of these sessions, in order. Of a record with several states, only the newest.
+pub(super) fn seqs_of_tree(conn: &Connection, root: &SessionId) -> Result<Vec<i64>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "WITH RECURSIVE tree (session_id) AS (
+             VALUES (?1) UNION SELECT session.session_id FROM session JOIN tree ON session.parent_session_id = tree.session_id
+         )
+         SELECT seq FROM diagnostic WHERE session_id IN tree AND NOT EXISTS (
+             SELECT 1 FROM diagnostic AS newer
+             WHERE newer.record_key = diagnostic.record_key AND newer.seq > diagnostic.seq
+                 AND newer.kind = diagnostic.kind AND newer.session_id = diagnostic.session_id
+         ) ORDER BY seq",
+    )?;
+    let seqs = statement.query_map([root.as_str()], |row| row.get(0))?;
+    Ok(seqs.collect::<Result<_, _>>()?)
+}
+
+/// The records of one turn that have states, in order: the newest of each.
+pub(super) fn of_turn(conn: &Connection, session: &SessionId, turn: &TurnId) -> Result<Vec<Recorded>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, session_id, turn_id, kind, body FROM diagnostic
+         WHERE session_id = ?1 AND turn_id = ?2 AND record_key IS NOT NULL AND NOT EXISTS (
+             SELECT 1 FROM diagnostic AS newer
+             WHERE newer.record_key = diagnostic.record_key AND newer.seq > diagnostic.seq
+                 AND newer.kind = diagnostic.kind AND newer.session_id = diagnostic.session_id
+         ) ORDER BY seq",
+    )?;
+    let records = statement.query_map([session.as_str(), turn.as_str()], recorded)?;
+    Ok(records.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn find(conn: &Connection, seq: i64) -> Result<Recorded, Fault> {
+    let mut statement = conn.prepare_cached("SELECT seq, session_id, turn_id, kind, body FROM diagnostic WHERE seq = ?1")?;
+    Ok(statement.query_row([seq], recorded)?)
+}
+
+pub(super) fn delete_of_tree(conn: &Connection, root: &SessionId) -> Result<(), Fault> {
+    conn.prepare_cached(
+        "WITH RECURSIVE tree (session_id) AS (
+             VALUES (?1) UNION SELECT session.session_id FROM session JOIN tree ON session.parent_session_id = tree.session_id
+         )
+         DELETE FROM diagnostic WHERE session_id IN tree",
+    )?
+    .execute([root.as_str()])?;
+    Ok(())
+}
+
+fn add<T: Serialize>(
+    conn: &Connection,
+    session: &SessionId,
+    turn: Option<&TurnId>,
+    kind: &str,
+    key: Option<&str>,
+    body: &T,
+) -> Result<u64, Fault> {
+    conn.prepare_cached("INSERT INTO diagnostic (session_id, turn_id, kind, record_key, body) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING seq")?
+        .query_row(params![session.as_str(), turn.map(TurnId::as_str), kind, key, Json(body)], |row| row.get::<_, Int>(0))
+        .map(|seq| seq.0)
+        .map_err(Fault::from)
+}
+
+fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
+    let seq = row.get::<_, Int>(0)?.0;
+    let session_id = || row.get::<_, String>(1).map(SessionId::new);
+    let turn_id = || row.get::<_, String>(2).map(TurnId::new);
+    let kind: String = row.get(3)?;
+    Ok(Recorded::Diagnostic(match kind.as_str() {
+        "abort" => return Ok(Recorded::Abort(Box::new(row.get::<_, Json<Abort>>(4)?.0))),
+        "cancel_request" => Diagnostic::Cancel(CancelRequest { seq: Some(seq), ..row.get::<_, Json<CancelRequest>>(4)?.0 }),
+        "late_cancel" => {
+            let LateCancelBody { abort_id, cancel_id } = row.get::<_, Json<LateCancelBody>>(4)?.0;
+            Diagnostic::LateCancel { session_id: session_id()?, turn_id: turn_id()?, abort_id, cancel_id }
+        }
+        "title_state" => {
+            let TitleStateBody { abort_id, state } = row.get::<_, Json<TitleStateBody>>(4)?.0;
+            Diagnostic::TitleState { session_id: session_id()?, turn_id: turn_id()?, abort_id, state }
+        }
+        "title_generation" => Diagnostic::Title(row.get::<_, Json<TitleGeneration>>(4)?.0),
+        "stream_trace" => Diagnostic::Trace(row.get::<_, Json<StreamTrace>>(4)?.0),
+        "lifecycle" => Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seq), ..row.get::<_, Json<LifecycleEvent>>(4)?.0 }),
+        "incident" => Diagnostic::Incident(Incident { seq: Some(seq), ..row.get::<_, Json<Incident>>(4)?.0 }),
+        other => {
+            let unknown = FromSqlError::Other(format!("a diagnostic of the unknown kind {other:?}").into());
+            return Err(rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(unknown)));
+        }
+    }))
+}

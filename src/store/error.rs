@@ -1,0 +1,141 @@
+//! The whole error space of the store. Every text names the file where there is one and says what to do next.
+//!
+//! Invariant: SQLite's own words never stand alone, and "database is locked" is never among them.
+
+use super::owner::Owner;
+use rusqlite::ErrorCode;
+use rusqlite::ffi::{SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_TRIGGER};
+use std::path::{Path, PathBuf};
+
+/// Why the store did not do it. Cloneable: a store that cannot be opened says so to every caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    #[error("the session id is taken; choose another, or open the session with session/load")]
+    SessionTaken,
+    #[error("another pillion process (pid {}) is running a turn of this session; stop it there, or wait until its turn ends", .0.pid)]
+    OwnedElsewhere(Owner),
+    #[error("the store has no such session; session/list shows the ones it has")]
+    UnknownSession,
+    #[error("the store has no such turn; its session may have been deleted")]
+    UnknownTurn,
+    #[error("the store has no such message; its session may have been deleted")]
+    UnknownMessage,
+    #[error("the message has no part {0} that could be extended; add the part first")]
+    UnknownPart(u64),
+    #[error("the turn has ended and its record never changes; start a new turn")]
+    TurnEnded,
+    #[error("a new record has an id that the store already holds ({0}); ids must be unique for ever")]
+    IdTaken(String),
+    #[error("the cursor is none that session/list gave out; start again without one")]
+    BadCursor,
+    #[error("the session store is closed; start pillion again to use it")]
+    Closed,
+    #[error(
+        "the data directory {dir} cannot be used ({detail}); make it a directory that you may write to, or choose another with --data-dir"
+    )]
+    Directory { dir: PathBuf, detail: String },
+    #[error("{path} is a symbolic link, which pillion does not follow for its store; name the real directory with --data-dir")]
+    Symlink { path: PathBuf },
+    #[error(
+        "the session store {file} cannot be opened ({detail}); check that you may read and write it and its directory, or choose \
+         another with --data-dir"
+    )]
+    CannotOpen { file: PathBuf, detail: String },
+    #[error("the session store {file} is read-only; make it and its directory writable, or choose another with --data-dir")]
+    ReadOnly { file: PathBuf },
+    #[error(
+        "the session store {file} has schema {found} and this pillion knows schemas up to {known}; use the newer pillion that \
+         wrote it, or another --data-dir"
+    )]
+    NewerSchema { file: PathBuf, found: i64, known: i64 },
+    #[error("{file} is a database of another program, so nothing was written to it; choose another --data-dir")]
+    NotOurs { file: PathBuf },
+    #[error(
+        "the session store {file} is damaged ({detail}); it was left as it is: move it away with its -wal file to start with an \
+         empty store, and try `sqlite3 {file} .recover` to salvage it"
+    )]
+    Corrupt { file: PathBuf, detail: String },
+    #[error("the disk of the session store {file} is full; nothing more is kept until there is space")]
+    DiskFull { file: PathBuf },
+    #[error("the session store {file} cannot be read or written ({detail}); check the disk")]
+    Io { file: PathBuf, detail: String },
+    #[error(
+        "another process has been writing to the session store {file} for too long; look for a pillion process that is stopped or \
+         hangs, and try again"
+    )]
+    Busy { file: PathBuf },
+    #[error(
+        "the session store {file} was deleted or replaced while pillion was running, so nothing more can be kept in it; start pillion again"
+    )]
+    Vanished { file: PathBuf },
+    #[error("a record of the session store {file} cannot be read by this version ({detail}); a newer pillion may have written it")]
+    Unreadable { file: PathBuf, detail: String },
+    #[error("the session store {file} failed ({detail}); this is a defect of pillion, please report it")]
+    Internal { file: PathBuf, detail: String },
+}
+
+/// What goes wrong inside the room, where the file's name is not at hand: something of SQLite's, or an answer of ours.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Sqlite(rusqlite::Error),
+    Answer(StoreError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl Fault {
+    /// The error as the callers of the room see it.
+    pub(super) fn at(self, file: &Path) -> StoreError {
+        match self {
+            Self::Answer(error) => error,
+            Self::Sqlite(error) => told(&error, file.to_owned()),
+        }
+    }
+
+    /// Whether a stored value was not what its column promises; the rest of the store may well be readable.
+    pub(super) fn is_unreadable(&self) -> bool {
+        matches!(
+            self,
+            Self::Sqlite(
+                rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::Utf8Error(..)
+            )
+        )
+    }
+}
+
+fn told(error: &rusqlite::Error, file: PathBuf) -> StoreError {
+    let detail = error.to_string();
+    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+        return match error {
+            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::Utf8Error(..) => {
+                StoreError::Unreadable { file, detail }
+            }
+            _ => StoreError::Internal { file, detail },
+        };
+    };
+    match failure.code {
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt { file, detail },
+        ErrorCode::DiskFull => StoreError::DiskFull { file },
+        ErrorCode::ReadOnly => StoreError::ReadOnly { file },
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => StoreError::Busy { file },
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => StoreError::CannotOpen { file, detail },
+        ErrorCode::SystemIoFailure => StoreError::Io { file, detail },
+        ErrorCode::ConstraintViolation => match failure.extended_code {
+            // The triggers guard ended turns and written records, nothing else.
+            SQLITE_CONSTRAINT_TRIGGER => StoreError::TurnEnded,
+            SQLITE_CONSTRAINT_FOREIGNKEY => StoreError::UnknownSession,
+            _ => StoreError::IdTaken(detail),
+        },
+        _ => StoreError::Internal { file, detail },
+    }
+}

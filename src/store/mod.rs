@@ -1,0 +1,234 @@
+//! The store: SQLite, one thread that writes, rows <-> domain. There is no SQL anywhere else.
+//!
+//! Every call queues its job at once, in call order, and gives a [`Pending`] to wait on; dropping that loses the answer,
+//! not the job. An answer means "committed". The end of a turn is on the disk when it is answered; everything before it
+//! survives the end of the process at once, and the end of the machine from the next end of a turn on.
+
+mod diagnostics;
+mod error;
+mod health;
+mod messages;
+mod open;
+mod owner;
+mod place;
+mod rows;
+mod sessions;
+mod snapshot;
+mod turns;
+mod writer;
+
+pub use diagnostics::{Diagnostic, Recorded};
+pub use error::StoreError;
+pub use health::Health;
+pub use messages::PartWrite;
+pub use owner::Owner;
+pub use sessions::{LastTurn, ListQuery, SessionChange, SessionPage, StoredSession};
+pub use snapshot::{DiagnosticRow, Snapshot};
+pub use turns::{AbandonedTurn, BeginTurn, EndTurn, Ownership};
+pub use writer::Pending;
+
+use crate::protocol::abort::Abort;
+use crate::protocol::export::SessionInfo;
+use crate::protocol::ids::{MessageId, SessionId};
+use crate::protocol::message::{Message, Part};
+use error::Fault;
+use open::Opened;
+use place::Place;
+use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use writer::{Durability, Job, WriteJob};
+
+/// A handle on the store. Clones share one thread, which ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct Store {
+    queue: mpsc::Sender<Job>,
+}
+
+impl Store {
+    /// Starts the store's thread and returns at once: opening and migrating happen there. If that fails, the reason is
+    /// the answer to every later call.
+    pub fn open(data_dir: PathBuf) -> Self {
+        Self::start(move || Opened::open(&data_dir))
+    }
+
+    /// Whether the store could be opened.
+    pub fn ready(&self) -> Pending<()> {
+        self.read(|_| Ok(()))
+    }
+
+    /// Adds a session; [`StoreError::SessionTaken`] if there is one with its id.
+    pub fn create_session(&self, info: SessionInfo) -> Pending<()> {
+        self.write(move |conn| sessions::create(conn, &info))
+    }
+
+    /// Changes one thing about a session. `false`: there is no such session, or its user's title stands.
+    pub fn change_session(&self, id: &SessionId, change: SessionChange) -> Pending<bool> {
+        let id = id.clone();
+        self.write(move |conn| sessions::change(conn, &id, &change))
+    }
+
+    /// Removes a session with its children, messages, turns and diagnostics. `false`: there is no such session.
+    pub fn delete_session(&self, id: &SessionId) -> Pending<bool> {
+        let id = id.clone();
+        self.write(move |conn| sessions::delete(conn, &id))
+    }
+
+    pub fn session(&self, id: &SessionId) -> Pending<Option<StoredSession>> {
+        let id = id.clone();
+        self.read(move |conn| sessions::find(conn, &id))
+    }
+
+    /// A page of sessions, the one that was updated last first; [`StoreError::BadCursor`] for a cursor that is none.
+    pub fn list_sessions(&self, query: ListQuery) -> Pending<SessionPage> {
+        self.read(move |conn| sessions::list(conn, &query))
+    }
+
+    /// The messages of a session with their parts, in order, of ended and of running turns; none for an unknown session.
+    pub fn history(&self, id: &SessionId) -> Pending<Vec<Message>> {
+        let id = id.clone();
+        self.read(move |conn| {
+            let mut history = Vec::new();
+            messages::for_each(conn, &id, Err::<(), Fault>, |message| {
+                history.push(message);
+                Ok(())
+            })?;
+            Ok(history)
+        })
+    }
+
+    /// Begins a turn and takes hold of its session; [`StoreError::OwnedElsewhere`] if another live process has that.
+    pub fn begin_turn(&self, begin: BeginTurn) -> Pending<()> {
+        self.write(move |conn| turns::begin(conn, &begin))
+    }
+
+    /// Adds a part to a message, or replaces the one at `ordinal`; [`StoreError::TurnEnded`] after the end of its turn.
+    pub fn add_part(&self, message: &MessageId, ordinal: u64, part: Part) -> Pending<()> {
+        let message = message.clone();
+        self.write(move |conn| messages::put(conn, messages::open(conn, &message)?, ordinal, &part))
+    }
+
+    /// Appends to the text of a part; the cost is that of what is appended.
+    pub fn extend_part(&self, message: &MessageId, ordinal: u64, text: String) -> Pending<()> {
+        let message = message.clone();
+        self.write(move |conn| messages::extend(conn, messages::open(conn, &message)?, ordinal, &text))
+    }
+
+    /// Ends a turn, once: [`StoreError::TurnEnded`] for a second time. The answer means that the disk has it; it is the
+    /// number of the newest diagnostic record.
+    pub fn end_turn(&self, end: EndTurn) -> Pending<u64> {
+        self.write_with(Durability::Disk, move |conn| turns::end(conn, &end))
+    }
+
+    /// Adds a diagnostic record and gives its number in the store's order.
+    pub fn record(&self, diagnostic: Diagnostic) -> Pending<u64> {
+        self.write(move |conn| diagnostics::insert(conn, &diagnostic))
+    }
+
+    /// The turns without an end whose process is dead.
+    pub fn abandoned_turns(&self) -> Pending<Vec<AbandonedTurn>> {
+        self.read(turns::abandoned)
+    }
+
+    /// The live process, other than this one, that runs turns of the session.
+    pub fn owner(&self, id: &SessionId) -> Pending<Option<Owner>> {
+        let id = id.clone();
+        self.read(move |conn| Ok(sessions::owner(conn, &id)?.filter(|owner| !owner.is_this_process() && owner.is_alive())))
+    }
+
+    /// Lets `visit` read the tree that the session belongs to, as it is after all calls made before this one. It runs on
+    /// a thread and a connection of its own, so nothing waits for it. `None`: there is no such session.
+    pub fn snapshot<R: Send + 'static>(
+        &self,
+        id: &SessionId,
+        visit: impl FnOnce(&mut Snapshot) -> R + Send + 'static,
+    ) -> Pending<Option<R>> {
+        let id = id.clone();
+        self.aside(move |place| Ok(Snapshot::take(place, &id)?.map(|mut snapshot| visit(&mut snapshot))))
+    }
+
+    /// The newest aborts of all sessions, the newest first.
+    pub fn recent_aborts(&self, limit: usize) -> Pending<Vec<Abort>> {
+        self.read(move |conn| diagnostics::recent_aborts(conn, limit))
+    }
+
+    pub fn health(&self) -> Pending<Health> {
+        self.aside(health::check)
+    }
+
+    /// Finishes what was queued before and closes the file; every later call is [`StoreError::Closed`].
+    pub fn close(&self) -> Pending<()> {
+        let (reply, pending) = Pending::new();
+        self.send(Job::Close(reply));
+        pending
+    }
+
+    fn start(open: impl FnOnce() -> Result<Opened, StoreError> + Send + 'static) -> Self {
+        let (queue, jobs) = mpsc::channel();
+        if let Err(error) = thread::Builder::new().name("pillion-store".into()).spawn(move || writer::run(open, jobs)) {
+            // The queue went with the thread: every call says that the store is closed.
+            tracing::error!(%error, "the store's thread could not be started");
+        }
+        Self { queue }
+    }
+
+    fn write<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static) -> Pending<T> {
+        self.write_with(Durability::Process, work)
+    }
+
+    fn write_with<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Pending<T> {
+        let (reply, pending) = Pending::new();
+        self.send(Job::Write(WriteJob::new(durability, reply, work)));
+        pending
+    }
+
+    /// A read that sees every write queued before it, in one transaction.
+    fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static) -> Pending<T> {
+        let (reply, pending) = Pending::new();
+        self.send(Job::Read(Box::new(move |opened| {
+            let answer = opened.and_then(|Opened { conn, place, .. }| {
+                let read = || -> Result<T, Fault> {
+                    let _transaction = conn.unchecked_transaction()?;
+                    work(conn)
+                };
+                read().map_err(|fault| fault.at(&place.file))
+            });
+            drop(reply.send(answer));
+        })));
+        pending
+    }
+
+    /// A long read, on a thread of its own that starts when every write queued before it is committed.
+    fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Place) -> Result<T, StoreError> + Send + 'static) -> Pending<T> {
+        let (reply, pending) = Pending::new();
+        self.send(Job::Read(Box::new(move |opened| {
+            let place = match opened {
+                Ok(opened) => opened.place.clone(),
+                Err(error) => return drop(reply.send(Err(error))),
+            };
+            let run = move || {
+                let answer = catch_unwind(AssertUnwindSafe(|| work(&place)));
+                let panicked = || StoreError::Internal { file: place.file.clone(), detail: "reading it panicked".into() };
+                drop(reply.send(answer.unwrap_or_else(|_| Err(panicked()))));
+            };
+            if let Err(error) = thread::Builder::new().name("pillion-reader".into()).spawn(run) {
+                tracing::error!(%error, "a thread that reads the store could not be started");
+            }
+        })));
+        pending
+    }
+
+    fn send(&self, job: Job) {
+        // A closed store drops the job, and with it the reply, which answers `Closed`.
+        let _ = self.queue.send(job);
+    }
+}
+
+#[cfg(test)]
+mod tests;

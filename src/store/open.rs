@@ -1,0 +1,123 @@
+//! Opens and migrates the database, and hands out connections that are all set up the same way.
+//!
+//! Invariant: what cannot be used (newer, damaged, foreign, linked) is refused with a reason and left exactly as it is.
+
+use super::error::{Fault, StoreError};
+use super::place::{Identity, Place};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a statement waits for another process before it gives up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// `PRAGMA application_id` of our databases; the first migration sets it.
+pub(super) const APPLICATION_ID: i64 = 0x7069_6C6E;
+
+/// Append-only: a released file never changes, and each new one asks what an old reader, a new reader and an old writer see.
+const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_first.sql"))];
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+/// The schema that this version writes.
+#[expect(clippy::cast_possible_wrap, reason = "a handful of files")]
+pub(super) const SCHEMA: i64 = STEPS.len() as i64;
+
+/// The store, open for writing.
+pub(super) struct Opened {
+    pub(super) conn: Connection,
+    pub(super) place: Place,
+    identity: Option<Identity>,
+}
+
+impl Opened {
+    /// Opens the store in `data_dir`; what is missing is made, what is old is migrated.
+    pub(super) fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let place = Place::prepare(data_dir)?;
+        if place.identity().is_some() {
+            let conn = connect(&place)?;
+            if is_current(&conn, &place).map_err(|fault| fault.at(&place.file))? {
+                return Ok(Self::with(conn, place));
+            }
+        }
+        // Two processes that find nothing, or an old schema, set it up one after the other.
+        let lock = place.lock()?;
+        place.create_file()?;
+        let mut conn = connect(&place)?;
+        if !is_current(&conn, &place).map_err(|fault| fault.at(&place.file))? {
+            set_up(&mut conn, &place)?;
+        }
+        drop(lock);
+        Ok(Self::with(conn, place))
+    }
+
+    /// Whether the file that is open still is the one that stands at its path.
+    pub(super) fn check_presence(&self) -> Result<(), StoreError> {
+        if self.place.identity() == self.identity { Ok(()) } else { Err(StoreError::Vanished { file: self.place.file.clone() }) }
+    }
+
+    fn with(conn: Connection, place: Place) -> Self {
+        Self { identity: place.identity(), conn, place }
+    }
+}
+
+/// A further connection, which cannot write.
+pub(super) fn connect_to_read(place: &Place) -> Result<Connection, StoreError> {
+    let conn = connect(place)?;
+    conn.pragma_update(None, "query_only", true).map_err(|error| Fault::from(error).at(&place.file))?;
+    Ok(conn)
+}
+
+fn connect(place: &Place) -> Result<Connection, StoreError> {
+    // No mutex: a connection belongs to one thread at a time, and the type says so. The directory is canonical already,
+    // so NOFOLLOW refuses just a link that took the file's place since it was looked at.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let set_up = || {
+        let conn = Connection::open_with_flags(&place.file, flags)?;
+        conn.busy_timeout(PATIENCE)?;
+        conn.set_prepared_statement_cache_capacity(64);
+        conn.execute_batch(
+            "PRAGMA foreign_keys = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA secure_delete = ON;
+             PRAGMA synchronous = NORMAL;
+             PRAGMA wal_autocheckpoint = 0;",
+        )?;
+        Ok(conn)
+    };
+    let conn = set_up().map_err(|error: rusqlite::Error| Fault::from(error).at(&place.file))?;
+    if conn.is_readonly("main").map_err(|error| Fault::from(error).at(&place.file))? {
+        return Err(StoreError::ReadOnly { file: place.file.clone() });
+    }
+    Ok(conn)
+}
+
+/// Whether nothing has to be set up. A database that is not ours, or newer than we know, is refused here.
+fn is_current(conn: &Connection, place: &Place) -> Result<bool, Fault> {
+    let number = |pragma: &str| conn.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let found = number("user_version")?;
+    let application = number("application_id")?;
+    if application != APPLICATION_ID {
+        let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        let is_empty = application == 0 && found == 0 && tables == 0;
+        return if is_empty { Ok(false) } else { Err(StoreError::NotOurs { file: place.file.clone() }.into()) };
+    }
+    if found > SCHEMA {
+        return Err(StoreError::NewerSchema { file: place.file.clone(), found, known: SCHEMA }.into());
+    }
+    let journal: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    Ok(found == SCHEMA && journal == "wal")
+}
+
+fn set_up(conn: &mut Connection, place: &Place) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| Fault::from(error).at(&place.file);
+    let journal: String = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
+    if journal != "wal" {
+        let detail = format!("its file system does not allow a write-ahead log; the journal mode stays {journal}");
+        return Err(StoreError::CannotOpen { file: place.file.clone(), detail });
+    }
+    conn.set_transaction_behavior(TransactionBehavior::Immediate);
+    MIGRATIONS.to_latest(conn).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => failed(err),
+        other => StoreError::Internal { file: place.file.clone(), detail: other.to_string() },
+    })
+}

@@ -1,0 +1,170 @@
+//! Where the store lies: the directory (0700), the file (0600), no symbolic links, and what sort of file system it is.
+//!
+//! Invariant: a database file that exists is never opened here by hand. Closing such a handle would silently drop the
+//! locks that SQLite holds on it in this process.
+
+use super::error::StoreError;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The name of the database in the data directory.
+const FILE: &str = "pillion.db";
+
+/// The store's place on disk, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) dir: PathBuf,
+    pub(super) file: PathBuf,
+}
+
+/// One file, such that another one of the same name is different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    /// Makes the directory if it is missing and checks what is there.
+    pub(super) fn prepare(data_dir: &Path) -> Result<Self, StoreError> {
+        let unusable = |error: io::Error| StoreError::Directory { dir: data_dir.to_owned(), detail: error.to_string() };
+        refuse_link(data_dir)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(unusable)?;
+        let dir = data_dir.canonicalize().map_err(unusable)?;
+        let file = dir.join(FILE);
+        for suffix in ["", "-wal", "-shm"] {
+            refuse_link(&dir.join(format!("{FILE}{suffix}")))?;
+        }
+        let place = Self { dir, file };
+        place.tighten().map_err(unusable)?;
+        Ok(place)
+    }
+
+    /// Which file stands at the path now, if any.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        let metadata = fs::symlink_metadata(&self.file).ok()?;
+        Some(Identity { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Waits until no other process is setting the store up; the lock is given back when the file is dropped.
+    pub(super) fn lock(&self) -> Result<File, StoreError> {
+        let unusable = |error: io::Error| StoreError::Directory { dir: self.dir.clone(), detail: error.to_string() };
+        let path = self.dir.join("pillion.lock");
+        refuse_link(&path)?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(unusable)?;
+        match lock.lock() {
+            Ok(()) => Ok(lock),
+            // Some file systems have no locks of this kind; SQLite's own still guard every single step.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(lock),
+            Err(error) => Err(unusable(error)),
+        }
+    }
+
+    /// Makes an empty file with the right mode, if there is none. Only under [`Self::lock`].
+    pub(super) fn create_file(&self) -> Result<(), StoreError> {
+        if self.identity().is_some() {
+            return Ok(());
+        }
+        let unusable = |error: io::Error| StoreError::Directory { dir: self.dir.clone(), detail: error.to_string() };
+        let new = self.dir.join(format!("{FILE}.new"));
+        // What a start that was killed right here left behind is empty.
+        let _ = fs::remove_file(&new);
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(unusable)?;
+        fs::rename(&new, &self.file).map_err(unusable)
+    }
+
+    /// What a person should know about the place.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(kind) = file_system(&self.dir).and_then(network_kind) {
+            warnings.push(format!(
+                "{} is on a network file system ({kind}), where two machines at once can damage the store; \
+                 choose a local disk with --data-dir",
+                self.dir.display()
+            ));
+        }
+        if let Ok(mode) = fs::metadata(&self.dir).map(|metadata| metadata.permissions().mode() & 0o777)
+            && mode & 0o077 != 0
+        {
+            warnings.push(format!("{} is open to other users (mode {mode:o}); `chmod 700` closes it", self.dir.display()));
+        }
+        warnings
+    }
+
+    /// Takes the rights of others away, from a directory that holds nothing but ours and from the database's files.
+    fn tighten(&self) -> io::Result<()> {
+        let is_ours =
+            fs::read_dir(&self.dir)?.all(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("pillion")));
+        if is_ours {
+            restrict(&self.dir, 0o700)?;
+        }
+        for suffix in ["", "-wal", "-shm"] {
+            restrict(&self.dir.join(format!("{FILE}{suffix}")), 0o600)?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse_link(path: &Path) -> Result<(), StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => Err(StoreError::Symlink { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+fn restrict(path: &Path, mode: u32) -> io::Result<()> {
+    let restricted = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => fs::set_permissions(path, Permissions::from_mode(mode)),
+        other => other.map(drop),
+    };
+    match restricted {
+        // What belongs to somebody else is warned of, or refused when it is opened.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(()),
+        other => other,
+    }
+}
+
+/// The magic number of the file system (`statfs(2)`).
+#[cfg(target_os = "linux")]
+fn file_system(dir: &Path) -> Option<u64> {
+    // The field's sign and width differ between architectures; the numbers fit into 32 bits.
+    rustix::fs::statfs(dir).ok().map(|statfs| u64::from(statfs.f_type as u32))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_dir: &Path) -> Option<u64> {
+    None
+}
+
+/// The name of a file system that several machines can share, by its magic number.
+fn network_kind(magic: u64) -> Option<&'static str> {
+    Some(match magic {
+        0x6969 => "NFS",
+        0x517B => "SMB",
+        0xFF53_4D42 => "CIFS",
+        0xFE53_4D42 => "SMB2",
+        0x5346_414F | 0x6B41_4653 => "AFS",
+        0x0102_1997 => "9p",
+        0x00C3_6400 => "Ceph",
+        0x0BD0_0BD0 => "Lustre",
+        0x7461_636F => "OCFS2",
+        0x0116_1970 => "GFS2",
+        0x4750_4653 => "GPFS",
+        0x6573_5546 => "FUSE, such as sshfs",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_file_systems_are_known_by_their_number() {
+        assert_eq!(network_kind(0x6969), Some("NFS"));
+        assert_eq!(network_kind(0xFF53_4D42), Some("CIFS"));
+        assert_eq!(network_kind(0xEF53), None, "ext4");
+    }
+}

@@ -1,0 +1,168 @@
+//! One consistent look at a session tree, on a connection of its own, also while its turns run.
+//!
+//! Invariants: everything is read in one transaction; memory is flat, one message or one record at a time; what cannot
+//! be read is counted and passed over, never made up.
+
+use super::diagnostics::{self, Recorded};
+use super::error::{Fault, StoreError};
+use super::open;
+use super::place::Place;
+use super::{messages, sessions, turns};
+use crate::protocol::export::{SessionInfo, TurnInfo};
+use crate::protocol::ids::SessionId;
+use crate::protocol::message::Message;
+use rusqlite::{Connection, OptionalExtension};
+use std::path::PathBuf;
+
+/// The tree of one session at one instant.
+pub struct Snapshot {
+    conn: Connection,
+    file: PathBuf,
+    sessions: Vec<SessionInfo>,
+    /// The records to show, 8 bytes each; their bodies are read one by one.
+    seqs: Vec<i64>,
+    unreadable: u64,
+}
+
+/// A record with its place in the store's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiagnosticRow {
+    pub seq: u64,
+    pub record: Recorded,
+}
+
+/// Why a walk ended early: the store's reason or the visitor's.
+enum Ended<E> {
+    Store(Fault),
+    Visitor(E),
+}
+
+impl<E> From<Fault> for Ended<E> {
+    fn from(fault: Fault) -> Self {
+        Self::Store(fault)
+    }
+}
+
+impl Snapshot {
+    /// The tree that `id` belongs to, from its root on. `None`: there is no such session.
+    pub(super) fn take(place: &Place, id: &SessionId) -> Result<Option<Self>, StoreError> {
+        let conn = open::connect_to_read(place)?;
+        let read = || -> Result<_, Fault> {
+            conn.execute_batch("BEGIN")?;
+            let Some(root) = root_of(&conn, id)? else { return Ok(None) };
+            Ok(Some((tree(&conn, &root)?, diagnostics::seqs_of_tree(&conn, &root)?)))
+        };
+        let found = read().map_err(|fault| fault.at(&place.file))?;
+        Ok(found.map(|(sessions, seqs)| Self { conn, file: place.file.clone(), sessions, seqs, unreadable: 0 }))
+    }
+
+    /// The newest record of the tree; 0 when there is none.
+    pub fn at_seq(&self) -> u64 {
+        self.seqs.last().and_then(|seq| u64::try_from(*seq).ok()).unwrap_or(0)
+    }
+
+    /// The root, then its children, depth first; `parent_session_id` tells who belongs to whom. Never empty.
+    pub fn sessions(&self) -> &[SessionInfo] {
+        &self.sessions
+    }
+
+    /// How many rows could not be read so far and were passed over.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    /// The turns of one session in the order in which they were begun.
+    ///
+    /// # Errors
+    /// The store's, or the first that `visit` gives.
+    pub fn for_each_turn<E: From<StoreError>>(
+        &mut self,
+        session: &SessionId,
+        mut visit: impl FnMut(TurnInfo) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { conn, file, unreadable, .. } = self;
+        let walked = turns::for_each(conn, session, |fault| pass_over(fault, unreadable), |turn| visit(turn).map_err(Ended::Visitor));
+        walked.map_err(|ended| ended.at(file))
+    }
+
+    /// The messages of one session with their parts, in order.
+    ///
+    /// # Errors
+    /// The store's, or the first that `visit` gives.
+    pub fn for_each_message<E: From<StoreError>>(
+        &mut self,
+        session: &SessionId,
+        mut visit: impl FnMut(Message) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { conn, file, unreadable, .. } = self;
+        let walked =
+            messages::for_each(conn, session, |fault| pass_over(fault, unreadable), |message| visit(message).map_err(Ended::Visitor));
+        walked.map_err(|ended| ended.at(file))
+    }
+
+    /// The diagnostic records of the whole tree in the store's order; of a title run or an attempt the newest state.
+    ///
+    /// # Errors
+    /// The store's, or the first that `visit` gives.
+    pub fn for_each_diagnostic<E: From<StoreError>>(&mut self, mut visit: impl FnMut(DiagnosticRow) -> Result<(), E>) -> Result<(), E> {
+        let Self { conn, file, unreadable, seqs, .. } = self;
+        let mut walk = || {
+            for seq in &*seqs {
+                match diagnostics::find(conn, *seq) {
+                    Ok(record) => visit(DiagnosticRow { seq: u64::try_from(*seq).unwrap_or(0), record }).map_err(Ended::Visitor)?,
+                    Err(fault) => pass_over(fault, unreadable)?,
+                }
+            }
+            Ok(())
+        };
+        walk().map_err(|ended: Ended<E>| ended.at(file))
+    }
+}
+
+impl<E: From<StoreError>> Ended<E> {
+    fn at(self, file: &std::path::Path) -> E {
+        match self {
+            Self::Store(fault) => fault.at(file).into(),
+            Self::Visitor(error) => error,
+        }
+    }
+}
+
+fn pass_over<E>(fault: Fault, unreadable: &mut u64) -> Result<(), Ended<E>> {
+    if !fault.is_unreadable() {
+        return Err(fault.into());
+    }
+    *unreadable += 1;
+    Ok(())
+}
+
+fn root_of(conn: &Connection, id: &SessionId) -> Result<Option<SessionId>, Fault> {
+    let root = conn
+        .prepare_cached(
+            "WITH RECURSIVE line (session_id, parent) AS (
+                 SELECT session_id, parent_session_id FROM session WHERE session_id = ?1
+                 UNION ALL
+                 SELECT session.session_id, session.parent_session_id FROM session JOIN line ON session.session_id = line.parent
+             )
+             SELECT session_id FROM line WHERE parent IS NULL",
+        )?
+        .query_row([id.as_str()], |row| row.get::<_, String>(0))
+        .optional()?;
+    Ok(root.map(SessionId::new))
+}
+
+fn tree(conn: &Connection, root: &SessionId) -> Result<Vec<SessionInfo>, Fault> {
+    let columns = sessions::COLUMNS;
+    // The deepest waiting row comes first, which makes the walk depth first; `seq` keeps brothers in order.
+    let mut statement = conn.prepare_cached(&format!(
+        "WITH RECURSIVE tree (id, depth, born) AS (
+             SELECT session_id, 0, seq FROM session WHERE session_id = ?1
+             UNION ALL
+             SELECT session.session_id, tree.depth + 1, session.seq FROM session JOIN tree ON session.parent_session_id = tree.id
+             ORDER BY 2 DESC, 3
+         )
+         SELECT {columns} FROM tree CROSS JOIN session ON session.session_id = tree.id"
+    ))?;
+    let sessions = statement.query_map([root.as_str()], sessions::info)?;
+    Ok(sessions.collect::<Result<_, _>>()?)
+}

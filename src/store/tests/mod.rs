@@ -1,0 +1,245 @@
+//! The store through its own door. Here: what all of its tests are made of.
+
+mod crowd;
+mod diagnostics;
+mod open;
+mod sessions;
+mod snapshot;
+mod turns;
+
+use super::*;
+use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Partial, Phase, PromptRequest, TitleState};
+use crate::protocol::cause::{CancelMode, Cause, Initiator};
+use crate::protocol::diagnostics::{StreamCounters, StreamState, StreamTrace, Timeline, TitleGeneration, TitleSource, Usage, UsageSource};
+use crate::protocol::export::{TurnInfo, TurnStop};
+use crate::protocol::ids::{AbortId, AttemptId, CancelId, ConnectionId, RequestId, TitleRunId, TurnId};
+use crate::protocol::message::Role;
+use tempfile::TempDir;
+
+/// A store in a directory of its own.
+struct Rig {
+    dir: TempDir,
+    store: Store,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path().join("data"));
+        Self { dir, store }
+    }
+
+    /// With the session `s`.
+    async fn with_session() -> Self {
+        let rig = Self::new();
+        rig.store.create_session(session("s")).await.expect("created");
+        rig
+    }
+
+    /// A further handle on the same store, with a thread and a connection of its own.
+    fn open_again(&self) -> Store {
+        Store::open(self.dir.path().join("data"))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("data/pillion.db")
+    }
+}
+
+fn session_id(id: &str) -> SessionId {
+    SessionId::new(id)
+}
+
+fn session(id: &str) -> SessionInfo {
+    SessionInfo {
+        session_id: session_id(id),
+        cwd: "/work".into(),
+        created_at: 1,
+        updated_at: 1,
+        parent_session_id: None,
+        title: None,
+        title_source: None,
+        model: None,
+        closed_at: None,
+    }
+}
+
+fn this_process() -> Owner {
+    Owner::this_process(crate::provenance::Provenance::real().clock.boot_id())
+}
+
+/// This process's pid, as an earlier process had it: certainly dead.
+fn dead_process() -> Owner {
+    let me = this_process();
+    Owner { started: me.started + 1, ..me }
+}
+
+/// The process that started this one: alive, and not this one.
+fn other_live_process() -> Owner {
+    let pid = std::os::unix::process::parent_id();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the parent runs");
+    let (_, fields) = stat.rsplit_once(')').expect("a stat line");
+    let started = fields.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok()).expect("a start time");
+    Owner { pid, started, ..this_process() }
+}
+
+/// The turn `{name}` of the session: messages `{name}.user` and `{name}.answer`, begun at 100.
+fn turn(session: &str, name: &str) -> BeginTurn {
+    let turn_id = TurnId::new(name);
+    let parent_id = MessageId::new(format!("{name}.user"));
+    BeginTurn {
+        turn: TurnInfo {
+            turn_id: turn_id.clone(),
+            session_id: session_id(session),
+            message_id: answer_of(name),
+            parent_id: parent_id.clone(),
+            started_at: 100,
+            ended_at: None,
+            stop: None,
+            abort_id: None,
+            model: Some("scripted:x".into()),
+            usage: None,
+            last_update: None,
+        },
+        prompt: Message {
+            message_id: parent_id,
+            role: Role::User,
+            created_at: 100,
+            parts: vec![Part::text("hello"), Part::text("world")],
+            turn_id: Some(turn_id),
+            model: None,
+        },
+        prompt_request: PromptRequest { id: RequestId::from_text("p-1"), connection_id: ConnectionId::new("conn_1") },
+        owner: this_process(),
+    }
+}
+
+fn answer_of(turn: &str) -> MessageId {
+    MessageId::new(format!("{turn}.answer"))
+}
+
+/// The end of the turn by the model, at 200, with 7 updates.
+fn end(session: &str, turn: &str) -> EndTurn {
+    EndTurn {
+        session_id: session_id(session),
+        turn_id: TurnId::new(turn),
+        message_id: answer_of(turn),
+        ended_at: 200,
+        stop: TurnStop::EndTurn,
+        abort: None,
+        traces: Vec::new(),
+        parts: Vec::new(),
+        usage: Some(Usage { source: UsageSource::Provider, input_tokens: Some(3), ..Usage::absent() }),
+        model: Some("scripted:y".into()),
+        last_update: 7,
+        releases: Ownership::Release,
+    }
+}
+
+/// The end of the turn by an abort `{turn}.abort`.
+fn aborted(session: &str, turn: &str) -> EndTurn {
+    EndTurn { stop: TurnStop::Cancelled, abort: Some(abort(session, turn)), ..end(session, turn) }
+}
+
+fn abort(session: &str, turn: &str) -> Abort {
+    Abort {
+        cause: Cause::Signal { signal_name: "SIGTERM".into() },
+        abort_id: AbortId::new(format!("{turn}.abort")),
+        session_id: session_id(session),
+        turn_id: TurnId::new(turn),
+        message_id: answer_of(turn),
+        parent_id: MessageId::new(format!("{turn}.user")),
+        initiator: Initiator::Unknown,
+        mode: CancelMode::Hard,
+        forced: false,
+        prompt_request: turn_request(),
+        phase: Phase::Text,
+        title_generation_state: TitleState::InFlight,
+        tools_in_flight: Vec::new(),
+        propagation: Vec::new(),
+        propagation_point: "turn.settled".into(),
+        via_ctx_abort: true,
+        requested_at: 150,
+        recorded_at: 151,
+        settled_at: 152,
+        settle_us: 2000,
+        boot_id: "boot".into(),
+        ruled_out: vec!["client_gone".into()],
+        missing: Vec::new(),
+        late_cancels: Vec::new(),
+        partial: Partial { text_bytes: 5, reasoning_bytes: 0, updates_sent: 1, persisted_bytes: 5 },
+        attempt_id: None,
+        source: None,
+        reason: None,
+        request: None,
+        title_run_id: None,
+        error_name: None,
+        error_message: None,
+    }
+}
+
+fn turn_request() -> PromptRequest {
+    PromptRequest { id: RequestId::null(), connection_id: ConnectionId::new("conn_1") }
+}
+
+fn cancel(session: &str, id: &str, outcome: CancelOutcome) -> CancelRequest {
+    CancelRequest {
+        cause: Cause::ClientCancel,
+        cancel_id: CancelId::new(id),
+        session_id: session_id(session),
+        initiator: Initiator::User,
+        mode: CancelMode::Hard,
+        outcome,
+        at: 160,
+        missing: vec!["source".into()],
+        turn_id: None,
+        request: None,
+        source: None,
+        reason: None,
+        abort_id: None,
+        seq: None,
+    }
+}
+
+fn trace(session: &str, turn: &str, attempt: &str, state: StreamState) -> StreamTrace {
+    StreamTrace {
+        attempt_id: AttemptId::new(attempt),
+        session_id: session_id(session),
+        turn_id: TurnId::new(turn),
+        step: 1,
+        attempt: 1,
+        provider: "scripted".into(),
+        model: "x".into(),
+        state,
+        created_at: 110,
+        timeline: Timeline::new(),
+        counters: StreamCounters::default(),
+        usage: Usage::absent(),
+        request_id: None,
+        response_id: None,
+        http_status: None,
+        finish_reason: None,
+        abort_id: None,
+        failure: None,
+    }
+}
+
+fn title(session: &str, turn: &str, run: &str, applied: bool) -> TitleGeneration {
+    TitleGeneration {
+        title_run_id: TitleRunId::new(run),
+        session_id: session_id(session),
+        turn_id: TurnId::new(turn),
+        message_id: answer_of(turn),
+        parent_id: MessageId::new(format!("{turn}.user")),
+        source: TitleSource::Model,
+        started_at: 101,
+        applied,
+        completed_at: applied.then_some(140),
+        success: applied.then_some(true),
+        abort_id: None,
+        error_name: None,
+        error_message: None,
+        usage: None,
+        attempt: None,
+    }
+}

@@ -1,0 +1,212 @@
+//! Turns: their beginning, their parts, their one end, who owns them and what is left of a dead process.
+
+use super::*;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_turn_is_its_prompt_its_answer_and_one_end() {
+    let rig = Rig::with_session().await;
+    rig.store.begin_turn(turn("s", "t")).await.expect("begun");
+    let answer = answer_of("t");
+    drop(rig.store.add_part(&answer, 0, Part::reasoning("hm")));
+    drop(rig.store.extend_part(&answer, 0, ", yes".into()));
+    drop(rig.store.add_part(&answer, 1, Part::tool_call("c1", "read_file", serde_json::json!({"path": "a"}))));
+    drop(rig.store.add_part(&answer, 2, Part::text("replaced")));
+    drop(rig.store.extend_part(&answer, 2, " with all that was added".into()));
+    drop(rig.store.add_part(&answer, 2, Part::text("Hel")));
+    let parts = vec![
+        PartWrite::Extend { ordinal: 2, text: "lo".into() },
+        PartWrite::Put { ordinal: 3, part: Part::text("") },
+        PartWrite::Extend { ordinal: 3, text: "more".into() },
+    ];
+    rig.store.end_turn(EndTurn { parts, ..end("s", "t") }).await.expect("ended");
+
+    let history = rig.store.history(&session_id("s")).await.expect("read");
+    let expected = [
+        turn("s", "t").prompt,
+        Message {
+            message_id: answer,
+            role: Role::Assistant,
+            created_at: 100,
+            parts: vec![
+                Part::reasoning("hm, yes"),
+                Part::tool_call("c1", "read_file", serde_json::json!({"path": "a"})),
+                Part::text("Hello"),
+                Part::text("more"),
+            ],
+            turn_id: Some(TurnId::new("t")),
+            model: Some("scripted:y".into()),
+        },
+    ];
+    assert_eq!(history, expected);
+    let stored = rig.store.session(&session_id("s")).await.expect("read").expect("there");
+    let last_turn = LastTurn { turn_id: TurnId::new("t"), stop: Some(TurnStop::EndTurn), abort_id: None };
+    assert_eq!((stored.info.updated_at, stored.last_update, stored.turns), (200, 7, 1));
+    assert_eq!(stored.last_turn, Some(last_turn));
+}
+
+#[tokio::test]
+async fn the_history_of_a_running_turn_can_be_read() {
+    let rig = Rig::with_session().await;
+    drop(rig.store.begin_turn(turn("s", "t")));
+    drop(rig.store.add_part(&answer_of("t"), 0, Part::text("so far")));
+    let history = rig.store.history(&session_id("s")).await.expect("read");
+    assert_eq!(history[1].parts, [Part::text("so far")]);
+    assert_eq!(rig.store.session(&session_id("s")).await.expect("read").expect("there").last_turn.expect("a turn").stop, None);
+}
+
+#[tokio::test]
+async fn a_terminal_record_never_changes() {
+    let rig = Rig::with_session().await;
+    drop(rig.store.begin_turn(turn("s", "t")));
+    drop(rig.store.add_part(&answer_of("t"), 0, Part::text("kept")));
+    rig.store.end_turn(aborted("s", "t")).await.expect("ended");
+    let before = rig.store.recent_aborts(9).await.expect("read");
+
+    let mut second = aborted("s", "t");
+    second.abort = Some(Abort { cause: Cause::ClientEof, abort_id: AbortId::new("late"), ..abort("s", "t") });
+    second.traces = vec![trace("s", "t", "a", StreamState::Completed)];
+    second.parts = vec![PartWrite::Put { ordinal: 0, part: Part::text("changed") }];
+    assert_eq!(rig.store.end_turn(second).await, Err(StoreError::TurnEnded));
+    assert_eq!(rig.store.end_turn(end("s", "t")).await, Err(StoreError::TurnEnded));
+    // A step that finishes late finds the message closed.
+    assert_eq!(rig.store.add_part(&answer_of("t"), 1, Part::text("late")).await, Err(StoreError::TurnEnded));
+    assert_eq!(rig.store.extend_part(&answer_of("t"), 0, "late".into()).await, Err(StoreError::TurnEnded));
+
+    assert_eq!(rig.store.recent_aborts(9).await.expect("read"), before);
+    assert_eq!(before, [abort("s", "t")]);
+    assert_eq!(rig.store.history(&session_id("s")).await.expect("read")[1].parts, [Part::text("kept")]);
+    rig.store.close().await.expect("closed");
+
+    // Not even by hand: the table refuses.
+    let conn = rusqlite::Connection::open(rig.file()).expect("opened");
+    for change in ["UPDATE turn SET stop = 'end_turn'", "UPDATE diagnostic SET body = '{}'"] {
+        assert!(conn.execute(change, []).expect_err(change).to_string().contains("never changes"));
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_fails_leaves_nothing_behind() {
+    let rig = Rig::with_session().await;
+    drop(rig.store.begin_turn(turn("s", "t")));
+    // The last part names one that is not there; the trace and the first part were written before it failed.
+    let parts = vec![PartWrite::Put { ordinal: 0, part: Part::text("x") }, PartWrite::Extend { ordinal: 5, text: "y".into() }];
+    let broken = EndTurn { parts, traces: vec![trace("s", "t", "a", StreamState::Completed)], ..aborted("s", "t") };
+    assert_eq!(rig.store.end_turn(broken).await, Err(StoreError::UnknownPart(5)));
+    assert_eq!(rig.store.history(&session_id("s")).await.expect("read")[1].parts, []);
+    assert_eq!(rig.store.recent_aborts(9).await, Ok(Vec::new()));
+    rig.store.end_turn(aborted("s", "t")).await.expect("the turn can still be ended");
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_named() {
+    let rig = Rig::with_session().await;
+    assert_eq!(rig.store.begin_turn(turn("nobody", "t")).await, Err(StoreError::UnknownSession));
+    assert_eq!(rig.store.end_turn(end("s", "t")).await, Err(StoreError::UnknownTurn));
+    assert_eq!(rig.store.add_part(&answer_of("t"), 0, Part::text("x")).await, Err(StoreError::UnknownMessage));
+    rig.store.begin_turn(turn("s", "t")).await.expect("begun");
+    assert!(matches!(rig.store.begin_turn(turn("s", "t")).await, Err(StoreError::IdTaken(_))));
+    assert_eq!(rig.store.extend_part(&answer_of("t"), 0, "x".into()).await, Err(StoreError::UnknownPart(0)));
+}
+
+#[tokio::test]
+async fn a_session_belongs_to_one_live_process() {
+    let rig = Rig::with_session().await;
+    let elsewhere = other_live_process();
+    drop(rig.store.begin_turn(BeginTurn { owner: elsewhere.clone(), ..turn("s", "theirs") }));
+    assert_eq!(rig.store.owner(&session_id("s")).await, Ok(Some(elsewhere.clone())));
+    assert_eq!(rig.store.begin_turn(turn("s", "ours")).await, Err(StoreError::OwnedElsewhere(elsewhere)));
+    assert_eq!(rig.store.history(&session_id("s")).await.expect("read").len(), 2, "the refused turn left nothing");
+
+    rig.store.end_turn(end("s", "theirs")).await.expect("ended");
+    assert_eq!(rig.store.owner(&session_id("s")).await, Ok(None));
+    rig.store.begin_turn(turn("s", "ours")).await.expect("free now");
+    assert_eq!(rig.store.owner(&session_id("s")).await, Ok(None), "this process is no other");
+}
+
+#[tokio::test]
+async fn a_session_is_kept_until_its_last_turn_ends() {
+    let rig = Rig::with_session().await;
+    let elsewhere = other_live_process();
+    for name in ["first", "second"] {
+        rig.store.begin_turn(BeginTurn { owner: elsewhere.clone(), ..turn("s", name) }).await.expect("begun");
+    }
+    rig.store.end_turn(EndTurn { releases: Ownership::Keep, ..end("s", "first") }).await.expect("ended");
+    assert_eq!(rig.store.owner(&session_id("s")).await, Ok(Some(elsewhere)));
+    rig.store.end_turn(end("s", "second")).await.expect("ended");
+    assert_eq!(rig.store.owner(&session_id("s")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
+    let rig = Rig::with_session().await;
+    drop(rig.store.begin_turn(BeginTurn { owner: dead_process(), ..turn("s", "lost") }));
+    drop(rig.store.add_part(&answer_of("lost"), 0, Part::text("half a ")));
+    drop(rig.store.extend_part(&answer_of("lost"), 0, "word".into()));
+    drop(rig.store.add_part(&answer_of("lost"), 4, Part::text("gap")));
+    for (attempt, state) in [("a1", StreamState::Open), ("a1", StreamState::Failed), ("a2", StreamState::Open)] {
+        drop(rig.store.record(Diagnostic::Trace(trace("s", "lost", attempt, state))));
+    }
+    drop(rig.store.record(Diagnostic::Title(title("s", "lost", "run", false))));
+    let next = rig.open_again();
+    rig.store.close().await.expect("closed");
+
+    assert_eq!(next.owner(&session_id("s")).await, Ok(None));
+    next.begin_turn(turn("s", "next")).await.expect("taken over");
+    let BeginTurn { turn: lost, prompt_request, .. } = turn("s", "lost");
+    let found = AbandonedTurn {
+        turn: lost,
+        prompt_request,
+        parts: vec![(0, Part::text("half a word")), (4, Part::text("gap"))],
+        open_traces: vec![trace("s", "lost", "a2", StreamState::Open)],
+        title: Some(title("s", "lost", "run", false)),
+    };
+    assert_eq!(next.abandoned_turns().await, Ok(vec![found]), "and the live turn is not among them");
+
+    next.end_turn(aborted("s", "lost")).await.expect("recovered");
+    assert_eq!(next.abandoned_turns().await, Ok(Vec::new()));
+    let held: Option<u32> = rusqlite::Connection::open(rig.file())
+        .and_then(|conn| conn.query_row("SELECT owner_pid FROM session", [], |row| row.get(0)))
+        .expect("read");
+    assert_eq!(held, Some(std::process::id()), "the end of the dead process's turn does not release the live one's hold");
+}
+
+#[tokio::test]
+async fn only_the_end_of_a_turn_waits_for_the_disk() {
+    let rig = Rig::with_session().await;
+    let level = |conn: &Connection| Ok(conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?);
+    let (normal, full) = (1, 2);
+    for _ in 0..2 {
+        assert_eq!(rig.store.write(level).await, Ok(normal));
+        assert_eq!(rig.store.write_with(Durability::Disk, level).await, Ok(full));
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_parts_and_pieces_are_cheap() {
+    let rig = Rig::with_session().await;
+    drop(rig.store.begin_turn(turn("s", "t")));
+    let began = Instant::now();
+    for ordinal in 0..10_000 {
+        drop(rig.store.add_part(&answer_of("t"), ordinal, Part::text("a part of some forty characters of text.")));
+    }
+    rig.store.ready().await.expect("stored");
+    let adding = began.elapsed();
+    // The costs are those of the piece, not of the text that it is added to: the second half is not dearer than the first.
+    let mut halves = Vec::new();
+    for _ in 0..2 {
+        let began = Instant::now();
+        for _ in 0..5_000 {
+            drop(rig.store.extend_part(&answer_of("t"), 0, "x".repeat(200)));
+        }
+        rig.store.ready().await.expect("stored");
+        halves.push(began.elapsed());
+    }
+    rig.store.end_turn(end("s", "t")).await.expect("ended");
+    let history = rig.store.history(&session_id("s")).await.expect("read");
+    assert_eq!(history[1].parts.len(), 10_000);
+    assert_eq!(history[1].parts[0].text.as_ref().map(String::len), Some(40 + 10_000 * 200));
+    // Wide enough for an unoptimized build on a busy machine; a rewrite of the text each time would be a hundred times this.
+    assert!(adding < Duration::from_secs(3), "{adding:?}");
+    assert!(halves[1] < halves[0] * 4 + Duration::from_millis(200), "{halves:?}");
+}

@@ -1,0 +1,229 @@
+//! Turns: begun with their prompt, ended once and for ever with their terminal record.
+//!
+//! Invariants: a session is run by one live process; a turn that has ended never changes, which the table itself
+//! enforces too; the end of a turn is one transaction.
+
+use super::diagnostics::{self, Diagnostic, Recorded};
+use super::error::{Fault, StoreError};
+use super::messages::{self, PartWrite};
+use super::owner::Owner;
+use super::rows::{Int, Json, Word};
+use super::sessions;
+use crate::protocol::abort::{Abort, PromptRequest};
+use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
+use crate::protocol::export::{TurnInfo, TurnStop};
+use crate::protocol::ids::{AbortId, MessageId, SessionId, TurnId};
+use crate::protocol::message::{Message, Part, Role};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// A prompt that was taken: the turn's row, the user's message, and the assistant's message, still empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BeginTurn {
+    pub turn: TurnInfo,
+    /// Role `user`, with all its parts.
+    pub prompt: Message,
+    pub prompt_request: PromptRequest,
+    /// The process that runs the turn.
+    pub owner: Owner,
+}
+
+/// The terminal record of a turn and all that is written with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndTurn {
+    pub session_id: SessionId,
+    pub turn_id: TurnId,
+    /// The assistant's message, which `parts` go to.
+    pub message_id: MessageId,
+    /// Wall clock, milliseconds since 1970.
+    pub ended_at: u64,
+    pub stop: TurnStop,
+    pub abort: Option<Abort>,
+    pub traces: Vec<StreamTrace>,
+    pub parts: Vec<PartWrite>,
+    pub usage: Option<Usage>,
+    pub model: Option<String>,
+    /// The number of the turn's last update.
+    pub last_update: u64,
+    pub releases: Ownership,
+}
+
+/// What becomes of the hold on the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// Any process may run the next turn.
+    Release,
+    /// This process has more turns of the session to run.
+    Keep,
+}
+
+/// A turn without an end whose process is dead.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AbandonedTurn {
+    pub turn: TurnInfo,
+    pub prompt_request: PromptRequest,
+    /// What was kept of the assistant's message.
+    pub parts: Vec<(u64, Part)>,
+    /// Attempts whose end was never recorded.
+    pub open_traces: Vec<StreamTrace>,
+    /// The newest state of the title run that the turn started.
+    pub title: Option<TitleGeneration>,
+}
+
+/// The columns that [`info`] reads, in its order.
+const COLUMNS: &str = "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update";
+
+pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<(), Fault> {
+    let BeginTurn { turn, prompt, prompt_request, owner } = begin;
+    if let Some(holder) = sessions::owner(conn, &turn.session_id)?
+        && holder != *owner
+        && holder.is_alive()
+    {
+        return Err(StoreError::OwnedElsewhere(holder).into());
+    }
+    let taken = conn
+        .prepare_cached(
+            "UPDATE session SET owner_pid = ?2, owner_started = ?3, owner_boot = ?4, updated_at = max(updated_at, ?5)
+             WHERE session_id = ?1",
+        )?
+        .execute(params![turn.session_id.as_str(), owner.pid, Int(owner.started), owner.boot_id, Int(turn.started_at)])?;
+    if taken == 0 {
+        return Err(StoreError::UnknownSession.into());
+    }
+    conn.prepare_cached(
+        "INSERT INTO turn (turn_id, session_id, message_id, parent_id, prompt_request, started_at,
+             owner_pid, owner_started, owner_boot, model)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?
+    .execute(params![
+        turn.turn_id.as_str(),
+        turn.session_id.as_str(),
+        turn.message_id.as_str(),
+        turn.parent_id.as_str(),
+        Json(prompt_request),
+        Int(turn.started_at),
+        owner.pid,
+        Int(owner.started),
+        owner.boot_id,
+        turn.model,
+    ])?;
+    messages::insert(conn, &turn.session_id, prompt)?;
+    let answer = Message {
+        message_id: turn.message_id.clone(),
+        role: Role::Assistant,
+        created_at: turn.started_at,
+        parts: Vec::new(),
+        turn_id: Some(turn.turn_id.clone()),
+        model: turn.model.clone(),
+    };
+    messages::insert(conn, &turn.session_id, &answer)
+}
+
+/// Gives the number of the newest diagnostic record: those of this turn's end are not above it.
+pub(super) fn end(conn: &Connection, end: &EndTurn) -> Result<u64, Fault> {
+    let turn = params![end.session_id.as_str(), end.turn_id.as_str()];
+    let has_ended: bool = conn
+        .prepare_cached("SELECT ended_at IS NOT NULL FROM turn WHERE session_id = ?1 AND turn_id = ?2")?
+        .query_row(turn, |row| row.get(0))
+        .optional()?
+        .ok_or(StoreError::UnknownTurn)?;
+    if has_ended {
+        return Err(StoreError::TurnEnded.into());
+    }
+    let message = messages::open(conn, &end.message_id)?;
+    end.parts.iter().try_for_each(|write| messages::write(conn, message, write))?;
+    end.traces.iter().try_for_each(|trace| diagnostics::insert_trace(conn, trace).map(drop))?;
+    if let Some(abort) = &end.abort {
+        diagnostics::insert_abort(conn, abort)?;
+    }
+    if let Some(model) = &end.model {
+        conn.prepare_cached("UPDATE message SET model = ?2 WHERE message_id = ?1")?.execute(params![end.message_id.as_str(), model])?;
+    }
+    conn.prepare_cached("UPDATE session SET updated_at = max(updated_at, ?2), last_update = max(last_update, ?3) WHERE session_id = ?1")?
+        .execute(params![end.session_id.as_str(), Int(end.ended_at), Int(end.last_update)])?;
+    if end.releases == Ownership::Release {
+        // Only the hold of the process that ran the turn: somebody else may have taken the session over from a dead one.
+        conn.prepare_cached(
+            "UPDATE session SET owner_pid = NULL, owner_started = NULL, owner_boot = NULL
+             WHERE session_id = ?1 AND (owner_pid, owner_started, owner_boot) =
+                 (SELECT owner_pid, owner_started, owner_boot FROM turn WHERE turn_id = ?2)",
+        )?
+        .execute(turn)?;
+    }
+    conn.prepare_cached(
+        "UPDATE turn SET ended_at = ?3, stop = ?4, abort_id = ?5, model = coalesce(?6, model), usage = ?7, last_update = ?8
+         WHERE session_id = ?1 AND turn_id = ?2",
+    )?
+    .execute(params![
+        end.session_id.as_str(),
+        end.turn_id.as_str(),
+        Int(end.ended_at),
+        Word(end.stop),
+        end.abort.as_ref().map(|abort| abort.abort_id.as_str()),
+        end.model,
+        end.usage.as_ref().map(Json),
+        Int(end.last_update),
+    ])?;
+    diagnostics::newest_seq(conn)
+}
+
+/// The turns without an end whose process is dead, the oldest first.
+pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS}, prompt_request, owner_pid, owner_started, owner_boot FROM turn WHERE ended_at IS NULL ORDER BY seq"
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut abandoned = Vec::new();
+    while let Some(row) = rows.next()? {
+        if sessions::read_owner(row, 12)?.is_alive() {
+            continue;
+        }
+        let turn = info(row)?;
+        let mut open_traces = Vec::new();
+        let mut title = None;
+        for record in diagnostics::of_turn(conn, &turn.session_id, &turn.turn_id)? {
+            match record {
+                Recorded::Diagnostic(Diagnostic::Trace(trace)) if trace.state == StreamState::Open => open_traces.push(trace),
+                Recorded::Diagnostic(Diagnostic::Title(newest)) => title = Some(newest),
+                _ => {}
+            }
+        }
+        let parts = messages::parts_of(conn, &turn.message_id)?;
+        abandoned.push(AbandonedTurn { turn, prompt_request: row.get::<_, Json<_>>(11)?.0, parts, open_traces, title });
+    }
+    Ok(abandoned)
+}
+
+/// Every turn of the session, in the order in which they were begun, one at a time.
+pub(super) fn for_each<E: From<Fault>>(
+    conn: &Connection,
+    session: &SessionId,
+    mut unreadable: impl FnMut(Fault) -> Result<(), E>,
+    mut visit: impl FnMut(TurnInfo) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM turn WHERE session_id = ?1 ORDER BY seq")).map_err(Fault::from)?;
+    let mut rows = statement.query([session.as_str()]).map_err(Fault::from)?;
+    while let Some(row) = rows.next().map_err(Fault::from)? {
+        match info(row) {
+            Ok(turn) => visit(turn)?,
+            Err(error) => unreadable(error.into())?,
+        }
+    }
+    Ok(())
+}
+
+fn info(row: &Row<'_>) -> rusqlite::Result<TurnInfo> {
+    Ok(TurnInfo {
+        turn_id: TurnId::new(row.get::<_, String>(0)?),
+        session_id: SessionId::new(row.get::<_, String>(1)?),
+        message_id: MessageId::new(row.get::<_, String>(2)?),
+        parent_id: MessageId::new(row.get::<_, String>(3)?),
+        started_at: row.get::<_, Int>(4)?.0,
+        ended_at: row.get::<_, Option<Int>>(5)?.map(|at| at.0),
+        stop: row.get::<_, Option<Word<_>>>(6)?.map(|word| word.0),
+        abort_id: row.get::<_, Option<String>>(7)?.map(AbortId::new),
+        model: row.get(8)?,
+        usage: row.get::<_, Option<Json<_>>>(9)?.map(|json| json.0),
+        last_update: row.get::<_, Option<Int>>(10)?.map(|number| number.0),
+    })
+}

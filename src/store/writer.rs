@@ -1,0 +1,251 @@
+//! The store's one thread: it drains the queue, writes what is there in one transaction, and answers after the commit.
+//!
+//! Invariants: jobs happen in the order in which they were queued; nothing is answered "done" before it is committed; a
+//! job that fails leaves nothing of itself behind and does not touch its neighbours. With an empty queue nothing wakes.
+
+use super::error::{Fault, StoreError};
+use super::open::Opened;
+use rusqlite::Connection;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::task::{Context, Poll};
+use tokio::sync::oneshot;
+
+/// How many jobs share a transaction at most: enough to make a burst cheap, few enough to let other processes in.
+const BATCH: usize = 512;
+/// How many pages may wait in the write-ahead log before they are moved into the database (4 MiB).
+const LOG_PAGES: i64 = 1000;
+
+/// The answer to a job that is queued already. Dropping it loses the answer, not the job.
+#[derive(Debug)]
+pub struct Pending<T>(oneshot::Receiver<Result<T, StoreError>>);
+
+/// The other end of a [`Pending`].
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+impl<T> Pending<T> {
+    pub(super) fn new() -> (Reply<T>, Self) {
+        let (reply, pending) = oneshot::channel();
+        (reply, Self(pending))
+    }
+}
+
+impl<T> Future for Pending<T> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A job that was dropped unanswered stood behind a close.
+        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
+    }
+}
+
+/// What a job does with the store, or with the reason why there is none to work with.
+type Work<R> = Box<dyn FnOnce(Result<&Opened, StoreError>) -> R + Send>;
+
+/// Something for the thread to do.
+pub(super) enum Job {
+    Write(WriteJob),
+    /// Runs outside of a transaction of the writer's.
+    Read(Work<()>),
+    Close(Reply<()>),
+}
+
+/// A write, and whether it must be on the disk when it is answered.
+pub(super) struct WriteJob {
+    run: Work<Ran>,
+    durability: Durability,
+}
+
+/// What survives what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Durability {
+    /// Survives the end of the process.
+    Process,
+    /// Survives the end of the machine: the commit waits for the disk.
+    Disk,
+}
+
+/// A write that ran and waits for the commit.
+struct Ran {
+    failed: Option<StoreError>,
+    answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+impl WriteJob {
+    pub(super) fn new<T: Send + 'static>(
+        durability: Durability,
+        reply: Reply<T>,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Self {
+        let run = move |opened: Result<&Opened, StoreError>| {
+            let done = opened.and_then(|opened| atomically(&opened.conn, work).map_err(|fault| fault.at(&opened.place.file)));
+            let failed = done.as_ref().err().cloned();
+            // Nobody may wait for the answer; that is the caller's choice.
+            Ran { failed, answer: Box::new(move |committed| drop(reply.send(committed.and(done)))) }
+        };
+        Self { run: Box::new(run), durability }
+    }
+}
+
+/// Runs `work` as a whole or not at all, inside the transaction that is open.
+fn atomically<T>(conn: &Connection, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    conn.prepare_cached("SAVEPOINT job")?.execute([])?;
+    match work(conn) {
+        Ok(value) => {
+            conn.prepare_cached("RELEASE job")?.execute([])?;
+            Ok(value)
+        }
+        Err(fault) => {
+            // After a failure of the disk SQLite may have rolled everything back; then there is no savepoint any more.
+            if !conn.is_autocommit() {
+                conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
+                conn.prepare_cached("RELEASE job")?.execute([])?;
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// Runs the jobs until the store is closed or its last handle is gone.
+pub(super) fn run(open: impl FnOnce() -> Result<Opened, StoreError>, queue: Receiver<Job>) {
+    let mut writer = match open() {
+        Ok(opened) => Writer { opened, durability: Durability::Process },
+        Err(error) => return refuse(&error, queue),
+    };
+    let mut next = queue.recv().ok();
+    while let Some(job) = next {
+        next = match job {
+            Job::Write(first) => writer.batch(first, &queue),
+            Job::Read(read) => {
+                read(Ok(&writer.opened));
+                queue.recv().ok()
+            }
+            Job::Close(reply) => {
+                let closed = writer.close();
+                // First the queue, so that whoever hears of the close finds it closed.
+                drop(queue);
+                drop(reply.send(closed));
+                return;
+            }
+        };
+    }
+}
+
+/// Answers every job with the reason why the store could not be opened.
+fn refuse(error: &StoreError, queue: Receiver<Job>) {
+    while let Ok(job) = queue.recv() {
+        match job {
+            Job::Write(job) => ((job.run)(Err(error.clone())).answer)(Err(error.clone())),
+            Job::Read(read) => read(Err(error.clone())),
+            Job::Close(reply) => {
+                drop(queue);
+                drop(reply.send(Ok(())));
+                return;
+            }
+        }
+    }
+}
+
+struct Writer {
+    opened: Opened,
+    /// What `PRAGMA synchronous` stands at.
+    durability: Durability,
+}
+
+impl Writer {
+    /// Writes `first` and what is queued behind it, in one transaction; gives back the job that follows.
+    fn batch(&mut self, first: WriteJob, queue: &Receiver<Job>) -> Option<Job> {
+        let mut jobs = vec![first];
+        // `None`: the queue was empty and the next job must be waited for.
+        let mut next = None;
+        while jobs.len() < BATCH {
+            match queue.try_recv() {
+                Ok(Job::Write(job)) => jobs.push(job),
+                Ok(other) => {
+                    next = Some(other);
+                    break;
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        self.write(jobs);
+        if let Err(fault) = self.checkpoint_if_due() {
+            tracing::warn!(error = %fault.at(&self.opened.place.file), "the write-ahead log of the store could not be moved");
+        }
+        next.or_else(|| queue.recv().ok())
+    }
+
+    fn write(&mut self, jobs: Vec<WriteJob>) {
+        let durability = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Process);
+        if let Err(error) = self.begin(durability) {
+            for job in jobs {
+                ((job.run)(Err(error.clone())).answer)(Err(error.clone()));
+            }
+            return;
+        }
+        let mut answers = Vec::with_capacity(jobs.len());
+        let mut lost: Option<StoreError> = None;
+        for job in jobs {
+            let ran = (job.run)(lost.clone().map_or(Ok(&self.opened), Err));
+            // A full or failing disk can end the whole transaction, and what ran in it before is gone as well.
+            if lost.is_none() && self.opened.conn.is_autocommit() {
+                lost = ran.failed;
+            }
+            answers.push(ran.answer);
+        }
+        let committed = lost.map_or_else(|| self.commit(), Err);
+        for answer in answers {
+            answer(committed.clone());
+        }
+    }
+
+    fn begin(&mut self, durability: Durability) -> Result<(), StoreError> {
+        self.opened.check_presence()?;
+        let conn = &self.opened.conn;
+        let mut begin = || {
+            // It cannot be changed inside of a transaction.
+            if durability != self.durability {
+                conn.execute_batch(match durability {
+                    Durability::Process => "PRAGMA synchronous = NORMAL",
+                    Durability::Disk => "PRAGMA synchronous = FULL",
+                })?;
+                self.durability = durability;
+            }
+            conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])
+        };
+        begin().map(drop).map_err(|error| Fault::from(error).at(&self.opened.place.file))
+    }
+
+    fn commit(&self) -> Result<(), StoreError> {
+        let conn = &self.opened.conn;
+        let commit = || conn.prepare_cached("COMMIT")?.execute([]);
+        commit().map(drop).map_err(|error| {
+            if !conn.is_autocommit() {
+                // It can only fail where there is nothing left to take back.
+                let _ = conn.execute_batch("ROLLBACK");
+            }
+            Fault::from(error).at(&self.opened.place.file)
+        })
+    }
+
+    /// Moves the log into the database when it has grown, after the answers are out: no answer waits for that.
+    fn checkpoint_if_due(&self) -> Result<(), Fault> {
+        let conn = &self.opened.conn;
+        let waiting =
+            conn.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?;
+        if waiting >= LOG_PAGES {
+            conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    fn close(self) -> Result<(), StoreError> {
+        let file = self.opened.place.file.clone();
+        self.opened.check_presence()?;
+        let conn = self.opened.conn;
+        // Passive: a reader elsewhere does not hold up the end. The last connection of all moves the rest.
+        conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(|error| Fault::from(error).at(&file))?;
+        conn.close().map_err(|(_, error)| Fault::from(error).at(&file))
+    }
+}

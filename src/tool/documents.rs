@@ -1,0 +1,153 @@
+//! The text of the documents that the editor has open, as the editor last said it. Invariant: the lock is held only to
+//! look up or to put; nothing is opened or waited for under it.
+
+mod uri;
+
+pub use uri::{path_of, uri_of};
+
+use super::workspace::{FileId, OpenFile, Place, Workspace};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The open documents of one connection; clones share them.
+#[derive(Clone, Default)]
+pub struct Documents(Arc<Mutex<HashMap<String, Open>>>);
+
+/// An open document's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub version: i32,
+    pub text: Arc<str>,
+}
+
+struct Open {
+    /// None for what is no file: kept, and never read.
+    path: Option<PathBuf>,
+    document: Document,
+}
+
+impl Documents {
+    pub fn open(&self, uri: &str, version: i32, text: String) {
+        let open = Open { path: path_of(uri), document: Document { version, text: text.into() } };
+        self.lock().insert(uri.to_owned(), open);
+    }
+
+    /// A change of a document that is not open is dropped.
+    pub fn change(&self, uri: &str, version: i32, text: String) {
+        if let Some(open) = self.lock().get_mut(uri) {
+            open.document = Document { version, text: text.into() };
+        }
+    }
+
+    pub fn close(&self, uri: &str) {
+        self.lock().remove(uri);
+    }
+
+    /// The document that was opened under exactly this path.
+    pub fn text_of(&self, path: &Path) -> Option<Document> {
+        self.lock().values().find(|open| open.path.as_deref() == Some(path)).map(|open| open.document.clone())
+    }
+
+    /// The open documents of a workspace, by the files that they are.
+    pub(super) fn within(&self, workspace: &Workspace) -> WorkspaceDocuments {
+        let mut open: Vec<_> = self.lock().values().filter_map(|open| Some((open.path.clone()?, open.document.clone()))).collect();
+        open.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut within = WorkspaceDocuments::default();
+        for (path, document) in open {
+            let Some(place) = workspace.place_of(&path) else { continue };
+            match workspace.identify(&place) {
+                Some(file) => within.by_file.entry(file).or_default().push(document),
+                None => {
+                    within.unborn.insert(place, document);
+                }
+            }
+        }
+        within
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Open>> {
+        // No code under the lock can leave the map half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A snapshot of the open documents of one workspace. A document is found by the file that it is, so that a link or a
+/// second name of the root does not hide it.
+#[derive(Debug, Default)]
+pub(super) struct WorkspaceDocuments {
+    /// By path; more than one if the editor has the file open under several names.
+    by_file: HashMap<FileId, Vec<Document>>,
+    /// Those that have no file yet.
+    pub(super) unborn: BTreeMap<Place, Document>,
+}
+
+impl WorkspaceDocuments {
+    pub(super) fn of(&self, file: &OpenFile) -> Option<&Document> {
+        self.by_file.get(&file.id())?.first()
+    }
+
+    /// The document of `file` that differs from `disk`, its bytes. The byte order mark does not count: editors hide it.
+    pub(super) fn unsaved(&self, file: &OpenFile, disk: &[u8]) -> Option<&Document> {
+        let disk = disk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(disk);
+        self.by_file.get(&file.id())?.iter().find(|document| document.text.as_bytes() != disk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::test_room::Room;
+
+    #[test]
+    fn a_document_lives_from_open_to_close() {
+        let documents = Documents::default();
+        documents.change("file:///a.rs", 1, "too early".into());
+        assert_eq!(documents.text_of(Path::new("/a.rs")), None);
+        documents.open("file:///a.rs", 1, "one".into());
+        documents.clone().change("file:///a.rs", 2, "two".into());
+        assert_eq!(documents.text_of(Path::new("/a.rs")), Some(Document { version: 2, text: "two".into() }));
+        documents.close("file:///a.rs");
+        assert_eq!(documents.text_of(Path::new("/a.rs")), None);
+    }
+
+    #[test]
+    fn what_is_no_file_is_kept_and_found_by_no_path() {
+        let documents = Documents::default();
+        documents.open("untitled:Untitled-1", 1, "x".into());
+        documents.open("vscode-notebook-cell:/ws/a.ipynb#1", 1, "y".into());
+        assert_eq!(documents.text_of(Path::new("/ws/a.ipynb")), None);
+        assert_eq!(documents.lock().len(), 2);
+    }
+
+    #[test]
+    fn unsaved_text_under_a_second_name_is_not_hidden_by_the_first() {
+        let room = Room::new();
+        room.file("real", "disk");
+        for name in ["another", "zebra"] {
+            std::os::unix::fs::symlink("real", room.path(name)).unwrap();
+        }
+        for (name, text) in [("another", "disk"), ("real", "edited"), ("zebra", "disk")] {
+            room.documents.open(&uri_of(&room.path(name)), 1, text.into());
+        }
+        let real = room.workspace.file(&room.place("real")).unwrap();
+        let within = room.documents.within(&room.workspace);
+        assert_eq!(within.unsaved(&real, b"disk").map(|document| &*document.text), Some("edited"));
+    }
+
+    #[test]
+    fn a_document_is_found_through_a_link_and_without_a_file() {
+        let room = Room::new();
+        room.file("real.txt", "disk");
+        std::os::unix::fs::symlink("real.txt", room.path("link.txt")).unwrap();
+        room.documents.open(&uri_of(&room.path("link.txt")), 4, "editor".into());
+        room.documents.open(&uri_of(&room.path("new.txt")), 1, "new".into());
+        room.documents.open("file:///elsewhere/x", 1, "far".into());
+        let within = room.documents.within(&room.workspace);
+        let real = room.workspace.file(&room.place("real.txt")).unwrap();
+        assert_eq!(within.of(&real).map(|document| &*document.text), Some("editor"));
+        assert!(within.unsaved(&real, b"editor").is_none() && within.unsaved(&real, b"\xef\xbb\xbfeditor").is_none());
+        assert_eq!(within.unsaved(&real, b"disk").map(|document| document.version), Some(4));
+        assert_eq!(within.unborn.keys().collect::<Vec<_>>(), [&room.place("new.txt")]);
+    }
+}

@@ -1,0 +1,88 @@
+//! What the tests of this room stand in: a workspace of its own, its documents, and a token that can be pulled.
+
+use super::documents::Documents;
+use super::workspace::{Place, Workspace};
+use super::{Tool, ToolContext, ToolError, ToolOutput};
+use crate::protocol::cause::{CancelMode, Cause, Initiator};
+use crate::provenance::{Canceller, Provenance, Stop};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(super) struct Room {
+    /// Holds `ws`, the workspace, and whatever a test puts beside it.
+    pub(super) directory: tempfile::TempDir,
+    pub(super) workspace: Arc<Workspace>,
+    pub(super) documents: Documents,
+    pub(super) canceller: Arc<Canceller>,
+}
+
+impl Room {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("ws");
+        std::fs::create_dir(&root).unwrap();
+        let workspace = Arc::new(Workspace::open(&root).unwrap());
+        Self { directory, workspace, documents: Documents::default(), canceller: Arc::default() }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.workspace.path().join(name)
+    }
+
+    pub(super) fn place(&self, path: &str) -> Place {
+        self.workspace.place(path).unwrap()
+    }
+
+    /// Writes a file, with the directories that it needs.
+    pub(super) fn file(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(super) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub(super) fn context(&self) -> ToolContext {
+        ToolContext { workspace: Arc::clone(&self.workspace), documents: self.documents.clone(), token: self.canceller.token() }
+    }
+
+    /// Plans and runs a call, as a session does.
+    pub(super) async fn call(&self, tool: &dyn Tool, input: Value) -> Result<ToolOutput, ToolError> {
+        let plan = tool.plan(&input, &self.context())?;
+        tool.run(input, plan.seen, self.context()).await
+    }
+
+    pub(super) async fn text_of_call(&self, tool: &dyn Tool, input: Value) -> String {
+        self.call(tool, input).await.unwrap().text
+    }
+
+    pub(super) async fn error_of_call(&self, tool: &dyn Tool, input: Value) -> String {
+        self.call(tool, input).await.unwrap_err().0
+    }
+
+    pub(super) fn stop(&self) {
+        let ids = Provenance::deterministic().ids;
+        let stop = Stop {
+            abort_id: ids.abort(),
+            cancel_id: Some(ids.cancel()),
+            cause: Cause::ClientCancel,
+            initiator: Initiator::User,
+            mode: CancelMode::Hard,
+            source: None,
+            reason: None,
+            request: None,
+            via_ctx_abort: false,
+            requested_at: 0,
+            requested: Instant::now(),
+            missing: Vec::new(),
+            error_name: None,
+            error_message: None,
+        };
+        // A second stop changes nothing, and no test minds.
+        let _ = self.canceller.stop(stop);
+    }
+}
