@@ -121,6 +121,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
             last_update: remains.closed.last_update,
             usage: remains.closed.usage.into(),
             model: run.model,
+            sentence: abort.as_ref().map(Abort::sentence),
             diagnostics,
         }),
     });
@@ -179,7 +180,7 @@ fn not_durable(runner: &Runner, run: &mut Run, remains: &mut Remains, error: &St
 }
 
 fn failure(abort: &Abort, diagnostics: Diagnostics) -> Refusal {
-    let mut message = abort.cause.sentence(abort.initiator, abort.source.as_deref());
+    let mut message = abort.sentence();
     if let Some(detail) = abort.error_message.as_deref().filter(|detail| !detail.is_empty()) {
         message.push(' ');
         message.push_str(detail);
