@@ -16,8 +16,8 @@ mod project;
 mod redact;
 mod rules;
 mod schema;
-mod snapshot;
 mod source;
+mod stored;
 
 pub use error::ExportError;
 pub use explain::{ExplainError, explain};

@@ -95,18 +95,22 @@ impl Guard {
         Self { connection, stage: Stage::New, registry, methods, sessions, lsp, editor, listener, outbox }
     }
 
-    /// Acts on one message. Breaks at `exit`.
+    /// Acts on one message. Breaks at `exit`. A panic on the way concerns that message alone: if it was a request, its
+    /// ticket answers it.
     pub fn receive(&mut self, inbound: Inbound, received: Instant) -> ControlFlow<EndReason> {
-        match inbound {
+        if matches!(&inbound, Inbound::Notification { method, .. } if method == "exit") {
+            return ControlFlow::Break(match self.stage {
+                Stage::ShutDown { .. } => EndReason::ExitAfterShutdown,
+                Stage::New | Stage::Ready { .. } => EndReason::ExitWithoutShutdown,
+            });
+        }
+        let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match inbound {
             Inbound::Request { id, method, params } => self.request(id, &method.into(), params.as_deref(), received),
-            Inbound::Notification { method, .. } if method == "exit" => {
-                return ControlFlow::Break(match self.stage {
-                    Stage::ShutDown { .. } => EndReason::ExitAfterShutdown,
-                    Stage::New | Stage::Ready { .. } => EndReason::ExitWithoutShutdown,
-                });
-            }
             Inbound::Notification { method, params } => self.notification(&method, params.as_deref(), received),
             Inbound::Response { id, outcome } => self.editor.answered(&id, outcome),
+        }));
+        if taken.is_err() {
+            tracing::error!("taking a message in panicked");
         }
         ControlFlow::Continue(())
     }
@@ -249,10 +253,7 @@ impl Guard {
     fn tell_lsp(&mut self, method: &str, params: Option<&RawValue>) {
         let Ok(params) = serde_json::from_str(params.map_or("{}", RawValue::get)) else { return };
         let request = Request::build(method.to_owned()).params::<serde_json::Value>(params).finish();
-        let lsp = &mut self.lsp;
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lsp.call_now(request))).is_err() {
-            tracing::error!(method, "the handler of a notification panicked");
-        }
+        self.lsp.call_now(request);
     }
 
     /// The reader decided it before it handed on the first message.

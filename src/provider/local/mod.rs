@@ -11,7 +11,7 @@ mod text;
 
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};
-use crate::provider::Provider;
+use crate::provider::{Provider, TitleSupport};
 use engine::Engine;
 use etcetera::BaseStrategy;
 use futures_util::FutureExt;
@@ -100,6 +100,10 @@ impl Provider for Local {
 
     fn model(&self) -> &str {
         &self.model
+    }
+
+    fn titles(&self) -> TitleSupport {
+        TitleSupport::Heuristic
     }
 
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
