@@ -14,3 +14,6 @@ pub mod tool;
 pub mod export;
 pub mod session;
 pub mod rpc;
+pub mod host;
+pub mod serve;
+pub mod cli;

@@ -17,6 +17,7 @@ mod redact;
 mod rules;
 mod schema;
 mod source;
+mod stored;
 
 pub use error::ExportError;
 pub use explain::{ExplainError, explain};

@@ -31,7 +31,10 @@ const RULES: [(&str, &str); 19] = [
     ("url_password", r"://[^/\s:@]*:[^/\s@]+@"),
     (
         "assigned_secret",
-        r#"(?i)(?:api[_.-]?key|access[_.-]?key|secret|token|passw(?:or)?d|passphrase|credential)[A-Za-z0-9_.-]{0,20}["']?\s*[=:]\s*["']?[^\s"']{8,}"#,
+        concat!(
+            r"(?i)(?:api[_.-]?key|access[_.-]?key|secret|token|passw(?:or)?d|passphrase|credential)[A-Za-z0-9_.-]{0,20}",
+            r#"["']?\s*[=:]\s*["']?[^\s"']{8,}"#
+        ),
     ),
 ];
 

@@ -20,6 +20,8 @@ pub enum Cause {
     },
     /// The editor closed its end of stdin.
     ClientEof,
+    /// A header block of the editor's made no sense, so nobody can tell where its next message begins.
+    ClientFramingBroken,
     /// Writing to the editor failed.
     ClientWriteFailed,
     /// The process that the editor named, or our parent, is gone.
@@ -68,6 +70,7 @@ impl Cause {
             | Self::RpcCancel
             | Self::SupersededByPrompt { .. }
             | Self::ClientEof
+            | Self::ClientFramingBroken
             | Self::ClientWriteFailed
             | Self::ClientProcessDied { .. }
             | Self::ShutdownRequest
@@ -90,6 +93,7 @@ impl Cause {
             Self::RpcCancel => "rpc_cancel",
             Self::SupersededByPrompt { .. } => "superseded_by_prompt",
             Self::ClientEof => "client_eof",
+            Self::ClientFramingBroken => "client_framing_broken",
             Self::ClientWriteFailed => "client_write_failed",
             Self::ClientProcessDied { .. } => "client_process_died",
             Self::ShutdownRequest => "shutdown_request",
@@ -122,6 +126,7 @@ impl Cause {
             Self::RpcCancel => by("The prompt request was cancelled"),
             Self::SupersededByPrompt { .. } => by("The turn was replaced by a newer prompt, sent"),
             Self::ClientEof => "The editor closed the connection while the turn was running.".into(),
+            Self::ClientFramingBroken => "The editor sent bytes that are no message while the turn was running.".into(),
             Self::ClientWriteFailed => "The editor stopped accepting output while the turn was running.".into(),
             Self::ClientProcessDied { pid } => format!("The editor's process ({pid}) ended while the turn was running."),
             Self::ShutdownRequest => "The editor asked pillion to shut down while the turn was running.".into(),

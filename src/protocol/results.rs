@@ -146,7 +146,7 @@ pub struct CancelResult {
 }
 
 /// `session/export`: the document itself, or (with `path`) where it was written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExportResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Box<RawValue>>,

@@ -77,8 +77,9 @@ impl AbortBuilder {
     pub fn finish(mut self, clock: &Clock, partial: Partial) -> Abort {
         let settled = Instant::now();
         self.hops.sort_by_key(|(_, at)| *at);
-        // The work ended at the last hop before the turn settled.
-        let propagation_point = self.hops.last().map_or_else(|| "turn.settled".to_owned(), |(point, _)| point.clone());
+        // A fault ended the work by itself, before anybody was told; a demand ends it at the last hop before the turn settles.
+        let ended_at = if self.stop.cancel_id.is_none() { self.hops.first() } else { self.hops.last() };
+        let propagation_point = ended_at.map_or_else(|| "turn.settled".to_owned(), |(point, _)| point.clone());
         self.hops.push(("turn.settled".into(), settled));
         let requested = self.stop.requested;
         let propagation = self.hops.into_iter().map(|(point, at)| Hop { point, at_us: clock.us_between(requested, at) }).collect();
@@ -133,6 +134,7 @@ fn ruled_out(cause: &Cause) -> Vec<String> {
             matches!(
                 c,
                 Cause::ClientEof
+                    | Cause::ClientFramingBroken
                     | Cause::ClientWriteFailed
                     | Cause::ClientProcessDied { .. }
                     | Cause::ShutdownRequest

@@ -110,6 +110,11 @@ impl Outbox {
         self.0.work.notify_one();
     }
 
+    /// How the client frames its messages; absent until its first byte.
+    pub fn framing(&self) -> Option<Framing> {
+        self.0.state().framing
+    }
+
     /// Tells the writer how the client frames its messages. The first word counts.
     pub(super) fn decide(&self, framing: Framing) {
         self.0.state().framing.get_or_insert(framing);

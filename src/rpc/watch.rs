@@ -58,8 +58,8 @@ impl EndReason {
     /// What the runs that this stops are told.
     pub fn cause(&self) -> Cause {
         match self {
-            // After a broken header block the client is as good as gone: nothing it sends can be read.
-            Self::Eof | Self::BrokenFraming { .. } => Cause::ClientEof,
+            Self::Eof => Cause::ClientEof,
+            Self::BrokenFraming { .. } => Cause::ClientFramingBroken,
             Self::ExitAfterShutdown => Cause::ShutdownRequest,
             Self::ExitWithoutShutdown => Cause::ExitWithoutShutdown,
             Self::WriteFailed => Cause::ClientWriteFailed,

@@ -25,7 +25,15 @@ pub(super) enum State {
     /// The work has ended; its terminal record is being committed.
     Settling {
         turn: TurnId,
+        ended: Ended,
     },
+}
+
+/// Whether the work of a settling turn ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    ByItself,
+    Stopped,
 }
 
 /// The state with what waits behind it.
@@ -120,17 +128,20 @@ impl Machine {
             Event::GraceOver { turn } => {
                 if matches!(&self.state, State::Stopping { turn: stopping, .. } if *stopping == turn) {
                     effects.extend([Effect::Force(turn.clone()), Effect::Commit(turn.clone())]);
-                    self.state = State::Settling { turn };
+                    self.state = State::Settling { turn, ended: Ended::Stopped };
                 }
             }
             Event::WorkEnded { turn } => {
-                if self.current().is_some_and(|(current, settling)| *current == turn && !settling) {
-                    effects.push(Effect::Commit(turn.clone()));
-                    self.state = State::Settling { turn };
-                }
+                let ended = match &self.state {
+                    State::Running { turn: running } if *running == turn => Ended::ByItself,
+                    State::Stopping { turn: stopping, .. } if *stopping == turn => Ended::Stopped,
+                    _ => return (self, effects),
+                };
+                effects.push(Effect::Commit(turn.clone()));
+                self.state = State::Settling { turn, ended };
             }
             Event::Settled { turn } => {
-                if matches!(&self.state, State::Settling { turn: settling } if *settling == turn) {
+                if matches!(&self.state, State::Settling { turn: settling, .. } if *settling == turn) {
                     self.last = Some(turn);
                     self.next(&mut effects);
                 }
@@ -145,12 +156,11 @@ impl Machine {
         self.state == State::Idle && self.queue.is_empty()
     }
 
-    /// The turn that occupies the runner, and whether it is being committed.
-    fn current(&self) -> Option<(&TurnId, bool)> {
+    /// The turn that occupies the runner.
+    fn current(&self) -> Option<&TurnId> {
         match &self.state {
             State::Idle => None,
-            State::Running { turn } | State::Stopping { turn, .. } => Some((turn, false)),
-            State::Settling { turn } => Some((turn, true)),
+            State::Running { turn } | State::Stopping { turn, .. } | State::Settling { turn, .. } => Some(turn),
         }
     }
 
@@ -206,7 +216,7 @@ impl Machine {
             self.queue.remove(at);
             effects.push(Effect::Withdraw(turn.clone()));
             effects.push(Effect::Verdict { outcome: CancelOutcome::Cancelled, turn: Some(turn) });
-        } else if self.current().is_some_and(|(current, _)| *current == turn) {
+        } else if self.current() == Some(&turn) {
             if let Some(outcome) = self.cancel_current(mode, asking, effects) {
                 self.verdict(outcome, effects);
             }
@@ -235,12 +245,13 @@ impl Machine {
                 }
                 Some(CancelOutcome::AlreadyStopping)
             }
-            State::Settling { .. } => Some(CancelOutcome::AlreadySettled),
+            State::Settling { ended: Ended::Stopped, .. } => Some(CancelOutcome::AlreadyStopping),
+            State::Settling { ended: Ended::ByItself, .. } => Some(CancelOutcome::AlreadySettled),
         }
     }
 
     fn verdict(&self, outcome: CancelOutcome, effects: &mut Vec<Effect>) {
-        let turn = self.current().map(|(turn, _)| turn.clone());
+        let turn = self.current().cloned();
         effects.push(Effect::Verdict { outcome, turn });
     }
 

@@ -54,6 +54,15 @@ fn the_second_cancel_is_late_and_a_hard_one_hardens_a_soft_one() {
 }
 
 #[test]
+fn while_the_record_is_committed_a_stopped_turn_is_still_stopping_and_one_that_ended_well_has_settled() {
+    let ended = Event::WorkEnded { turn: turn(1) };
+    let (_, effects) = last_effects(&[prompt(1), cancel(), ended.clone(), cancel()]);
+    assert_eq!(effects, [verdict(CancelOutcome::AlreadyStopping, Some(1))]);
+    let (_, effects) = last_effects(&[prompt(1), ended, cancel()]);
+    assert_eq!(effects, [verdict(CancelOutcome::AlreadySettled, Some(1))]);
+}
+
+#[test]
 fn a_soft_cancel_does_not_take_a_question_away() {
     let soft = Event::Cancel { scope: CancelScope::Session, mode: CancelMode::Soft, asking: Asking::Yes };
     let (machine, effects) = last_effects(&[prompt(1), soft]);
@@ -122,9 +131,9 @@ fn random_events_keep_the_invariants() {
                     let mode = [CancelMode::Soft, CancelMode::Hard][pick(2)];
                     Event::Cancel { scope, mode, asking: [Asking::Yes, Asking::No][pick(2)] }
                 }
-                6 => Event::GraceOver { turn: machine.current().map_or(some_turn, |(t, _)| t.clone()) },
-                7..=8 => Event::WorkEnded { turn: machine.current().map_or(some_turn, |(t, _)| t.clone()) },
-                9..=10 => Event::Settled { turn: machine.current().map_or(some_turn, |(t, _)| t.clone()) },
+                6 => Event::GraceOver { turn: machine.current().cloned().unwrap_or(some_turn) },
+                7..=8 => Event::WorkEnded { turn: machine.current().cloned().unwrap_or(some_turn) },
+                9..=10 => Event::Settled { turn: machine.current().cloned().unwrap_or(some_turn) },
                 _ => Event::Settled { turn: some_turn },
             };
             let cancelled = matches!(event, Event::Cancel { .. });

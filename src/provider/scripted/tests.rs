@@ -59,7 +59,7 @@ async fn each_model_call_takes_the_next_step_and_the_end_is_told() {
         [{"reasoning": "hm"}, {"text": "I look."}, {"tool_call": {"name": "read_file", "input": {"path": "a"}}}],
         [{"text": "Done."}, {"usage": {"input_tokens": 3, "output_tokens": 1}}],
     ]}));
-    assert_eq!((provider.name(), provider.model(), provider.titles()), ("scripted", "turn.json", false));
+    assert_eq!((provider.name(), provider.model(), provider.titles()), ("scripted", "turn.json", TitleSupport::None));
     let (events, failure) = play(&provider, turn()).await;
     assert_eq!(failure, None);
     assert_eq!(
@@ -88,7 +88,7 @@ async fn each_model_call_takes_the_next_step_and_the_end_is_told() {
 #[tokio::test]
 async fn a_title_takes_no_step() {
     let provider = scripted(&json!({"title": "Read a file", "steps": [["stall"]]}));
-    assert!(provider.titles());
+    assert_eq!(provider.titles(), TitleSupport::Model);
     for _ in 0..2 {
         let (events, failure) = play(&provider, request(Purpose::Title, Vec::new())).await;
         assert_eq!(events[3..], [ModelEvent::Text("Read a file".into()), finish(FinishReason::EndTurn, "end_turn")]);

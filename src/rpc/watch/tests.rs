@@ -17,7 +17,7 @@ fn every_reason_has_its_exit_code_and_its_cause() {
         (EndReason::Eof, 0, "client_eof"),
         (EndReason::ExitAfterShutdown, 0, "shutdown_request"),
         (EndReason::ExitWithoutShutdown, 1, "exit_without_shutdown"),
-        (EndReason::BrokenFraming { what: BrokenHeaders::NoLength }, 2, "client_eof"),
+        (EndReason::BrokenFraming { what: BrokenHeaders::NoLength }, 2, "client_framing_broken"),
         (EndReason::WriteFailed, 3, "client_write_failed"),
         (EndReason::ProcessDied { pid: 7 }, 3, "client_process_died"),
         (by_signal("SIGTERM", SignalKind::terminate()), 143, "signal"),

@@ -1,0 +1,122 @@
+//! The store's snapshot as the source of an export.
+
+use super::error::ExportError;
+use super::source::{LateCancel, Sink, Source, TitleChange};
+use crate::protocol::abort::{Abort, CancelRequest};
+use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
+use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
+use crate::protocol::ids::SessionId;
+use crate::protocol::message::Message;
+use crate::store::{Diagnostic, Recorded, Snapshot, StoreError};
+
+impl From<StoreError> for ExportError {
+    fn from(error: StoreError) -> Self {
+        Self::read(error)
+    }
+}
+
+/// The records of one kind, among all that the snapshot walks over.
+fn each_of<T>(snapshot: &mut Snapshot, of_kind: fn(Recorded) -> Option<T>, each: Sink<'_, T>) -> Result<(), ExportError> {
+    snapshot.for_each_diagnostic(|row| of_kind(row.record).map_or(Ok(()), &mut *each))
+}
+
+macro_rules! kind {
+    ($pattern:pat => $record:expr) => {
+        |recorded| match recorded {
+            $pattern => Some($record),
+            _ => None,
+        }
+    };
+}
+
+impl Source for Snapshot {
+    fn at_seq(&self) -> u64 {
+        self.at_seq()
+    }
+
+    fn unreadable(&self) -> u64 {
+        self.unreadable()
+    }
+
+    fn sessions(&mut self) -> Result<Vec<SessionInfo>, ExportError> {
+        Ok(Snapshot::sessions(self).to_vec())
+    }
+
+    fn turns(&mut self, session: &SessionId, each: Sink<'_, TurnInfo>) -> Result<(), ExportError> {
+        self.for_each_turn(session, each)
+    }
+
+    fn messages(&mut self, session: &SessionId, each: Sink<'_, Message>) -> Result<(), ExportError> {
+        self.for_each_message(session, each)
+    }
+
+    fn aborts(&mut self, each: Sink<'_, Abort>) -> Result<(), ExportError> {
+        each_of(self, kind!(Recorded::Abort(abort) => *abort), each)
+    }
+
+    fn cancel_requests(&mut self, each: Sink<'_, CancelRequest>) -> Result<(), ExportError> {
+        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Cancel(cancel)) => cancel), each)
+    }
+
+    fn title_generations(&mut self, each: Sink<'_, TitleGeneration>) -> Result<(), ExportError> {
+        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Title(title)) => title), each)
+    }
+
+    fn stream_traces(&mut self, each: Sink<'_, StreamTrace>) -> Result<(), ExportError> {
+        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Trace(trace)) => trace), each)
+    }
+
+    fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError> {
+        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => event), each)
+    }
+
+    fn incidents(&mut self, each: Sink<'_, Incident>) -> Result<(), ExportError> {
+        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Incident(incident)) => incident), each)
+    }
+
+    fn late_cancels(&mut self, each: Sink<'_, LateCancel>) -> Result<(), ExportError> {
+        let late = kind!(Recorded::Diagnostic(Diagnostic::LateCancel { abort_id, cancel_id, .. }) => LateCancel { abort_id, cancel_id });
+        each_of(self, late, each)
+    }
+
+    fn title_changes(&mut self, each: Sink<'_, TitleChange>) -> Result<(), ExportError> {
+        let change = kind!(Recorded::Diagnostic(Diagnostic::TitleState { abort_id, state, .. }) => TitleChange { abort_id, state });
+        each_of(self, change, each)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::export::{Sanitize, fixture, write_export};
+    use crate::protocol::export::SessionExport;
+    use crate::store::{Diagnostic, Store};
+
+    #[tokio::test]
+    async fn an_export_of_the_store_holds_what_was_recorded() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path().join("data"));
+        let memory = fixture::CALM.memory();
+        let mut sessions = memory.sessions.clone();
+        sessions[0].parent_session_id = None;
+        for session in &sessions {
+            store.create_session(session.clone()).await.expect("created");
+        }
+        for cancel in &memory.cancels {
+            store.record(Diagnostic::Cancel(cancel.clone())).await.expect("recorded");
+        }
+        let export = store
+            .snapshot(&sessions[2].session_id, |snapshot| {
+                let mut out = Vec::new();
+                write_export(snapshot, &fixture::options(Sanitize::No, &[]), &mut out).map(|_| out)
+            })
+            .await
+            .expect("read")
+            .expect("there")
+            .expect("written");
+        let export: SessionExport = serde_json::from_slice(&export).expect("an export");
+        assert_eq!(export.session.info.session_id, sessions[0].session_id, "a child's id exports its whole tree");
+        assert_eq!(export.stats.sessions, 4);
+        assert_eq!(export.diagnostics.cancel_requests.len(), memory.cancels.len());
+        assert_eq!(export.at_seq, memory.cancels.len() as u64);
+    }
+}

@@ -1,0 +1,228 @@
+//! The parts of one process put together: which store, which providers, which tools. `serve` and `cli` start from here.
+
+use crate::build_info;
+use crate::config::{ModelName, ProviderKind, Settings};
+use crate::export::{ExportError, ExportOptions, Sanitize, write_export};
+use crate::protocol::export::{Completeness, Runtime};
+use crate::protocol::ids::SessionId;
+use crate::protocol::params::{BadField, ExportParams};
+use crate::protocol::results::ExportResult;
+use crate::provenance::Provenance;
+use crate::provider::openai::{OLLAMA_BASE_URL, OPENAI_BASE_URL, OpenAi, OpenAiOptions};
+use crate::provider::scripted::Scripted;
+use crate::provider::{Provider, reach};
+use crate::session::{Exporter, Parts, Refusal};
+use crate::store::Store;
+use crate::tool::documents::Documents;
+use crate::tool::{ToolSet, standard_tools};
+use futures_util::FutureExt;
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a model server on this machine may take to answer when no model was chosen.
+const REACH_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Everything that one process serves sessions with.
+#[derive(Clone)]
+pub struct Host {
+    pub parts: Parts,
+}
+
+impl Host {
+    /// Puts the parts together. The store is opened beside this, on its own thread; nothing is waited for.
+    pub fn new(settings: Settings) -> Self {
+        let known_keys = Arc::new(settings.known_keys(std::env::vars_os()));
+        let provenance = if settings.deterministic { Provenance::deterministic() } else { Provenance::real() };
+        let store = Store::open(settings.data_dir.clone());
+        let settings = Arc::new(settings);
+        let chosen = Arc::clone(&settings);
+        let parts = Parts {
+            provenance,
+            store,
+            providers: Arc::new(move |name| provider(&chosen, name)),
+            no_model: Arc::new(|| no_model().boxed()),
+            tools: Arc::new(ToolSet::new(standard_tools())),
+            documents: Documents::default(),
+            known_keys,
+            settings,
+        };
+        Self { parts }
+    }
+
+    /// Starts the log of this process, scrubbed of every known key.
+    pub fn start_log(&self) -> crate::telemetry::Telemetry {
+        let (settings, keys) = (&self.parts.settings, Arc::clone(&self.parts.known_keys));
+        crate::telemetry::start(&settings.log_file, settings.log_level, Box::new(move |line| keys.scrub(line)))
+    }
+
+    /// What the wire exports with.
+    pub fn exporter(&self) -> Exporter {
+        let host = self.clone();
+        Arc::new(move |_store, params| {
+            let host = host.clone();
+            async move { host.answer_export(params).await }.boxed()
+        })
+    }
+
+    /// Writes a session's export to `out`. Returns `out` and whether anything was missing; `None`: no such session.
+    ///
+    /// # Errors
+    /// The store could not be read or `out` not be written.
+    pub async fn export<W: Write + Send + 'static>(
+        &self,
+        session: &SessionId,
+        sanitize: Sanitize,
+        mut out: W,
+    ) -> Result<Option<(W, Completeness)>, ExportError> {
+        let options = ExportOptions {
+            sanitize,
+            exported_at: self.parts.provenance.clock.wall_ms(),
+            runtime: self.runtime(),
+            known_keys: Arc::clone(&self.parts.known_keys),
+        };
+        let write = move |snapshot: &mut crate::store::Snapshot| write_export(snapshot, &options, &mut out).map(|complete| (out, complete));
+        match self.parts.store.snapshot(session, write).await {
+            Ok(Some(written)) => written.map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(ExportError::read(error)),
+        }
+    }
+
+    fn runtime(&self) -> Runtime {
+        Runtime {
+            app_version: build_info::runtime_version().into(),
+            channel: build_info::channel().into(),
+            target: build_info::target().into(),
+            os: build_info::os().into(),
+            config_digest: self.parts.settings.digest(),
+            commit: build_info::commit().map(Into::into),
+        }
+    }
+
+    async fn answer_export(&self, params: ExportParams) -> Result<ExportResult, Refusal> {
+        let sanitize = if params.sanitize { Sanitize::Yes } else { Sanitize::No };
+        let unknown = || Refusal::UnknownSession(params.session_id.clone());
+        let failed = |error: ExportError| Refusal::Export(error.to_string());
+        let limit = self.parts.settings.limits.result;
+        if let Some(path) = &params.path {
+            let file = new_file(path)?;
+            let sink = Hashed { out: file, sha: Sha256::new(), bytes: 0 };
+            let written = self.export(&params.session_id, sanitize, sink).await;
+            if !matches!(written, Ok(Some(_))) {
+                // What stands there is no export; it is ours, since nothing was there before.
+                let _ = std::fs::remove_file(path);
+            }
+            let (sink, _) = written.map_err(failed)?.ok_or_else(unknown)?;
+            let sha256 = sink.sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            return Ok(ExportResult { export: None, path: Some(path.clone()), bytes: Some(sink.bytes), sha256: Some(sha256) });
+        }
+        let written = self.export(&params.session_id, sanitize, Bounded { buffer: Vec::new(), limit }).await;
+        let (sink, _) = match written {
+            Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::FileTooLarge => return Err(Refusal::ResultTooLarge { limit }),
+            written => written.map_err(failed)?.ok_or_else(unknown)?,
+        };
+        let text = String::from_utf8(sink.buffer).map_err(|error| Refusal::Export(error.to_string()))?;
+        let export = serde_json::value::RawValue::from_string(text).map_err(|error| Refusal::Export(error.to_string()))?;
+        Ok(ExportResult { export: Some(export), path: None, bytes: None, sha256: None })
+    }
+}
+
+fn provider(settings: &Settings, name: &ModelName) -> Result<Arc<dyn Provider>, String> {
+    let env = |variable: &str| std::env::var(variable).ok();
+    let open_ai = |vendor: &'static str, default: &str| {
+        let options = OpenAiOptions {
+            name: vendor,
+            base_url: settings.base_url_of(name.provider).unwrap_or(default).to_owned(),
+            model: name.model.clone(),
+            api_key: settings.key_of(name.provider, &env).map_err(|error| error.to_string())?,
+        };
+        OpenAi::new(options).map(|provider| Arc::new(provider) as Arc<dyn Provider>).map_err(|error| error.to_string())
+    };
+    match name.provider {
+        ProviderKind::OpenAi => open_ai("openai", OPENAI_BASE_URL),
+        ProviderKind::Ollama => open_ai("ollama", OLLAMA_BASE_URL),
+        ProviderKind::Scripted => {
+            Scripted::open(&name.model).map(|script| Arc::new(script) as Arc<dyn Provider>).map_err(|error| error.to_string())
+        }
+        ProviderKind::Local => local(&name.model),
+    }
+}
+
+#[cfg(feature = "local")]
+fn local(model: &str) -> Result<Arc<dyn Provider>, String> {
+    let path = (!model.is_empty()).then(|| model.into());
+    crate::provider::local::Local::open(path).map(|local| Arc::new(local) as Arc<dyn Provider>).map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "local"))]
+fn local(_model: &str) -> Result<Arc<dyn Provider>, String> {
+    Err("this pillion was built without the embedded model; build it with `cargo build --release --features local`".into())
+}
+
+/// What is within reach when nobody chose a model, and the setting that chooses one.
+async fn no_model() -> String {
+    let found = reach::within_reach(REACH_TIMEOUT).await;
+    let within = if found.is_empty() {
+        "nothing is within reach (no key in the environment, no model server on this machine)".to_owned()
+    } else {
+        format!("within reach: {}", found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    };
+    format!("no model is chosen; set --model, PILLION_MODEL or `model` in config.toml to provider:model. {within}")
+}
+
+fn new_file(path: &str) -> Result<std::fs::File, BadField> {
+    if !Path::new(path).is_absolute() {
+        return Err(BadField::new("path", "must be an absolute path"));
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => BadField::new("path", "must name a file that does not exist yet; nothing is overwritten"),
+        _ => BadField::new("path", format!("must be a file that can be created: {error}")),
+    })
+}
+
+/// Counts and hashes what passes through.
+struct Hashed<W> {
+    out: W,
+    sha: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.sha.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A buffer that refuses to grow beyond the limit of a result.
+struct Bounded {
+    buffer: Vec<u8>,
+    limit: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.len() + bytes.len() > self.limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

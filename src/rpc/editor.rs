@@ -1,0 +1,247 @@
+//! The editor as a session sees it: updates go into the outbox, questions go out as requests and their answers come back.
+//!
+//! Invariant: what is posted is in the outbox when `post` returns, so order is the order of the calls. The future of a
+//! question lives until its answer came or the connection ended: tower-lsp cannot take an answer that nobody waits for.
+
+#[cfg(test)]
+mod tests;
+
+use super::dialect::Dialect;
+use super::outbox::Outbox;
+use crate::protocol::ids::{MessageId, RequestId, SessionId, TurnId};
+use crate::protocol::update::{SessionUpdate, ToolCall};
+use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer, PermissionQuestion};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::{SinkExt, StreamExt};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tower_lsp::jsonrpc::{Error, Id, Request, Response};
+use tower_lsp::{Client, ClientSocket, ExitedError};
+use tower_service::Service;
+
+/// What the id of every request of ours begins with.
+const ASK_PREFIX: &str = "ask-";
+
+/// The bytes of an update with a few words of text.
+const TYPICAL_UPDATE: usize = 384;
+
+/// The editor at the other end of one connection.
+pub struct RpcEditor {
+    client: Client,
+    line: Arc<Line>,
+}
+
+/// What the questions under way share with the editor.
+struct Line {
+    outbox: Outbox,
+    /// The other end of tower-lsp's client: its requests come out, their answers go in.
+    socket: Mutex<ClientSocket>,
+    /// Decided by `initialize`; nothing is asked before.
+    dialect: OnceLock<Dialect>,
+    ended: CancellationToken,
+}
+
+impl RpcEditor {
+    pub(super) fn new(client: Client, socket: ClientSocket, outbox: Outbox) -> Self {
+        let line = Line { outbox, socket: Mutex::new(socket), dialect: OnceLock::new(), ended: CancellationToken::new() };
+        Self { client, line: Arc::new(line) }
+    }
+
+    /// Tells which dialect the client speaks. The first word counts.
+    pub(super) fn speak(&self, dialect: Dialect) {
+        let _ = self.line.dialect.set(dialect);
+    }
+
+    /// Takes the answer to a question. One that fits no question of ours, or comes too late, is ignored.
+    pub(super) fn answered(&self, id: &RequestId, outcome: Result<Box<RawValue>, Box<RawValue>>) {
+        let Ok(id) = serde_json::from_str::<String>(id.as_json()) else { return };
+        if !id.starts_with(ASK_PREFIX) || self.line.ended.is_cancelled() {
+            return;
+        }
+        let response = match outcome.map(|result| serde_json::from_str(result.get()).unwrap_or(Value::Null)) {
+            Ok(result) => Response::from_ok(Id::String(id), result),
+            Err(error) => Response::from_error(Id::String(id), told(&error)),
+        };
+        // The sink takes everything at once; it refuses only after `exit`, when nobody waits any more.
+        let _ = self.line.socket().send(response).now_or_never();
+    }
+
+    /// The connection is over: no answer will come.
+    pub(super) fn end(&self) {
+        self.line.ended.cancel();
+    }
+
+    fn ask(&self, session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion, reply: oneshot::Sender<PermissionAnswer>) {
+        let id = format!("{ASK_PREFIX}{}", uuid::Uuid::now_v7());
+        let request =
+            Request::build("session/request_permission").id(Id::String(id.clone())).params(permission(session_id, call, question));
+        let mut client = self.client.clone();
+        let mut answer = client.call(request.finish());
+        // The first poll puts the request on tower-lsp's queue, so that it keeps its place among the updates.
+        let first = (&mut answer).now_or_never();
+        self.line.write_requests();
+        if first.is_none() {
+            tokio::spawn(wait(answer, reply, client, id, Arc::clone(&self.line)));
+        }
+    }
+}
+
+impl Editor for RpcEditor {
+    fn post(&self, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Update(update) => {
+                let mut bytes = Vec::with_capacity(TYPICAL_UPDATE);
+                match serde_json::to_writer(&mut bytes, &Notification::of(&update)) {
+                    Ok(()) => self.line.outbox.push_update(bytes),
+                    Err(error) => tracing::error!(%error, session_id = %update.session_id, "an update could not be written"),
+                }
+            }
+            Outgoing::AskPermission { session_id, call, question, reply } => self.ask(&session_id, &call, &question, reply),
+        }
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        self.line.outbox.room().boxed()
+    }
+
+    fn is_full(&self) -> bool {
+        self.line.outbox.is_full()
+    }
+}
+
+impl Line {
+    /// Moves what tower-lsp's client has queued into the outbox.
+    fn write_requests(&self) {
+        let mut socket = self.socket();
+        while let Some(Some(request)) = socket.next().now_or_never() {
+            match serde_json::to_vec(&request) {
+                Ok(bytes) => self.outbox.push(bytes),
+                Err(error) => tracing::error!(%error, method = request.method(), "a request to the editor could not be written"),
+            }
+        }
+    }
+
+    fn socket(&self) -> MutexGuard<'_, ClientSocket> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.dialect.get().copied().unwrap_or(Dialect::Lsp)
+    }
+}
+
+/// Waits for the answer to one question; takes the question back when nobody wants the answer any more.
+async fn wait(
+    mut answer: BoxFuture<'static, Result<Option<Response>, ExitedError>>,
+    mut reply: oneshot::Sender<PermissionAnswer>,
+    mut client: Client,
+    id: String,
+    line: Arc<Line>,
+) {
+    tokio::select! {
+        biased;
+        () = line.ended.cancelled() => {
+            // Nobody said no. The stop that the end of the connection brings is what ends the question.
+            drop(answer);
+            return reply.closed().await;
+        }
+        response = &mut answer => {
+            // The session may have gone meanwhile; then the answer concerns nobody.
+            let _ = reply.send(understood(response));
+            return;
+        }
+        () = reply.closed() => {}
+    }
+    let (method, params) = line.dialect().withdrawal(&id);
+    let _ = client.call(Request::build(method).params(params).finish()).now_or_never();
+    line.write_requests();
+    tokio::select! {
+        () = line.ended.cancelled() => {}
+        _ = answer => {}
+    }
+}
+
+/// What the editor's person decided. Whatever is no clear answer is none.
+fn understood(response: Result<Option<Response>, ExitedError>) -> PermissionAnswer {
+    let Ok(Some(response)) = response else { return PermissionAnswer::Unanswerable };
+    let outcome = response.result().map_or(&Value::Null, |result| &result["outcome"]);
+    match (outcome["outcome"].as_str(), outcome["optionId"].as_str()) {
+        (Some("selected"), Some("allow_once")) => PermissionAnswer::AllowOnce,
+        (Some("selected"), Some("reject_once")) => PermissionAnswer::RejectOnce,
+        (Some("cancelled"), _) => PermissionAnswer::Cancelled,
+        _ => PermissionAnswer::Unanswerable,
+    }
+}
+
+/// The error object of an answer, as far as it is one.
+fn told(error: &RawValue) -> Error {
+    let error: Value = serde_json::from_str(error.get()).unwrap_or(Value::Null);
+    Error {
+        code: error["code"].as_i64().unwrap_or_default().into(),
+        message: Cow::Owned(error["message"].as_str().unwrap_or_default().to_owned()),
+        data: None,
+    }
+}
+
+/// The parameters of `session/request_permission`, of one shape in both dialects.
+fn permission(session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion) -> Value {
+    let mut tool_call = json!(call);
+    if !question.content.is_empty() {
+        tool_call["content"] = json!(question.content);
+    }
+    json!({
+        "sessionId": session_id,
+        "toolCall": tool_call,
+        "options": [
+            { "optionId": "allow_once", "name": "Allow once", "kind": "allow_once" },
+            { "optionId": "reject_once", "name": "Reject once", "kind": "reject_once" },
+        ],
+        "_meta": { "pillion": { "turnId": question.turn_id, "messageId": question.message_id } },
+    })
+}
+
+/// A `session/update`, written straight from the session's own values.
+#[derive(Serialize)]
+struct Notification<'a> {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: Params<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Params<'a> {
+    session_id: &'a SessionId,
+    update: &'a SessionUpdate,
+    #[serde(rename = "_meta")]
+    meta: Meta<'a>,
+}
+
+#[derive(Serialize)]
+struct Meta<'a> {
+    pillion: Place<'a>,
+}
+
+/// Where in the session an update belongs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Place<'a> {
+    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn_id: Option<&'a TurnId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a MessageId>,
+}
+
+impl<'a> Notification<'a> {
+    fn of(update: &'a NumberedUpdate) -> Self {
+        let pillion = Place { seq: update.seq, turn_id: update.turn_id.as_ref(), message_id: update.message_id.as_ref() };
+        let params = Params { session_id: &update.session_id, update: &update.update, meta: Meta { pillion } };
+        Self { jsonrpc: "2.0", method: "session/update", params }
+    }
+}

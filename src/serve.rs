@@ -1,0 +1,150 @@
+//! One connection from its first byte to the exit code: the wire, the guard, the sessions, and an orderly end.
+//!
+//! Invariant: whatever ends the connection stops every run with its own cause, and the process leaves within two seconds.
+
+use crate::config::Settings;
+use crate::host::Host;
+use crate::protocol::cause::Cause;
+use crate::rpc::guard::{Connection, Door, Guard, Listener};
+use crate::rpc::lsp::{Lsp, OpenDocuments};
+use crate::rpc::outbox::Outbox;
+use crate::rpc::stdio::{self, Kind};
+use crate::rpc::watch::{EndReason, Ending, Interrupt, Signals};
+use crate::rpc::wire::Wire;
+use crate::session::Sessions;
+use crate::session::service::SessionService;
+use crate::tool::documents::Documents;
+use crate::{build_info, telemetry};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::level_filters::LevelFilter;
+
+/// How long the runs have to settle, then the client to read, then the store to close: together less than two seconds.
+const SETTLE: Duration = Duration::from_millis(1_200);
+const DRAIN: Duration = Duration::from_millis(400);
+const CLOSE: Duration = Duration::from_millis(300);
+
+/// Serves the editor on stdin and stdout.
+///
+/// # Errors
+/// The standard streams or the signals are not to be had.
+pub async fn on_stdio(settings: Settings) -> std::io::Result<EndReason> {
+    let interrupt = match stdio::stdin_kind() {
+        Kind::Pipe | Kind::Socket => Interrupt::Ignore,
+        Kind::Terminal | Kind::File => Interrupt::End,
+    };
+    let mut signals = Signals::catch(interrupt)?;
+    let host = Host::new(settings);
+    let log = host.start_log();
+    let watch = |ending: &Ending| {
+        ending.watch_parent();
+        let (by_signal, by_pipe) = (ending.clone(), ending.clone());
+        tokio::spawn(async move { by_signal.end(signals.next().await) });
+        tokio::spawn(async move {
+            stdio::stdout_gone().await;
+            by_pipe.end(EndReason::WriteFailed);
+        });
+    };
+    let reason = serve(stdio::stdin()?, stdio::stdout()?, &host, Door::Stdio, watch).await;
+    log.flush();
+    Ok(reason)
+}
+
+/// Serves a client inside this process; signals are its business.
+pub async fn in_process<R, W>(read: R, write: W, settings: Settings) -> EndReason
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let host = Host::new(settings);
+    let log = host.start_log();
+    let reason = serve(read, write, &host, Door::InProcess, |_| ()).await;
+    log.flush();
+    reason
+}
+
+async fn serve<R, W>(read: R, write: W, host: &Host, door: Door, watch: impl FnOnce(&Ending)) -> EndReason
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let settings = Arc::clone(&host.parts.settings);
+    let outbox = Outbox::new(settings.limits.outbox);
+    let documents = Arc::new(host.parts.documents.clone());
+    let (lsp, editor) = Lsp::new(documents, outbox.clone());
+    let sessions = Sessions::new(host.parts.clone(), Arc::clone(&editor) as _, host.exporter());
+    let service: Arc<dyn SessionService> = Arc::new(sessions.clone());
+    let ending_cell: Arc<std::sync::OnceLock<Ending>> = Arc::default();
+    let listener = Box::new(Wishes { ending: Arc::clone(&ending_cell) });
+    let connection_id = host.parts.provenance.ids.connection();
+    let connection = Connection { id: connection_id, door, limits: settings.limits, version: build_info::runtime_version() };
+    let mut guard = Guard::new(connection, service, lsp, editor, outbox.clone(), listener);
+    let receive = move |inbound, at| guard.receive(inbound, at);
+    let wire = Wire::open(read, write, &settings.limits, settings.framing, outbox, receive);
+    let ending = wire.ending();
+    // Nobody else sets it.
+    let _ = ending_cell.set(ending.clone());
+    watch(&ending);
+    let reason = wire.ended().await;
+    tracing::info!(?reason, "the connection ended");
+    let settled = sessions.stop_all(reason.cause(), point(&reason.cause()), None);
+    if tokio::time::timeout(SETTLE, settled).await.is_err() {
+        tracing::error!("a turn had not settled in time; the next start closes it");
+    }
+    wire.drain(DRAIN).await;
+    if !matches!(tokio::time::timeout(CLOSE, host.parts.store.close()).await, Ok(Ok(()))) {
+        tracing::error!("the store was not closed in time");
+    }
+    reason
+}
+
+/// The hop at which the end of a connection enters.
+fn point(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::ClientEof => "wire.eof",
+        Cause::ClientFramingBroken => "wire.framing_broken",
+        Cause::ClientWriteFailed => "wire.write_failed",
+        Cause::ClientProcessDied { .. } => "process.died",
+        Cause::ExitWithoutShutdown => "rpc.exit",
+        Cause::ShutdownRequest => "rpc.shutdown",
+        Cause::Signal { .. } => "process.signal",
+        _ => "wire.ended",
+    }
+}
+
+/// The editor's open texts are what the tools read.
+impl OpenDocuments for Documents {
+    fn open(&self, uri: &str, version: i32, text: String) {
+        Self::open(self, uri, version, text);
+    }
+
+    fn change(&self, uri: &str, version: i32, text: String) {
+        Self::change(self, uri, version, text);
+    }
+
+    fn close(&self, uri: &str) {
+        Self::close(self, uri);
+    }
+}
+
+/// What the client wants beside its sessions.
+struct Wishes {
+    ending: Arc<std::sync::OnceLock<Ending>>,
+}
+
+impl Listener for Wishes {
+    fn editor_process(&mut self, pid: u32) {
+        if let Some(ending) = self.ending.get() {
+            ending.watch_process(pid);
+        }
+    }
+
+    fn trace(&mut self, level: &str) {
+        telemetry::set_level(match level {
+            "verbose" => Some(LevelFilter::DEBUG),
+            "messages" => Some(LevelFilter::INFO),
+            _ => None,
+        });
+    }
+}

@@ -1,0 +1,5 @@
+//! End-to-end tests: the real binary over pipes, one file for each journey.
+
+mod cancel;
+mod main_job;
+mod support;
