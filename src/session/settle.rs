@@ -11,7 +11,7 @@ use crate::protocol::diagnostics::Diagnostics;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::TurnId;
 use crate::protocol::results::{PromptResult, StopReason};
-use crate::store::{BeginTurn, EndTurn, Owner, Ownership, StoreError};
+use crate::store::{BeginTurn, EndTurn, Owner, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::sync::Arc;
@@ -70,10 +70,6 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, withdrawn: Withdrawn
         usage: Some(remains.closed.usage.clone()),
         model: run.model.clone(),
         last_update: remains.closed.last_update,
-        releases: match withdrawn {
-            Withdrawn::Yes => Ownership::Keep,
-            Withdrawn::No => Ownership::Release,
-        },
     });
     let (mailbox, turn_id) = (runner.mailbox.clone(), turn_id.clone());
     tokio::spawn(async move {

@@ -2,6 +2,7 @@
 
 use super::context::SessionContext;
 use super::ledger::Ledger;
+use super::runner::Mail;
 use super::title::{Title, TurnStart};
 use super::toolcalls::{self, Call};
 use super::trace::AttemptTrace;
@@ -20,6 +21,7 @@ use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 /// Streamed text is saved when this much of it has gathered ...
@@ -36,7 +38,10 @@ pub(super) struct TurnJob {
     pub(super) title: Arc<Title>,
     /// What writes the title; the turn's own provider unless another is configured.
     pub(super) title_provider: Arc<dyn Provider>,
+    /// The conversation as the runner knows it, up to the turn `after`.
     pub(super) history: Vec<Message>,
+    pub(super) after: Option<TurnId>,
+    pub(super) runner: mpsc::UnboundedSender<Mail>,
     pub(super) prompt: Message,
     pub(super) begin: BeginTurn,
     pub(super) ledger: Arc<Ledger>,
@@ -85,7 +90,11 @@ impl From<StoreError> for Interruption {
 
 pub(super) async fn run(mut job: TurnJob) -> TurnEnd {
     match job.context.store.begin_turn(job.begin.clone()).await {
-        Ok(()) => {}
+        Ok(before) if before == job.after => {}
+        Ok(_) => match job.catch_up().await {
+            Ok(()) => {}
+            Err(error) => return ended(Err(error.into())),
+        },
         Err(StoreError::OwnedElsewhere(owner)) => {
             return TurnEnd::NotBegun(Refusal::NotOwner { session_id: job.context.id.clone(), pid: owner.pid });
         }
@@ -103,6 +112,21 @@ fn ended(result: Result<TurnStop, Interruption>) -> TurnEnd {
 }
 
 impl TurnJob {
+    /// Reads the turns that another process has run since this one looked, here and for the turns to come.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        let (store, id) = (&self.context.store, &self.context.id);
+        let (session, history) = (store.session(id), store.history(id));
+        self.history = history.await?;
+        self.history.retain(|message| message.turn_id.as_ref() != Some(&self.turn_id));
+        if let Some(session) = session.await? {
+            self.context.channel.count_from(session.last_update);
+        }
+        let known = self.history.clone();
+        // It is read before the end of this turn, which is posted behind it.
+        let _ = self.runner.send(Mail::Desk(Box::new(move |runner| runner.history = known)));
+        Ok(())
+    }
+
     async fn drive(&mut self) -> Result<TurnStop, Interruption> {
         if self.token.is_stopped() {
             return Err(Interruption::Stopped);
