@@ -16,7 +16,8 @@ use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose};
 use crate::provenance::{CancelToken, Stopped};
 use crate::provider::Provider;
 use crate::store::{BeginTurn, Diagnostic, PartWrite, Pending, StoreError};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
@@ -178,7 +179,7 @@ impl TurnJob {
         let mut stream = self.provider.stream(request);
         let mut stopped = pin!(self.token.stopped());
         let mut save_timer = pin!(sleep_until(Instant::now()));
-        let mut saving: Option<Pending<()>> = None;
+        let mut saves: FuturesUnordered<Pending<()>> = FuturesUnordered::new();
         let mut timer_runs = false;
         let mut calls = Vec::new();
         let mut finish = None;
@@ -190,11 +191,15 @@ impl TurnJob {
                     self.ledger.hop("turn.stream_dropped");
                     return Err(Interruption::Stopped);
                 }
+                // Nothing is streamed on that could not be kept.
+                Some(saved) = saves.next() => {
+                    saved?;
+                    continue;
+                }
                 event = stream.next() => event,
                 () = &mut save_timer, if timer_runs => {
                     timer_runs = false;
-                    check(&mut saving)?;
-                    saving = self.save().pop();
+                    saves.extend(self.save());
                     continue;
                 }
             };
@@ -234,13 +239,15 @@ impl TurnJob {
             }
             let unsaved = self.ledger.unsaved_bytes();
             if unsaved >= SAVE_BYTES {
-                check(&mut saving)?;
-                saving = self.save().pop();
+                saves.extend(self.save());
                 timer_runs = false;
             } else if unsaved > 0 && !timer_runs {
                 save_timer.as_mut().reset(Instant::now() + SAVE_AFTER);
                 timer_runs = true;
             }
+        }
+        while let Some(saved) = self.token.race(saves.next()).await? {
+            saved?;
         }
         let Some(reason) = finish else {
             let message = "the provider's stream ended without an end of the answer".to_owned();
@@ -294,9 +301,4 @@ impl TurnJob {
         }
         system
     }
-}
-
-/// A save that failed stops the turn at the next save: nothing is streamed on that could not be kept.
-fn check(saving: &mut Option<Pending<()>>) -> Result<(), StoreError> {
-    saving.take().and_then(FutureExt::now_or_never).unwrap_or(Ok(()))
 }

@@ -2,5 +2,7 @@
 
 mod cancel;
 mod crash;
+mod faults;
 mod main_job;
+mod store_faults;
 mod support;
