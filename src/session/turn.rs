@@ -173,9 +173,10 @@ impl TurnJob {
     ) -> Result<(FinishReason, Vec<Call>), Interruption> {
         let place = (self.context.id.clone(), self.turn_id.clone());
         let (name, model) = (self.provider.name(), self.provider.model());
-        let trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, self.context.provenance.clock.clone());
+        let trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, self.context.provenance.clone());
         self.context.record(Diagnostic::Trace(trace.trace().clone()));
         self.ledger.attempt_begins(trace);
+        tracing::debug!(step, provider = name, "a model call starts");
         let mut stream = self.provider.stream(request);
         let mut stopped = pin!(self.token.stopped());
         let mut save_timer = pin!(sleep_until(Instant::now()));
@@ -207,13 +208,13 @@ impl TurnJob {
                 None => break,
                 Some(Ok(event)) => event,
                 Some(Err(failure)) => {
-                    let failure = self.context.scrub_failure(failure);
                     let fault = Fault {
                         cause: failure.cause.clone(),
                         point: "provider.stream_failed",
                         name: failure.kind.clone(),
                         message: failure.message.clone(),
                     };
+                    tracing::info!(step, kind = failure.kind, "the model call has failed");
                     self.ledger.attempt(|trace| trace.failed(failure));
                     return Err(Interruption::Fault(fault));
                 }
@@ -259,6 +260,7 @@ impl TurnJob {
             }));
         };
         if let Some(trace) = self.ledger.attempt(AttemptTrace::completed) {
+            tracing::debug!(step, attempt_id = %trace.attempt_id, calls = calls.len(), "the model call is complete");
             self.context.record(Diagnostic::Trace(trace));
         }
         Ok((reason, calls))

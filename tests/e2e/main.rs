@@ -4,5 +4,6 @@ mod cancel;
 mod crash;
 mod faults;
 mod main_job;
+mod secrets;
 mod store_faults;
 mod support;
