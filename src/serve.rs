@@ -78,7 +78,8 @@ where
     let ending_cell: Arc<std::sync::OnceLock<Ending>> = Arc::default();
     let listener = Box::new(Wishes { ending: Arc::clone(&ending_cell) });
     let connection_id = host.parts.provenance.ids.connection();
-    let connection = Connection { id: connection_id, door, limits: settings.limits, version: build_info::runtime_version() };
+    let known_keys = Arc::clone(&host.parts.provenance.keys);
+    let connection = Connection { id: connection_id, door, limits: settings.limits, version: build_info::runtime_version(), known_keys };
     let mut guard = Guard::new(connection, service, lsp, editor, outbox.clone(), listener);
     let receive = move |inbound, at| guard.receive(inbound, at);
     let wire = Wire::open(read, write, &settings.limits, settings.framing, outbox, receive);

@@ -24,6 +24,7 @@ use crate::config::{Framing, Limits};
 use crate::protocol::abort::{Client, RequestRef, Transport};
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::{ConnectionId, RequestId};
+use crate::provenance::KnownKeys;
 use crate::session::service::SessionService;
 use jsonrpsee::{MethodCallback, Methods};
 use registry::{Cancelled, Registry, Ticket, Weight};
@@ -41,6 +42,8 @@ pub struct Connection {
     pub limits: Limits,
     /// What `initialize` shows as pillion's version.
     pub version: &'static str,
+    /// What must not stand in the record of who asked.
+    pub known_keys: Arc<KnownKeys>,
 }
 
 /// Where a connection comes in.
@@ -261,12 +264,13 @@ impl Guard {
         self.outbox.framing().unwrap_or(Framing::Headers)
     }
 
+    /// Who asked, without any known key.
     fn origin(&self, method: &str, id: RequestId, params: &str) -> RequestRef {
         let client = match &self.stage {
             Stage::Ready { client, .. } | Stage::ShutDown { client, .. } => client.clone(),
             Stage::New => Client { name: "unknown".into(), version: None },
         };
-        RequestRef {
+        self.connection.known_keys.scrub_record(RequestRef {
             method: method.to_owned(),
             id,
             connection_id: self.connection.id.clone(),
@@ -277,7 +281,7 @@ impl Guard {
                 (Door::Stdio, Framing::Lines) => Transport::StdioJsonl,
             },
             traceparent: traceparent(params),
-        }
+        })
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) struct Runner {
     pub(super) waiting: Vec<WaitingCancel>,
     pub(super) title: Arc<Title>,
     pub(super) model: ModelChoice,
-    /// The conversation up to the last settled turn; read from the store when the first turn starts.
+    /// The conversation up to the last settled turn, as far as this process has seen it.
     pub(super) history: Vec<Message>,
     /// The last settled turn's abort.
     pub(super) last: Settled,
@@ -285,6 +285,8 @@ impl Runner {
             title: Arc::clone(&self.title),
             title_provider,
             history: self.history.clone(),
+            after: self.last.turn_id.clone(),
+            runner: self.mailbox.clone(),
             prompt: run.prompt.clone(),
             begin,
             ledger: Arc::clone(&run.ledger),

@@ -114,7 +114,7 @@ fn cancel_request(
     verdict: &Verdict,
     abort_id: Option<AbortId>,
 ) -> CancelRequest {
-    CancelRequest {
+    provenance.recorded(CancelRequest {
         cause: demand.cause.clone(),
         cancel_id,
         session_id: demand.session_id.clone(),
@@ -129,5 +129,5 @@ fn cancel_request(
         reason: demand.reason.clone(),
         abort_id,
         seq: None,
-    }
+    })
 }

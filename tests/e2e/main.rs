@@ -1,5 +1,9 @@
 //! End-to-end tests: the real binary over pipes, one file for each journey.
 
 mod cancel;
+mod crash;
+mod faults;
 mod main_job;
+mod secrets;
+mod store_faults;
 mod support;
