@@ -75,23 +75,25 @@ where
     let (lsp, editor) = Lsp::new(documents, outbox.clone());
     let sessions = Sessions::new(host.parts.clone(), Arc::clone(&editor) as _, host.exporter());
     let service: Arc<dyn SessionService> = Arc::new(sessions.clone());
-    let ending_cell: Arc<std::sync::OnceLock<Ending>> = Arc::default();
-    let listener = Box::new(Wishes { ending: Arc::clone(&ending_cell) });
+    let ending = Ending::new();
+    watch(&ending);
+    let listener = Box::new(Wishes { ending: ending.clone() });
     let connection_id = host.parts.provenance.ids.connection();
     let known_keys = Arc::clone(&host.parts.provenance.keys);
     let connection = Connection { id: connection_id, door, limits: settings.limits, version: build_info::runtime_version(), known_keys };
     let mut guard = Guard::new(connection, service, lsp, editor, outbox.clone(), listener);
+    let answered = guard.all_answered();
     let receive = move |inbound, at| guard.receive(inbound, at);
-    let wire = Wire::open(read, write, &settings.limits, settings.framing, outbox, receive);
-    let ending = wire.ending();
-    // Nobody else sets it.
-    let _ = ending_cell.set(ending.clone());
-    watch(&ending);
+    let wire = Wire::open(read, write, &settings.limits, settings.framing, outbox, ending, receive);
     let reason = wire.ended().await;
     tracing::info!(?reason, "the connection ended");
-    let settled = sessions.stop_all(reason.cause(), point(&reason.cause()), None);
+    let stopped = sessions.stop_all(reason.cause(), point(&reason.cause()), None);
+    let settled = async {
+        stopped.await;
+        answered.await;
+    };
     if tokio::time::timeout(SETTLE, settled).await.is_err() {
-        tracing::error!("a turn had not settled in time; the next start closes it");
+        tracing::error!("not everything had settled in time; the next start closes the turns that are left");
     }
     wire.drain(DRAIN).await;
     if !matches!(tokio::time::timeout(CLOSE, host.parts.store.close()).await, Ok(Ok(()))) {
@@ -131,14 +133,12 @@ impl OpenDocuments for Documents {
 
 /// What the client wants beside its sessions.
 struct Wishes {
-    ending: Arc<std::sync::OnceLock<Ending>>,
+    ending: Ending,
 }
 
 impl Listener for Wishes {
     fn editor_process(&mut self, pid: u32) {
-        if let Some(ending) = self.ending.get() {
-            ending.watch_process(pid);
-        }
+        self.ending.watch_process(pid);
     }
 
     fn trace(&mut self, level: &str) {

@@ -28,6 +28,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 /// What reaches a runner.
 pub(super) enum Mail {
@@ -56,7 +57,7 @@ pub(super) enum Mail {
     },
     /// Something for an open session that is no run: replaying, choosing a model.
     Desk(Box<dyn FnOnce(&mut Runner) + Send>),
-    /// Stop everything, take no more prompts, and tell when all has settled.
+    /// Stop everything, take no more prompts, and tell when all has settled and is answered.
     End {
         demand: CancelDemand,
         done: oneshot::Sender<()>,
@@ -83,6 +84,8 @@ pub(super) struct Runner {
     /// The last settled turn's abort.
     pub(super) last: Settled,
     pub(super) mailbox: mpsc::UnboundedSender<Mail>,
+    /// Answers of ended turns that are on their way to the client, each with the hop that records it.
+    pub(super) answering: TaskTracker,
     ends: Vec<oneshot::Sender<()>>,
 }
 
@@ -105,7 +108,8 @@ impl Runner {
         last: Settled,
     ) -> Self {
         let machine = Machine::new(last.turn_id.clone());
-        Self { context, machine, runs: HashMap::new(), waiting: Vec::new(), title, model, history, last, mailbox, ends: Vec::new() }
+        let (runs, waiting, answering, ends) = (HashMap::new(), Vec::new(), TaskTracker::new(), Vec::new());
+        Self { context, machine, runs, waiting, title, model, history, last, mailbox, answering, ends }
     }
 
     /// Lives until somebody ended the session, or nobody can send mail any more.
@@ -114,6 +118,8 @@ impl Runner {
             self.open(letter);
             if !self.ends.is_empty() && self.machine.is_idle() && self.runs.is_empty() {
                 self.title.ended().await;
+                self.answering.close();
+                self.answering.wait().await;
                 for done in self.ends.drain(..) {
                     // Whoever asked for the end may be gone; the session has ended all the same.
                     let _ = done.send(());

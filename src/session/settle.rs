@@ -134,7 +134,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
     }
     .boxed()
     .shared();
-    tokio::spawn(answered.clone());
+    runner.answering.spawn(answered.clone());
     release(runner, turn_id, abort, answered);
 }
 

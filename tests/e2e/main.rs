@@ -1,8 +1,12 @@
 //! End-to-end tests: the real binary over pipes, one file for each journey.
+#![expect(unreachable_pub, reason = "a test binary exports nothing, and its support is shared by all journeys")]
 
 mod cancel;
 mod crash;
 mod faults;
+mod ends;
+mod framing;
+mod limits;
 mod main_job;
 mod secrets;
 mod store_faults;
