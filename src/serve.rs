@@ -138,7 +138,10 @@ struct Wishes {
 
 impl Listener for Wishes {
     fn editor_process(&mut self, pid: u32) {
-        self.ending.watch_process(pid);
+        // A client inside this process cannot outlive it, nor the other way round.
+        if pid != std::process::id() {
+            self.ending.watch_process(pid);
+        }
     }
 
     fn trace(&mut self, level: &str) {
