@@ -264,7 +264,7 @@ async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleG
             turn_id: None,
             model: None,
         }],
-        tools: Vec::new(),
+        tools: Arc::default(),
     };
     let answer = async {
         let mut text = String::new();

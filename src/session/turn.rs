@@ -136,7 +136,7 @@ impl TurnJob {
         let titles_off = self.context.settings.title_model == crate::config::TitleModel::Off;
         self.title.start(&self.context, &self.title_provider, titles_off, &start);
         let system = self.system_prompt();
-        let tools = self.context.tools.specs().to_vec();
+        let tools = Arc::clone(self.context.tools.specs());
         let mut call_ids = history::call_ids(&self.history);
         for step in 1.. {
             self.ledger.enter(Phase::BeforeRequest);
@@ -145,7 +145,7 @@ impl TurnJob {
                 purpose: Purpose::Turn,
                 system: system.clone(),
                 messages: self.messages(),
-                tools: tools.clone(),
+                tools: Arc::clone(&tools),
             };
             let (reason, calls) = self.attempt(step, request, &mut call_ids).await?;
             match reason {

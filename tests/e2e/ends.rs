@@ -2,6 +2,7 @@
 
 use crate::support::editor::frame;
 use crate::support::process::{LEAVES_WITHIN, Watched, exported, left, only_child, signal};
+use crate::support::raw::framed;
 use crate::support::{Dialect, Editor, Framing, Home};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::Instant;
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 /// What a turn that is to be ended stands on: it says one word and hangs.
@@ -186,6 +188,22 @@ async fn a_closed_stdout_ends_it_although_nothing_is_written() {
         let ruled_out = ["asked_by_client", "signal", "provider_failure", "pillion_failure"];
         let cause = json!({ "cause": "client_write_failed" });
         assert_eq!(record(&home, &session).await, stopped_by(&cause, "wire.write_failed", &ruled_out));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complaints_into_a_closed_stdout_end_it_too() {
+    for framing in [Framing::Headers, Framing::Lines] {
+        let home = Home::new();
+        let mut child = on(&home, Stdio::piped(), Stdio::piped());
+        drop(child.stdout.take());
+        let mut stdin = child.stdin.take().expect("a stdin");
+        let garbage = framed(framing, b"{]").repeat(20_000);
+        let since = Instant::now();
+        // It may be gone before it has read everything.
+        let _ = stdin.write_all(&garbage).await;
+        assert_eq!(child.wait().await.expect("pillion ends").code(), Some(3));
+        assert!(since.elapsed() < LEAVES_WITHIN, "pillion left after {:?}", since.elapsed());
     }
 }
 

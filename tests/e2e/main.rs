@@ -3,11 +3,14 @@
 
 mod cancel;
 mod crash;
-mod faults;
 mod ends;
+mod faults;
 mod framing;
 mod limits;
 mod main_job;
+mod pipes;
+mod scale;
 mod secrets;
+mod startup;
 mod store_faults;
 mod support;

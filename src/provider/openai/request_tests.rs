@@ -11,7 +11,7 @@ fn message(role: Role, parts: Vec<Part>) -> Message {
 }
 
 fn request(messages: Vec<Message>, tools: Vec<ToolSpec>) -> ModelRequest {
-    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose: Purpose::Turn, system: String::new(), messages, tools }
+    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose: Purpose::Turn, system: String::new(), messages, tools: tools.into() }
 }
 
 fn sent(messages: Vec<Message>) -> Value {

@@ -24,7 +24,7 @@ fn provider(base_url: String) -> OpenAi {
 
 fn request(messages: Vec<Message>) -> ModelRequest {
     let attempt_id = AttemptId::new("att_1");
-    ModelRequest { attempt_id, purpose: Purpose::Turn, system: "Be brief.".into(), messages, tools: Vec::new() }
+    ModelRequest { attempt_id, purpose: Purpose::Turn, system: "Be brief.".into(), messages, tools: std::sync::Arc::default() }
 }
 
 fn message(role: Role, parts: Vec<Part>) -> Message {
