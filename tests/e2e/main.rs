@@ -7,3 +7,4 @@ mod main_job;
 mod secrets;
 mod store_faults;
 mod support;
+mod titles;
