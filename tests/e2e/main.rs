@@ -2,9 +2,12 @@
 
 mod cancel;
 mod crash;
+mod deterministic;
+mod export;
 mod faults;
 mod main_job;
 mod secrets;
 mod store_faults;
 mod support;
+mod telemetry;
 mod titles;
