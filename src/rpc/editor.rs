@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -43,12 +44,15 @@ struct Line {
     socket: Mutex<ClientSocket>,
     /// Decided by `initialize`; nothing is asked before.
     dialect: OnceLock<Dialect>,
+    /// Questions so far; each is called by its number.
+    asked: AtomicU64,
     ended: CancellationToken,
 }
 
 impl RpcEditor {
     pub(super) fn new(client: Client, socket: ClientSocket, outbox: Outbox) -> Self {
-        let line = Line { outbox, socket: Mutex::new(socket), dialect: OnceLock::new(), ended: CancellationToken::new() };
+        let (socket, ended) = (Mutex::new(socket), CancellationToken::new());
+        let line = Line { outbox, socket, dialect: OnceLock::new(), asked: AtomicU64::new(0), ended };
         Self { client, line: Arc::new(line) }
     }
 
@@ -77,7 +81,7 @@ impl RpcEditor {
     }
 
     fn ask(&self, session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion, reply: oneshot::Sender<PermissionAnswer>) {
-        let id = format!("{ASK_PREFIX}{}", uuid::Uuid::now_v7());
+        let id = format!("{ASK_PREFIX}{}", self.line.asked.fetch_add(1, Ordering::Relaxed) + 1);
         let request =
             Request::build("session/request_permission").id(Id::String(id.clone())).params(permission(session_id, call, question));
         let mut client = self.client.clone();

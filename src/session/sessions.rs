@@ -11,7 +11,7 @@ use super::runner::Mail;
 use super::service::{Answer, PromptTicket, Reply, SessionService};
 use super::{opening, recovery};
 use crate::protocol::abort::RequestRef;
-use crate::protocol::cause::{CancelMode, Cause, Initiator};
+use crate::protocol::cause::Cause;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::SessionId;
 use crate::protocol::params::{
@@ -24,7 +24,6 @@ use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, TryFutureExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 
 /// How many sessions one page of `session/list` holds.
@@ -284,20 +283,7 @@ fn post_end(mailbox: &mpsc::UnboundedSender<Mail>, demand: CancelDemand) -> BoxF
 }
 
 fn demand(id: &SessionId, cause: Cause, point: &'static str, request: Option<RequestRef>) -> CancelDemand {
-    CancelDemand {
-        session_id: id.clone(),
-        scope: CancelScope::Session,
-        cause,
-        initiator: Initiator::Unknown,
-        mode: CancelMode::Hard,
-        source: None,
-        reason: None,
-        request,
-        requested: Instant::now(),
-        point,
-        via_ctx_abort: true,
-        missing: Vec::new(),
-    }
+    CancelDemand { via_ctx_abort: true, ..CancelDemand::of(id.clone(), CancelScope::Session, cause, point, request) }
 }
 
 /// Why a session that has no runner takes no prompt.

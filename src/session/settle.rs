@@ -109,6 +109,11 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         stream_traces: Some(remains.traces.clone()).filter(|traces| !traces.is_empty()),
         cancel_requests: Some(run.cancel_requests).filter(|requests| !requests.is_empty()),
     };
+    if !reply.is_closed() {
+        // On record before anybody can have seen the answer: an export that is asked for with it in hand tells of it.
+        let at_us = requested.map(|requested| context.provenance.clock.us_since(requested));
+        context.lifecycle(LifecyclePoint::Answered, turn_id, at_us);
+    }
     let failed = abort.as_ref().filter(|abort| abort.cause.ends_as() == EndsAs::Fault);
     let _ = reply.send(match failed {
         Some(abort) => Err(failure(abort, diagnostics)),
@@ -123,6 +128,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
             diagnostics,
         }),
     });
+<<<<<<< HEAD
     let (lifecycle, turn) = (Arc::clone(&context), turn_id.clone());
     let answered: Answered = async move {
         // A dropped sender means that the connection is gone: the answer went as far as it could.
@@ -135,6 +141,10 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
     .boxed()
     .shared();
     runner.answering.spawn(answered.clone());
+=======
+    // A dropped sender means that the connection is gone: the answer went as far as it could.
+    let answered: Answered = answered.map(drop).boxed().shared();
+>>>>>>> faults
     release(runner, turn_id, abort, answered);
 }
 

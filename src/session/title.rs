@@ -102,11 +102,12 @@ impl Title {
         }
     }
 
-    /// Cancels a running generation for `stop`.
-    pub(super) fn cancel(&self, stop: &Stop) {
-        if let Desk::Running { canceller, .. } = &*self.lock() {
-            // A generation that was cancelled before keeps its first cause.
-            let _first_wins = canceller.stop(stop.clone());
+    /// Cancels a running generation for `stop`, and gives the turn that it belongs to. Nothing, if none runs or it was
+    /// cancelled before: it keeps its first cause.
+    pub(super) fn cancel(&self, stop: &Stop) -> Option<TurnId> {
+        match &*self.lock() {
+            Desk::Running { canceller, record, .. } => canceller.stop(stop.clone()).is_ok().then(|| record.turn_id.clone()),
+            _ => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::context::{Parts, record};
 use super::demand::CancelDemand;
 use super::error::Refusal;
+use super::run::stop_of_demand;
 use super::runner::{Runner, WaitingCancel};
 use super::step::State;
 use crate::protocol::abort::{CancelOutcome, CancelRequest};
@@ -70,6 +71,18 @@ pub(super) fn deliver(runner: &mut Runner, demand: CancelDemand, cancel_id: Canc
         let _ = reply.send(Ok(result));
     } else {
         runner.waiting.push(WaitingCancel { turns: verdict.ended.into_iter().collect(), answered: Vec::new(), result, reply });
+    }
+}
+
+/// Ends a title generation that outlived its turn. There is no abort to name, so the demand itself is recorded under the
+/// abort id that the generation ends with.
+pub(super) fn end_title(runner: &Runner, demand: &CancelDemand) {
+    let provenance = &runner.context.provenance;
+    let cancel_id = provenance.ids.cancel();
+    let stop = stop_of_demand(demand, &cancel_id, provenance);
+    if let Some(turn) = runner.title.cancel(&stop) {
+        let verdict = Verdict { outcome: CancelOutcome::Cancelled, turn: Some(turn), ended: Vec::new() };
+        runner.context.record(Diagnostic::Cancel(cancel_request(provenance, demand, cancel_id, &verdict, Some(stop.abort_id))));
     }
 }
 

@@ -3,7 +3,9 @@
 
 mod cancel;
 mod crash;
+mod deterministic;
 mod ends;
+mod export;
 mod faults;
 mod framing;
 mod limits;
@@ -14,3 +16,5 @@ mod secrets;
 mod startup;
 mod store_faults;
 mod support;
+mod telemetry;
+mod titles;

@@ -61,3 +61,12 @@ pub(crate) fn through_shell(home: &Home, line: &str) -> Command {
     }
     shell
 }
+
+/// The binary with this `config.toml`.
+pub(crate) fn configured(home: &Home, config: &str) -> Command {
+    let path = home.log_file().with_file_name("config.toml");
+    std::fs::write(&path, config).expect("a configuration");
+    let mut command = home.command();
+    command.env("PILLION_CONFIG", path);
+    command
+}
