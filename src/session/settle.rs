@@ -128,23 +128,9 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
             diagnostics,
         }),
     });
-<<<<<<< HEAD
-    let (lifecycle, turn) = (Arc::clone(&context), turn_id.clone());
-    let answered: Answered = async move {
-        // A dropped sender means that the connection is gone: the answer went as far as it could.
-        let went_out = answered.await.is_ok();
-        if went_out {
-            let at_us = requested.map(|requested| lifecycle.provenance.clock.us_since(requested));
-            lifecycle.lifecycle(LifecyclePoint::Answered, &turn, at_us);
-        }
-    }
-    .boxed()
-    .shared();
-    runner.answering.spawn(answered.clone());
-=======
     // A dropped sender means that the connection is gone: the answer went as far as it could.
     let answered: Answered = answered.map(drop).boxed().shared();
->>>>>>> faults
+    runner.answering.spawn(answered.clone());
     release(runner, turn_id, abort, answered);
 }
 
