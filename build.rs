@@ -12,19 +12,20 @@ fn main() {
         (_, Some(_)) => "ci",
         _ => "dev",
     };
-    println!("cargo::rustc-env=PILLION_VERSION={}", variable("CARGO_PKG_VERSION"));
+    let (version, target) = (variable("CARGO_PKG_VERSION"), variable("TARGET"));
+    // An unpacked crate may lie inside somebody else's repository: only a checkout of our own names a commit.
+    let is_checkout = Path::new(".git").exists();
+    let commit = is_checkout.then(|| git(&["rev-parse", "--short=12", "HEAD"])).flatten();
+    let parts: Vec<&str> = [Some(channel), commit.as_deref(), Some(target.as_str())].into_iter().flatten().collect();
+    println!("cargo::rustc-env=PILLION_VERSION={version}");
     println!("cargo::rustc-env=PILLION_CHANNEL={channel}");
-    println!("cargo::rustc-env=PILLION_TARGET={}", variable("TARGET"));
+    println!("cargo::rustc-env=PILLION_TARGET={target}");
+    println!("cargo::rustc-env=PILLION_VERSION_LINE={version} ({})", parts.join(", "));
     println!("cargo::rerun-if-env-changed=PILLION_CHANNEL");
     println!("cargo::rerun-if-env-changed=CI");
     println!("cargo::rerun-if-changed=build.rs");
-    // An unpacked crate may lie inside somebody else's repository: only a checkout of our own names a commit.
-    if !Path::new(".git").exists() {
-        return;
-    }
-    if let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) {
-        println!("cargo::rustc-env=PILLION_COMMIT={commit}");
-    }
+    let Some(commit) = commit else { return };
+    println!("cargo::rustc-env=PILLION_COMMIT={commit}");
     let branch = git(&["symbolic-ref", "-q", "HEAD"]);
     for name in ["HEAD", "logs/HEAD"].into_iter().chain(branch.as_deref()) {
         if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {

@@ -2,12 +2,12 @@
 
 use crate::build_info;
 use crate::config::{ModelName, ProviderKind, Settings};
-use crate::export::{ExportError, ExportOptions, Sanitize, write_export};
+use crate::export::{ExportError, ExportOptions, Sanitize, without_secrets, write_export};
 use crate::protocol::export::{Completeness, Runtime};
 use crate::protocol::ids::SessionId;
 use crate::protocol::params::{BadField, ExportParams};
 use crate::protocol::results::ExportResult;
-use crate::provenance::Provenance;
+use crate::provenance::{KnownKeys, Provenance};
 use crate::provider::openai::{OLLAMA_BASE_URL, OPENAI_BASE_URL, OpenAi, OpenAiOptions};
 use crate::provider::scripted::Scripted;
 use crate::provider::{Provider, reach};
@@ -17,6 +17,7 @@ use crate::tool::documents::Documents;
 use crate::tool::{ToolSet, standard_tools};
 use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,8 +35,8 @@ pub struct Host {
 impl Host {
     /// Puts the parts together. The store is opened beside this, on its own thread; nothing is waited for.
     pub fn new(settings: Settings) -> Self {
-        let known_keys = Arc::new(settings.known_keys(std::env::vars()));
-        let provenance = if settings.deterministic { Provenance::deterministic() } else { Provenance::real() };
+        let known_keys = Arc::new(settings.known_keys(std::env::vars_os()));
+        let provenance = if settings.deterministic { Provenance::deterministic() } else { Provenance::real() }.knowing(known_keys);
         let store = Store::open(settings.data_dir.clone());
         let settings = Arc::new(settings);
         let chosen = Arc::clone(&settings);
@@ -46,16 +47,15 @@ impl Host {
             no_model: Arc::new(|| no_model().boxed()),
             tools: Arc::new(ToolSet::new(standard_tools())),
             documents: Documents::default(),
-            known_keys,
             settings,
         };
         Self { parts }
     }
 
-    /// Starts the log of this process, scrubbed of every known key.
+    /// Starts the log of this process, without any known key or what looks like one.
     pub fn start_log(&self) -> crate::telemetry::Telemetry {
-        let (settings, keys) = (&self.parts.settings, Arc::clone(&self.parts.known_keys));
-        crate::telemetry::start(&settings.log_file, settings.log_level, Box::new(move |line| keys.scrub(line)))
+        let (settings, keys) = (&self.parts.settings, Arc::clone(&self.parts.provenance.keys));
+        crate::telemetry::start(&settings.log_file, settings.log_level, Box::new(move |line| clean(&keys, line)))
     }
 
     /// What the wire exports with.
@@ -81,7 +81,7 @@ impl Host {
             sanitize,
             exported_at: self.parts.provenance.clock.wall_ms(),
             runtime: self.runtime(),
-            known_keys: Arc::clone(&self.parts.known_keys),
+            known_keys: Arc::clone(&self.parts.provenance.keys),
         };
         let write = move |snapshot: &mut crate::store::Snapshot| write_export(snapshot, &options, &mut out).map(|complete| (out, complete));
         match self.parts.store.snapshot(session, write).await {
@@ -127,6 +127,14 @@ impl Host {
         let text = String::from_utf8(sink.buffer).map_err(|error| Refusal::Export(error.to_string()))?;
         let export = serde_json::value::RawValue::from_string(text).map_err(|error| Refusal::Export(error.to_string()))?;
         Ok(ExportResult { export: Some(export), path: None, bytes: None, sha256: None })
+    }
+}
+
+/// A line of the log as it may be written.
+fn clean<'l>(keys: &KnownKeys, line: &'l str) -> Cow<'l, str> {
+    match keys.scrub(line) {
+        Cow::Borrowed(line) => without_secrets(line),
+        Cow::Owned(line) => Cow::Owned(without_secrets(&line).into_owned()),
     }
 }
 

@@ -16,3 +16,4 @@ pub mod session;
 pub mod rpc;
 pub mod host;
 pub mod serve;
+pub mod cli;

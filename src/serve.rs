@@ -89,7 +89,8 @@ where
     watch(&ending);
     let listener = Box::new(Wishes { ending: ending.clone() });
     let connection_id = host.parts.provenance.ids.connection();
-    let connection = Connection { id: connection_id, door, limits: settings.limits, version: build_info::runtime_version() };
+    let known_keys = Arc::clone(&host.parts.provenance.keys);
+    let connection = Connection { id: connection_id, door, limits: settings.limits, version: build_info::runtime_version(), known_keys };
     let mut guard = Guard::new(connection, service, lsp, editor, outbox.clone(), listener);
     let answered = guard.all_answered();
     let receive = move |inbound, at| guard.receive(inbound, at);
@@ -160,7 +161,10 @@ struct Wishes {
 
 impl Listener for Wishes {
     fn editor_process(&mut self, pid: u32) {
-        self.ending.watch_process(pid);
+        // A client inside this process cannot outlive it, nor the other way round.
+        if pid != std::process::id() {
+            self.ending.watch_process(pid);
+        }
     }
 
     fn trace(&mut self, level: &str) {

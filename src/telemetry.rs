@@ -1,7 +1,8 @@
 //! The log: one JSON object a line, in a file of bounded size, for people who look for defects.
 //!
 //! Invariant: nothing depends on the log. Writing to it never waits, never fails and never reaches stdout or stderr;
-//! when the disk is slow, lines are lost. No line holds a text of a prompt, a model or a tool, and none a known key.
+//! when the disk is slow, lines are lost. No line holds a text of a prompt, a model or a tool, and none a known key
+//! or what looks like one.
 //! Every line shows the fields of the spans it stands in, such as `turn_id` and `abort_id`.
 
 mod file;

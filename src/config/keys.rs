@@ -5,6 +5,7 @@
 use super::{ConfigError, Environment, ModelName, ProviderKind, Settings, TitleModel};
 use crate::provenance::KnownKeys;
 use secrecy::{ExposeSecret as _, SecretString};
+use std::ffi::OsString;
 
 /// The variable of the configured key.
 pub(super) const VARIABLE: &str = "PILLION_API_KEY";
@@ -35,8 +36,9 @@ impl Settings {
 
     /// Every value that must appear in no answer, no export and no log: the configured key, and the values of variables
     /// whose names say that they are secret.
-    pub fn known_keys(&self, environment: impl IntoIterator<Item = (String, String)>) -> KnownKeys {
-        KnownKeys::from_environment(self.api_key.as_ref().map(|key| key.expose_secret()), environment)
+    pub fn known_keys(&self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> KnownKeys {
+        let text = |(name, value): (OsString, OsString)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned());
+        KnownKeys::from_environment(self.api_key.as_ref().map(|key| key.expose_secret()), environment.into_iter().map(text))
     }
 
     fn is_configured(&self, provider: ProviderKind) -> bool {
@@ -58,7 +60,7 @@ pub(super) fn check(settings: &Settings, env: Environment<'_>) -> Result<(), Con
 
 /// Plain http to anything but this machine.
 fn travels_in_clear(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return true };
+    let Ok(url) = url::Url::parse(url) else { return true };
     // An address in brackets parses once the brackets are gone; a name is loopback when RFC 6761 says so.
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.');
     let is_loopback = match host.parse::<std::net::IpAddr>() {

@@ -25,6 +25,7 @@ pub use json::write_export;
 pub use plain::plain;
 pub use project::Projected;
 pub use redact::{Mode, Redactor, sanitize_document};
+pub use rules::without_secrets;
 pub use schema::{diagnostics_schema, export_schema};
 pub use source::{LateCancel, Sink, Source, TitleChange};
 

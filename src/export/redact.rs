@@ -15,6 +15,7 @@ use crate::protocol::export::{RedactionReport, RuleCount, SessionExport};
 use crate::protocol::ids::is_plain_name;
 use crate::protocol::record::{Class, Field, Shape, Shaped};
 use crate::provenance::KnownKeys;
+use crate::tool::TOOL_NAMES;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -122,7 +123,7 @@ impl Redactor {
         let found = self.keys_in(&value);
         if found > 0 {
             *self.counts.entry("known_key").or_default() += found;
-            self.keys.scrub_value(&mut value);
+            value = self.keys.scrub_record(value);
         }
         value
     }
@@ -146,6 +147,8 @@ impl Redactor {
                 Value::String(path::project(&text, segments, &mut self.numbers))
             }
             (Class::Id, Value::String(text)) => self.named(text, "id", is_plain_name),
+            (Class::Tool, Value::String(text)) if TOOL_NAMES.contains(&text.as_str()) => Value::String(text),
+            (Class::Tool, Value::String(text)) => self.replaced("tool", Kind::Id, &text),
             (Class::Structure, Value::String(text)) => self.named(text, "structure", is_structure),
             (Class::Enum, Value::String(text)) => match rules::secret_in(&text) {
                 None if is_enum(&text) => Value::String(text),

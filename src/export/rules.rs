@@ -5,7 +5,8 @@
 //! 7519 for JWT, and so on); none is copied from a rule collection. They are looser than the formats: a name that is
 //! hidden in vain costs little. Matching is linear in the text.
 
-use regex::{Regex, RegexSet};
+use regex::{NoExpand, Regex, RegexSet};
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// Name and pattern of each rule.
@@ -42,23 +43,43 @@ const RULES: [(&str, &str); 19] = [
 const OPAQUE: &str = "opaque_token";
 const OPAQUE_CHARS: usize = 32;
 
+/// `text` with a placeholder in place of whatever looks like a secret. For the log, where nothing stands by its class.
+pub fn without_secrets(text: &str) -> Cow<'_, str> {
+    static EACH: LazyLock<Option<Vec<(&str, Regex)>>> =
+        LazyLock::new(|| RULES.iter().map(|(name, pattern)| Some((*name, Regex::new(pattern).ok()?))).collect());
+    if secret_in(text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let Some(each) = EACH.as_ref() else { return Cow::Borrowed("[redacted]") };
+    let mut clean = text.to_owned();
+    for (name, pattern) in each {
+        if let Cow::Owned(cleaner) = pattern.replace_all(&clean, NoExpand(&format!("[redacted:{name}]"))) {
+            clean = cleaner;
+        }
+    }
+    while let Some(token) = opaque_token(&clean).map(str::to_owned) {
+        clean = clean.replace(&token, &format!("[redacted:{OPAQUE}]"));
+    }
+    Cow::Owned(clean)
+}
+
 /// The rule that `text` breaks, if it looks like a secret.
 pub(super) fn secret_in(text: &str) -> Option<&'static str> {
     static SET: LazyLock<Option<RegexSet>> = LazyLock::new(|| RegexSet::new(RULES.map(|(_, pattern)| pattern)).ok());
     // Without its patterns the check would pass everything; so it passes nothing then.
     let Some(set) = SET.as_ref() else { return Some(OPAQUE) };
-    set.matches(text).iter().next().map(|rule| RULES[rule].0).or_else(|| has_opaque_token(text).then_some(OPAQUE))
+    set.matches(text).iter().next().map(|rule| RULES[rule].0).or_else(|| opaque_token(text).map(|_| OPAQUE))
 }
 
 /// A long run of upper case, lower case and digits all mixed. UUIDs, digests and the ids of the known providers have one
 /// case only, or are shorter.
-fn has_opaque_token(text: &str) -> bool {
-    static RUN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("[A-Za-z0-9]{{{OPAQUE_CHARS},}}")).ok());
-    let Some(run) = RUN.as_ref() else { return true };
-    run.find_iter(text).any(|run| {
-        let has = |class: fn(&u8) -> bool| run.as_str().as_bytes().iter().any(class);
+fn opaque_token(text: &str) -> Option<&str> {
+    let runs = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|run| run.len() >= OPAQUE_CHARS);
+    let mut mixed = runs.filter(|run| {
+        let has = |class: fn(&u8) -> bool| run.as_bytes().iter().any(class);
         has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
-    })
+    });
+    mixed.next()
 }
 
 #[cfg(test)]
@@ -94,6 +115,15 @@ mod tests {
             assert_eq!(secret_in(&format!("{prefix}{rest}")), Some(rule));
         }
         assert_eq!(examples.len(), RULES.len() + 1, "each rule has an example");
+    }
+
+    #[test]
+    fn a_line_loses_its_secrets_and_nothing_else() {
+        assert!(matches!(without_secrets("turn_0198f1c2d3e47a5b8c9d0e1f2a3b4c5d has ended"), Cow::Borrowed(_)));
+        let (token, opaque) = (format!("{}_0123456789abcdefABCDEF", "ghp"), "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY");
+        let line = format!(r#"{{"id":"\"{token}\"","also":"{opaque} {opaque} {token}","cause":"client_cancel"}}"#);
+        let clean = r#"{"id":"\"[redacted:github_token]\"","also":"[redacted:opaque_token] [redacted:opaque_token] [redacted:github_token]","cause":"client_cancel"}"#;
+        assert_eq!(without_secrets(&line), clean);
     }
 
     #[test]

@@ -65,6 +65,13 @@ record! {
     }
 }
 
+impl Abort {
+    /// One plain sentence for a person; see [`Cause::sentence`].
+    pub fn sentence(&self) -> String {
+        self.cause.sentence(self.initiator, self.source.as_deref())
+    }
+}
+
 record! {
     /// The editor's request (or the notification) that asked for something.
     pub struct RequestRef {

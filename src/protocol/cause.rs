@@ -2,7 +2,7 @@
 //!
 //! A value stands here because something in pillion produces it and a test shows it.
 
-use super::record::{Class, Field, Shape, Shaped};
+use super::record::{Class, Field, Shape, Shaped, Texts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +156,11 @@ impl Shaped for Cause {
         Field::Named("signal_name", Class::Structure),
         Field::Named("http_status", Class::Number),
     ];
+}
+
+/// All of it is ours, the signal's name too.
+impl Texts for Cause {
+    fn change_texts(&mut self, _: &mut dyn FnMut(&str) -> Option<String>) {}
 }
 
 /// Who asked, as the client declared it; `unknown` when it declared nothing.

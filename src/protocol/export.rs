@@ -110,7 +110,7 @@ pub enum LifecyclePoint {
     /// The prompt was taken; the turn may have to wait.
     Accepted,
     Started,
-    /// The prompt's answer was handed to the connection's writer.
+    /// The prompt's answer was given to the connection.
     Answered,
 }
 

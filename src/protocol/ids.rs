@@ -1,5 +1,6 @@
 //! Identifiers: one newtype for each thing that can be named. They are opaque and never an order.
 
+use super::record::Texts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -31,6 +32,14 @@ macro_rules! ids {
 
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Texts for $name {
+            fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>) {
+                if let Some(other) = change(&self.0) {
+                    *self = Self::new(other);
+                }
             }
         }
 
@@ -119,6 +128,16 @@ impl RequestId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a request id must be a string, a number or null, not {0}")]
 pub struct BadRequestId(&'static str);
+
+/// A string is shown as what it says, anything else as it is written.
+impl Texts for RequestId {
+    fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>) {
+        let text: Option<String> = serde_json::from_str(&self.0).ok();
+        if let Some(other) = change(text.as_deref().unwrap_or(&self.0)) {
+            *self = Self::from_text(&other);
+        }
+    }
+}
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -46,7 +46,7 @@ record! {
             /// `tool_call`, `tool_result`.
             call_id: String => Id,
             /// `tool_call`: the name as the model wrote it.
-            tool: String => Id,
+            tool: String => Tool,
             /// `tool_call`: the arguments as the model wrote them.
             input: Value => Secret,
             /// `tool_result`: how the call ended.

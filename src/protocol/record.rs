@@ -1,7 +1,9 @@
 //! How a record is declared: every field stands beside the class that says what it may show.
 //!
-//! [`record!`] makes the struct and its [`Shape`] in one place, so a field without a class does not compile. The
+//! [`record!`] makes the struct, its [`Shape`] and its [`Texts`] in one place, so a field without a class does not compile. The
 //! sanitized export is an allow-list walk over these shapes (`export::redact`); what no shape names is left out.
+
+use serde_json::Value;
 
 /// What a field may show in a sanitized export.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +18,8 @@ pub enum Class {
     Time,
     /// Ours or a client's identifier: shown while it is short, plain and no secret.
     Id,
+    /// What a model called a tool: shown if there is a tool of that name.
+    Tool,
     /// A file path: its depth and extension survive.
     Path,
     /// Words of a person, a model or a tool: replaced by a numbered placeholder with its length.
@@ -42,6 +46,13 @@ pub trait Shaped {
     const SHAPE: Shape;
 }
 
+/// A value in which others than pillion may have chosen strings.
+pub trait Texts {
+    /// Shows every such string to `change`, which gives what is to stand in its place, if anything. Closed lists, counts
+    /// and times are ours and are not shown.
+    fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>);
+}
+
 impl<T: Shaped> Shaped for Option<T> {
     const SHAPE: Shape = T::SHAPE;
 }
@@ -54,11 +65,62 @@ impl<T: Shaped> Shaped for Box<T> {
     const SHAPE: Shape = T::SHAPE;
 }
 
+impl<T: Texts> Texts for Option<T> {
+    fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>) {
+        self.iter_mut().for_each(|inner| inner.change_texts(change));
+    }
+}
+
+impl<T: Texts> Texts for Vec<T> {
+    fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>) {
+        self.iter_mut().for_each(|inner| inner.change_texts(change));
+    }
+}
+
+impl Texts for String {
+    fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>) {
+        if let Some(other) = change(self) {
+            *self = other;
+        }
+    }
+}
+
+/// A flag is nobody's text.
+impl Texts for bool {
+    fn change_texts(&mut self, _: &mut dyn FnMut(&str) -> Option<String>) {}
+}
+
+/// Strings, names of fields, and numbers as they are written.
+impl Texts for Value {
+    fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>) {
+        match self {
+            Self::String(text) => text.change_texts(change),
+            Self::Number(number) => {
+                if let Some(other) = change(&number.to_string()) {
+                    *self = Self::String(other);
+                }
+            }
+            Self::Array(items) => items.iter_mut().for_each(|item| item.change_texts(change)),
+            Self::Object(fields) => {
+                for (name, mut inner) in std::mem::take(fields) {
+                    inner.change_texts(change);
+                    fields.insert(change(&name).unwrap_or(name), inner);
+                }
+            }
+            Self::Null | Self::Bool(_) => {}
+        }
+    }
+}
+
 /// Declares a record: `required` fields are always written, `optional` ones only when there is something to say,
 /// `flattened` ones share the record's own object.
 macro_rules! record {
     (@class Record, $ty:ty) => { $crate::protocol::record::Class::Record(|| <$ty as $crate::protocol::record::Shaped>::SHAPE) };
     (@class $class:ident, $ty:ty) => { $crate::protocol::record::Class::$class };
+    (@texts Enum, $field:expr, $change:expr) => {};
+    (@texts Number, $field:expr, $change:expr) => {};
+    (@texts Time, $field:expr, $change:expr) => {};
+    (@texts $class:ident, $field:expr, $change:expr) => { $crate::protocol::record::Texts::change_texts(&mut $field, $change) };
     (
         $(#[$meta:meta])*
         pub struct $name:ident {
@@ -81,6 +143,16 @@ macro_rules! record {
                 $($crate::protocol::record::Field::Named(stringify!($rfield), record!(@class $rclass, $rty)),)*
                 $($($crate::protocol::record::Field::Named(stringify!($ofield), record!(@class $oclass, $oty)),)*)?
             ];
+        }
+
+        impl $crate::protocol::record::Texts for $name {
+            fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>) {
+                // A record of counts and times alone shows nothing.
+                let _ = &change;
+                $($($crate::protocol::record::Texts::change_texts(&mut self.$ffield, change);)*)?
+                $(record!(@texts $rclass, self.$rfield, change);)*
+                $($(record!(@texts $oclass, self.$ofield, change);)*)?
+            }
         }
     };
 }

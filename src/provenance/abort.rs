@@ -1,6 +1,6 @@
 //! [`AbortBuilder`]: the sole maker of abort records. It collects hops and facts while a run stops and is finished once.
 
-use super::clock::Clock;
+use super::clock::{Clock, Provenance};
 use super::token::Stop;
 use crate::protocol::abort::{Abort, Hop, Partial, Phase, PromptRequest, TitleState, ToolInFlight, ToolOutcome};
 use crate::protocol::cause::Cause;
@@ -74,16 +74,17 @@ impl AbortBuilder {
     }
 
     /// The record. `partial` is what the run leaves behind.
-    pub fn finish(mut self, clock: &Clock, partial: Partial) -> Abort {
-        let settled = Instant::now();
+    pub fn finish(mut self, provenance: &Provenance, partial: Partial) -> Abort {
+        let (clock, settled) = (&provenance.clock, Instant::now());
         self.hops.sort_by_key(|(_, at)| *at);
-        // The work ended at the last hop before the turn settled.
-        let propagation_point = self.hops.last().map_or_else(|| "turn.settled".to_owned(), |(point, _)| point.clone());
+        // A fault ended the work by itself, before anybody was told; a demand ends it at the last hop before the turn settles.
+        let ended_at = if self.stop.cancel_id.is_none() { self.hops.first() } else { self.hops.last() };
+        let propagation_point = ended_at.map_or_else(|| "turn.settled".to_owned(), |(point, _)| point.clone());
         self.hops.push(("turn.settled".into(), settled));
         let requested = self.stop.requested;
         let propagation = self.hops.into_iter().map(|(point, at)| Hop { point, at_us: clock.us_between(requested, at) }).collect();
         let stop = &self.stop;
-        Abort {
+        provenance.recorded(Abort {
             cause: stop.cause.clone(),
             abort_id: stop.abort_id.clone(),
             session_id: self.facts.session_id,
@@ -116,7 +117,7 @@ impl AbortBuilder {
             title_run_id: self.facts.title_run_id,
             error_name: stop.error_name.clone(),
             error_message: stop.error_message.clone(),
-        }
+        })
     }
 }
 

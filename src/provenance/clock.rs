@@ -1,6 +1,9 @@
-//! Time and identity: wall clock, monotonic clock, boot id, and the mint of ids. All of it can be made deterministic.
+//! What every record is made with: wall clock, monotonic clock, boot id, the mint of ids, and the keys that none may hold.
+//! Time and ids can be made deterministic.
 
+use super::known_keys::KnownKeys;
 use crate::protocol::ids::{AbortId, AttemptId, CancelId, ConnectionId, MessageId, SessionId, TitleRunId, TurnId};
+use crate::protocol::record::Texts;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,22 +11,34 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// The wall clock of `--deterministic`: 2026-01-01T00:00:00Z.
 const FIXED_WALL_MS: u64 = 1_767_225_600_000;
 
-/// The clock and the id mint that every record of one process is made with.
+/// The clock, the id mint and the known keys that every record of one process is made with.
 #[derive(Debug, Clone)]
 pub struct Provenance {
     pub clock: Clock,
     pub ids: IdMint,
+    pub keys: Arc<KnownKeys>,
 }
 
 impl Provenance {
     /// Real time, random ids.
     pub fn real() -> Self {
-        Self { clock: Clock { fixed: false, boot_id: boot_id().into() }, ids: IdMint { counters: None } }
+        Self { clock: Clock { fixed: false, boot_id: boot_id().into() }, ids: IdMint { counters: None }, keys: Arc::default() }
     }
 
     /// Ids that count from 1, a wall clock that stands still, durations of 0: for tests that compare whole values.
     pub fn deterministic() -> Self {
-        Self { clock: Clock { fixed: true, boot_id: "boot-0".into() }, ids: IdMint { counters: Some(Arc::default()) } }
+        let ids = IdMint { counters: Some(Arc::default()) };
+        Self { clock: Clock { fixed: true, boot_id: "boot-0".into() }, ids, keys: Arc::default() }
+    }
+
+    /// The same, of a process that knows these keys.
+    pub fn knowing(self, keys: Arc<KnownKeys>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// A record as it may be stored and answered: without any known key. Every maker of records ends with this.
+    pub fn recorded<T: Texts>(&self, record: T) -> T {
+        self.keys.scrub_record(record)
     }
 }
 

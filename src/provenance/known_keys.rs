@@ -7,10 +7,8 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-use crate::protocol::record::{Class, Field, Shape, Shaped};
+use crate::protocol::record::Texts;
 use regex::Regex;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
@@ -39,9 +37,11 @@ enum Pattern {
 }
 
 impl KnownKeys {
-    /// Takes the keys as they are; what is shorter than [`MIN_KEY_BYTES`] is not looked for.
+    /// Takes the keys as they are; what is shorter than [`MIN_KEY_BYTES`] is not looked for, and neither is what the
+    /// placeholder itself says.
     pub fn new(keys: Vec<String>) -> Self {
-        let mut keys: Vec<String> = keys.iter().map(|key| key.trim()).filter(|key| key.len() >= MIN_KEY_BYTES).map(String::from).collect();
+        let fit = |key: &&str| key.len() >= MIN_KEY_BYTES && !PLACEHOLDER.contains(key);
+        let mut keys: Vec<String> = keys.iter().map(|key| key.trim()).filter(fit).map(String::from).collect();
         keys.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         keys.dedup();
         Self { keys, pattern: OnceLock::new() }
@@ -75,72 +75,16 @@ impl KnownKeys {
         }
     }
 
-    /// Takes the keys out of free-form data: strings, names of fields, and numbers that are a key.
-    pub fn scrub_value(&self, value: &mut Value) {
-        if self.is_empty() {
-            return;
+    /// A record, or free-form data, without the keys. Closed lists, counts and times of a record are ours and stay as they
+    /// are, so it stays readable even when a key is spelled like one of our words.
+    pub fn scrub_record<T: Texts>(&self, mut record: T) -> T {
+        if !self.is_empty() {
+            record.change_texts(&mut |text| match self.scrub(text) {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(clean) => Some(clean),
+            });
         }
-        match value {
-            Value::String(text) => {
-                if let Cow::Owned(clean) = self.scrub(text) {
-                    *text = clean;
-                }
-            }
-            Value::Number(number) => {
-                if let Cow::Owned(clean) = self.scrub(&number.to_string()) {
-                    *value = Value::String(clean);
-                }
-            }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.scrub_value(item)),
-            Value::Object(fields) => {
-                for (name, mut inner) in std::mem::take(fields) {
-                    self.scrub_value(&mut inner);
-                    fields.insert(self.scrub(&name).into_owned(), inner);
-                }
-            }
-            Value::Null | Value::Bool(_) => {}
-        }
-    }
-
-    /// A record without the keys. Closed lists, counts and times are ours and stay as they are, so the record stays
-    /// readable even when a key is spelled like one of our words.
-    ///
-    /// # Errors
-    /// The record cannot be written as JSON and read back; it must not be shown then.
-    pub fn scrub_record<T: Shaped + Serialize + DeserializeOwned>(&self, record: T) -> serde_json::Result<T> {
-        if self.is_empty() {
-            return Ok(record);
-        }
-        let mut value = serde_json::to_value(record)?;
-        self.scrub_shaped(&mut value, T::SHAPE);
-        serde_json::from_value(value)
-    }
-
-    fn scrub_shaped(&self, value: &mut Value, shape: Shape) {
-        match value {
-            Value::Object(fields) => self.scrub_fields(fields, shape),
-            Value::Array(records) => records.iter_mut().for_each(|record| self.scrub_shaped(record, shape)),
-            _ => {}
-        }
-    }
-
-    fn scrub_fields(&self, fields: &mut Map<String, Value>, shape: Shape) {
-        for field in shape {
-            match field {
-                Field::Flattened(inner) => self.scrub_fields(fields, inner),
-                Field::Named(_, Class::Enum | Class::Number | Class::Time) => {}
-                Field::Named(name, Class::Record(inner)) => {
-                    if let Some(value) = fields.get_mut(*name) {
-                        self.scrub_shaped(value, inner());
-                    }
-                }
-                Field::Named(name, Class::Structure | Class::Id | Class::Path | Class::Text | Class::Secret) => {
-                    if let Some(value) = fields.get_mut(*name) {
-                        self.scrub_value(value);
-                    }
-                }
-            }
-        }
+        record
     }
 
     fn pattern(&self) -> &Pattern {
@@ -159,8 +103,13 @@ impl fmt::Debug for KnownKeys {
     }
 }
 
-/// Whether a variable of this name holds a secret: a word of the name says so.
+/// Whether a variable of this name holds a secret: a word of the name says so, and its last word does not say that it
+/// only tells where the secret lies.
 fn names_a_secret(name: &str) -> bool {
-    const WORDS: [&str; 9] = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
-    name.split(['_', '-', '.']).any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
+    const WORDS: [&str; 8] = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
+    const PLACES: [&str; 6] = ["PATH", "FILE", "DIR", "ID", "NAME", "URL"];
+    let words = || name.split(['_', '-', '.']);
+    let is_one_of = |word: &str, list: &[&str]| list.iter().any(|one| word.eq_ignore_ascii_case(one));
+    let tells_where = words().next_back().is_some_and(|last| is_one_of(last, &PLACES));
+    !tells_where && words().any(|word| is_one_of(word, &WORDS) || word.to_ascii_uppercase().ends_with("PASSWORD"))
 }

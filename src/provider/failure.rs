@@ -80,6 +80,31 @@ kinds! {
         InvalidHistory = "invalid_history",
         /// The script has no step left for this model call.
         ScriptEnded = "script_ended",
+        /// The conversation has more tokens than the model's window holds.
+        ContextWindow = "context_window",
+        /// A model file in this process could not be loaded.
+        ModelLoad = "model_load",
+        /// A model file has no chat template, or one that does not work.
+        ChatTemplate = "chat_template",
+        /// A model in this process failed at its work.
+        ModelFailed = "model_failed",
+    }
+}
+
+impl ProtocolKind {
+    /// Whether the provider said it or its bytes show it.
+    fn boundary(self) -> Boundary {
+        match self {
+            Self::ProviderError | Self::ContextWindow | Self::ModelLoad | Self::ChatTemplate | Self::ModelFailed => Boundary::ProviderError,
+            Self::BadHttp
+            | Self::NotAStream
+            | Self::BadSse
+            | Self::EventTooLarge
+            | Self::BadJson
+            | Self::BadToolCall
+            | Self::InvalidHistory
+            | Self::ScriptEnded => Boundary::Protocol,
+        }
     }
 }
 
@@ -119,7 +144,7 @@ pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'
 pub fn protocol(kind: ProtocolKind, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
     Box::new(StreamFailure {
         cause: Cause::ProviderProtocol,
-        boundary: if kind == ProtocolKind::ProviderError { Boundary::ProviderError } else { Boundary::Protocol },
+        boundary: kind.boundary(),
         confidence: Confidence::Certain,
         evidence: phrases(evidence),
         kind: kind.name().into(),

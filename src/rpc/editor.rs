@@ -3,6 +3,9 @@
 //! Invariant: what is posted is in the outbox when `post` returns, so order is the order of the calls. The future of a
 //! question lives until its answer came or the connection ended: tower-lsp cannot take an answer that nobody waits for.
 
+#[cfg(test)]
+mod tests;
+
 use super::dialect::Dialect;
 use super::outbox::Outbox;
 use crate::protocol::ids::{MessageId, RequestId, SessionId, TurnId};
@@ -14,6 +17,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +27,9 @@ use tower_service::Service;
 
 /// What the id of every request of ours begins with.
 const ASK_PREFIX: &str = "ask-";
+
+/// The bytes of an update with a few words of text.
+const TYPICAL_UPDATE: usize = 384;
 
 /// The editor at the other end of one connection.
 pub struct RpcEditor {
@@ -37,12 +44,15 @@ struct Line {
     socket: Mutex<ClientSocket>,
     /// Decided by `initialize`; nothing is asked before.
     dialect: OnceLock<Dialect>,
+    /// Questions so far; each is called by its number.
+    asked: AtomicU64,
     ended: CancellationToken,
 }
 
 impl RpcEditor {
     pub(super) fn new(client: Client, socket: ClientSocket, outbox: Outbox) -> Self {
-        let line = Line { outbox, socket: Mutex::new(socket), dialect: OnceLock::new(), ended: CancellationToken::new() };
+        let (socket, ended) = (Mutex::new(socket), CancellationToken::new());
+        let line = Line { outbox, socket, dialect: OnceLock::new(), asked: AtomicU64::new(0), ended };
         Self { client, line: Arc::new(line) }
     }
 
@@ -71,7 +81,7 @@ impl RpcEditor {
     }
 
     fn ask(&self, session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion, reply: oneshot::Sender<PermissionAnswer>) {
-        let id = format!("{ASK_PREFIX}{}", uuid::Uuid::now_v7());
+        let id = format!("{ASK_PREFIX}{}", self.line.asked.fetch_add(1, Ordering::Relaxed) + 1);
         let request =
             Request::build("session/request_permission").id(Id::String(id.clone())).params(permission(session_id, call, question));
         let mut client = self.client.clone();
@@ -88,10 +98,13 @@ impl RpcEditor {
 impl Editor for RpcEditor {
     fn post(&self, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Update(update) => match serde_json::to_vec(&Notification::of(&update)) {
-                Ok(bytes) => self.line.outbox.push_update(bytes),
-                Err(error) => tracing::error!(%error, session_id = %update.session_id, "an update could not be written"),
-            },
+            Outgoing::Update(update) => {
+                let mut bytes = Vec::with_capacity(TYPICAL_UPDATE);
+                match serde_json::to_writer(&mut bytes, &Notification::of(&update)) {
+                    Ok(()) => self.line.outbox.push_update(bytes),
+                    Err(error) => tracing::error!(%error, session_id = %update.session_id, "an update could not be written"),
+                }
+            }
             Outgoing::AskPermission { session_id, call, question, reply } => self.ask(&session_id, &call, &question, reply),
         }
     }
@@ -136,7 +149,11 @@ async fn wait(
 ) {
     tokio::select! {
         biased;
-        () = line.ended.cancelled() => return,
+        () = line.ended.cancelled() => {
+            // Nobody said no. The stop that the end of the connection brings is what ends the question.
+            drop(answer);
+            return reply.closed().await;
+        }
         response = &mut answer => {
             // The session may have gone meanwhile; then the answer concerns nobody.
             let _ = reply.send(understood(response));

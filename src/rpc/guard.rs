@@ -24,6 +24,7 @@ use crate::config::{Framing, Limits};
 use crate::protocol::abort::{Client, RequestRef, Transport};
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::{ConnectionId, RequestId};
+use crate::provenance::KnownKeys;
 use crate::session::service::SessionService;
 use jsonrpsee::{MethodCallback, Methods};
 use registry::{Cancelled, Registry, Ticket, Weight};
@@ -41,6 +42,8 @@ pub struct Connection {
     pub limits: Limits,
     /// What `initialize` shows as pillion's version.
     pub version: &'static str,
+    /// What must not stand in the record of who asked.
+    pub known_keys: Arc<KnownKeys>,
 }
 
 /// Where a connection comes in.
@@ -100,18 +103,22 @@ impl Guard {
         self.registry.all_answered()
     }
 
-    /// Acts on one message. Breaks at `exit`.
+    /// Acts on one message. Breaks at `exit`. A panic on the way concerns that message alone: if it was a request, its
+    /// ticket answers it.
     pub fn receive(&mut self, inbound: Inbound, received: Instant) -> ControlFlow<EndReason> {
-        match inbound {
+        if matches!(&inbound, Inbound::Notification { method, .. } if method == "exit") {
+            return ControlFlow::Break(match self.stage {
+                Stage::ShutDown { .. } => EndReason::ExitAfterShutdown,
+                Stage::New | Stage::Ready { .. } => EndReason::ExitWithoutShutdown,
+            });
+        }
+        let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match inbound {
             Inbound::Request { id, method, params } => self.request(id, &method.into(), params.as_deref(), received),
-            Inbound::Notification { method, .. } if method == "exit" => {
-                return ControlFlow::Break(match self.stage {
-                    Stage::ShutDown { .. } => EndReason::ExitAfterShutdown,
-                    Stage::New | Stage::Ready { .. } => EndReason::ExitWithoutShutdown,
-                });
-            }
             Inbound::Notification { method, params } => self.notification(&method, params.as_deref(), received),
             Inbound::Response { id, outcome } => self.editor.answered(&id, outcome),
+        }));
+        if taken.is_err() {
+            tracing::error!("taking a message in panicked");
         }
         ControlFlow::Continue(())
     }
@@ -254,10 +261,7 @@ impl Guard {
     fn tell_lsp(&mut self, method: &str, params: Option<&RawValue>) {
         let Ok(params) = serde_json::from_str(params.map_or("{}", RawValue::get)) else { return };
         let request = Request::build(method.to_owned()).params::<serde_json::Value>(params).finish();
-        let lsp = &mut self.lsp;
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lsp.call_now(request))).is_err() {
-            tracing::error!(method, "the handler of a notification panicked");
-        }
+        self.lsp.call_now(request);
     }
 
     /// The reader decided it before it handed on the first message.
@@ -265,12 +269,13 @@ impl Guard {
         self.outbox.framing().unwrap_or(Framing::Headers)
     }
 
+    /// Who asked, without any known key.
     fn origin(&self, method: &str, id: RequestId, params: &str) -> RequestRef {
         let client = match &self.stage {
             Stage::Ready { client, .. } | Stage::ShutDown { client, .. } => client.clone(),
             Stage::New => Client { name: "unknown".into(), version: None },
         };
-        RequestRef {
+        self.connection.known_keys.scrub_record(RequestRef {
             method: method.to_owned(),
             id,
             connection_id: self.connection.id.clone(),
@@ -281,7 +286,7 @@ impl Guard {
                 (Door::Stdio, Framing::Lines) => Transport::StdioJsonl,
             },
             traceparent: traceparent(params),
-        }
+        })
     }
 }
 

@@ -59,7 +59,7 @@ impl Server {
         let (lsp, editor): (Lsp, Arc<RpcEditor>) = Lsp::new(documents.clone(), outbox.clone());
         let sessions = Arc::new(Fake::new(editor.clone()));
         let ear = Ear::default();
-        let connection = Connection { id: ConnectionId::new("conn_1"), door, limits, version: "1.2.3" };
+        let connection = Connection { id: ConnectionId::new("conn_1"), door, limits, version: "1.2.3", known_keys: Arc::default() };
         let mut guard = Guard::new(connection, sessions.clone(), lsp, editor, outbox.clone(), Box::new(ear.clone()));
         let (read, write) = tokio::io::split(far);
         let receive = move |inbound, at| guard.receive(inbound, at);

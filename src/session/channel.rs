@@ -36,6 +36,12 @@ impl UpdateChannel {
         *last
     }
 
+    /// Goes on behind `last`, the number that another process came to.
+    pub(super) fn count_from(&self, last: u64) {
+        let mut own = self.lock();
+        *own = last.max(*own);
+    }
+
     fn lock(&self) -> MutexGuard<'_, u64> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }

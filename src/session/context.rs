@@ -2,10 +2,9 @@
 
 use super::channel::UpdateChannel;
 use crate::config::Settings;
-use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::export::{LifecycleEvent, LifecyclePoint};
 use crate::protocol::ids::{SessionId, TurnId};
-use crate::provenance::{KnownKeys, Provenance};
+use crate::provenance::Provenance;
 use crate::provider::Provider;
 use crate::store::{Diagnostic, Store};
 use crate::tool::{ToolSet, documents::Documents, workspace::Workspace};
@@ -26,7 +25,6 @@ pub struct Parts {
     pub no_model: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
     pub tools: Arc<ToolSet>,
     pub documents: Documents,
-    pub known_keys: Arc<KnownKeys>,
 }
 
 /// One open session.
@@ -59,11 +57,7 @@ impl SessionContext {
 
     /// `text` without any known key.
     pub(super) fn scrub(&self, text: &str) -> String {
-        self.known_keys.scrub(text).into_owned()
-    }
-
-    pub(super) fn scrub_failure(&self, failure: StreamFailure) -> StreamFailure {
-        StreamFailure { message: self.scrub(&failure.message), code: failure.code.map(|code| self.scrub(&code)), ..failure }
+        self.provenance.keys.scrub(text).into_owned()
     }
 }
 

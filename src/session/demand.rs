@@ -26,6 +26,26 @@ pub struct CancelDemand {
     pub missing: Vec<String>,
 }
 
+impl CancelDemand {
+    /// A hard stop, asked for now, of which nothing more is said.
+    pub fn of(session_id: SessionId, scope: CancelScope, cause: Cause, point: &'static str, request: Option<RequestRef>) -> Self {
+        Self {
+            session_id,
+            scope,
+            cause,
+            initiator: Initiator::Unknown,
+            mode: CancelMode::Hard,
+            source: None,
+            reason: None,
+            request,
+            requested: Instant::now(),
+            point,
+            via_ctx_abort: false,
+            missing: Vec::new(),
+        }
+    }
+}
+
 /// What of a session is to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CancelScope {

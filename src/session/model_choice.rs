@@ -27,7 +27,7 @@ impl Missing {
     pub(super) async fn refusal(self, parts: &Parts) -> Refusal {
         match self {
             Self::NobodyChose => Refusal::NoModel((parts.no_model)().await),
-            Self::Broken(why) => Refusal::NoModel(why),
+            Self::Broken(why) => Refusal::NoModel(parts.provenance.keys.scrub(&why).into_owned()),
         }
     }
 }

@@ -124,7 +124,7 @@ async fn make(shared: &Arc<Shared>, id: &SessionId, params: NewSessionParams, ma
     let workspace = workspace(&params.cwd, parts)?;
     let model = ModelChoice::new(params.model.as_deref(), parts)?;
     let now = parts.provenance.clock.wall_ms();
-    let title = params.title.map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
+    let title = params.title.map(|title| parts.provenance.keys.scrub(title.trim()).into_owned()).filter(|title| !title.is_empty());
     let info = SessionInfo {
         session_id: id.clone(),
         cwd: params.cwd,

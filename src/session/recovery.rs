@@ -6,9 +6,10 @@ use crate::protocol::abort::{Partial, Phase, TitleState, ToolInFlight};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
 use crate::protocol::export::TurnStop;
+use crate::protocol::ids::SessionId;
 use crate::protocol::message::{Part, PartKind};
 use crate::provenance::{AbortBuilder, RunFacts, Stop};
-use crate::store::{AbandonedTurn, Diagnostic, EndTurn, Ownership, PartWrite, StoreError};
+use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,7 +37,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
     let texts: Vec<Part> = stored.iter().map(|(_, part)| part.clone()).collect();
     let results = history::missing_results(&texts);
     let (title_generation_state, title_run_id) = match &title {
-        None => (TitleState::NotApplicable, None),
+        None => (untitled_state(parts, &turn.session_id).await?, None),
         Some(title) => (title_state(title), Some(title.title_run_id.clone())),
     };
     let stop = Stop {
@@ -74,7 +75,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
         |kind| texts.iter().filter(|part| part.kind == kind).filter_map(|part| part.text.as_ref()).map(|text| text.len() as u64).sum();
     let (text_bytes, reasoning_bytes) = (bytes(PartKind::Text), bytes(PartKind::Reasoning));
     let partial = Partial { text_bytes, reasoning_bytes, updates_sent: 0, persisted_bytes: text_bytes + reasoning_bytes };
-    let abort = abort.finish(clock, partial);
+    let abort = abort.finish(&parts.provenance, partial);
     if let Some(title) = title.filter(|title| title.completed_at.is_none()) {
         let ended = TitleGeneration {
             completed_at: Some(clock.wall_ms()),
@@ -101,7 +102,6 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
         usage: Some(Usage::absent()),
         model: turn.model.clone(),
         last_update: 0,
-        releases: Ownership::Release,
     };
     parts.store.end_turn(end).await.map(|_seq| ())
 }
@@ -115,6 +115,13 @@ fn last_phase(parts: &[Part], open_traces: &[StreamTrace]) -> Phase {
         Some(PartKind::Reasoning) => Phase::Reasoning,
         _ => Phase::WaitingForModel,
     }
+}
+
+/// The state when the turn has no generation of its own: none was started, if it was the turn that should have one.
+async fn untitled_state(parts: &Parts, session: &SessionId) -> Result<TitleState, StoreError> {
+    let stored = parts.store.session(session).await?;
+    let was_due = stored.is_some_and(|it| it.turns <= 1 && it.info.title.is_none() && it.info.parent_session_id.is_none());
+    Ok(if was_due { TitleState::NotStarted } else { TitleState::NotApplicable })
 }
 
 fn title_state(title: &TitleGeneration) -> TitleState {

@@ -48,6 +48,7 @@ pub(super) struct Remains {
 }
 
 impl Run {
+    /// Without a known key, as the origin is.
     pub(super) fn prompt_request(&self) -> PromptRequest {
         PromptRequest { id: self.origin.id.clone(), connection_id: self.origin.connection_id.clone() }
     }
@@ -110,13 +111,13 @@ impl Run {
     }
 
     /// Closes the ledger and finishes the abort record, if there is one.
-    pub(super) fn close(&mut self, clock: &Clock) -> Remains {
+    pub(super) fn close(&mut self, provenance: &Provenance) -> Remains {
         let mut closed = self.ledger.close();
         let abort = self.abort.take().map(|mut abort| {
             for (point, at) in closed.hops.drain(..) {
                 abort.hop(point, at);
             }
-            abort.finish(clock, closed.partial.clone())
+            abort.finish(provenance, closed.partial.clone())
         });
         // An attempt that is still open was dropped by this abort.
         if let (Some(abort), Some(last)) = (&abort, closed.traces.last_mut())

@@ -4,7 +4,7 @@
 //! before its prompt is answered, and its prompt is answered before the cancels that ended it.
 
 use super::context::SessionContext;
-use super::demand::CancelDemand;
+use super::demand::{CancelDemand, CancelScope};
 use super::error::Refusal;
 use super::ledger::Ledger;
 use super::model_choice::ModelChoice;
@@ -14,7 +14,7 @@ use super::title::Title;
 use super::turn::{self, TurnEnd, TurnJob};
 use super::verdict::{self, Settled, Verdict};
 use crate::protocol::abort::{CancelOutcome, RequestRef};
-use crate::protocol::cause::{CancelMode, Cause, Initiator};
+use crate::protocol::cause::{CancelMode, Cause};
 use crate::protocol::export::LifecyclePoint;
 use crate::protocol::ids::{CancelId, SessionId, TurnId};
 use crate::protocol::message::{Message, Role};
@@ -26,7 +26,6 @@ use futures_util::FutureExt;
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -79,7 +78,7 @@ pub(super) struct Runner {
     pub(super) waiting: Vec<WaitingCancel>,
     pub(super) title: Arc<Title>,
     pub(super) model: ModelChoice,
-    /// The conversation up to the last settled turn; read from the store when the first turn starts.
+    /// The conversation up to the last settled turn, as far as this process has seen it.
     pub(super) history: Vec<Message>,
     /// The last settled turn's abort.
     pub(super) last: Settled,
@@ -155,11 +154,12 @@ impl Runner {
             Mail::Desk(work) => work(self),
             Mail::End { demand, done } => {
                 self.follow(Event::Shut);
-                self.title.cancel(&stop_of_demand(&demand, &self.context.provenance.ids.cancel(), &self.context.provenance));
                 self.ends.push(done);
+                // A turn that this stops takes its title with it.
                 if !self.machine.is_idle() || !self.runs.is_empty() {
-                    self.cancel(demand, None);
+                    self.cancel(demand.clone(), None);
                 }
+                verdict::end_title(self, &demand);
             }
         }
     }
@@ -291,6 +291,8 @@ impl Runner {
             title: Arc::clone(&self.title),
             title_provider,
             history: self.history.clone(),
+            after: self.last.turn_id.clone(),
+            runner: self.mailbox.clone(),
             prompt: run.prompt.clone(),
             begin,
             ledger: Arc::clone(&run.ledger),
@@ -337,20 +339,9 @@ impl Runner {
 
     fn supersede(&mut self, running: &TurnId, by: &TurnId) {
         let Some(request) = self.runs.get(by).map(|run| run.origin.clone()) else { return };
-        let demand = CancelDemand {
-            session_id: self.context.id.clone(),
-            scope: super::demand::CancelScope::Turn(running.clone()),
-            cause: Cause::SupersededByPrompt { superseding_turn_id: by.clone() },
-            initiator: Initiator::Unknown,
-            mode: CancelMode::Hard,
-            source: None,
-            reason: None,
-            request: Some(request),
-            requested: Instant::now(),
-            point: "rpc.session/prompt",
-            via_ctx_abort: false,
-            missing: Vec::new(),
-        };
+        let cause = Cause::SupersededByPrompt { superseding_turn_id: by.clone() };
+        let scope = CancelScope::Turn(running.clone());
+        let demand = CancelDemand::of(self.context.id.clone(), scope, cause, "rpc.session/prompt", Some(request));
         let cancel_id = self.context.provenance.ids.cancel();
         let stop = stop_of_demand(&demand, &cancel_id, &self.context.provenance);
         self.stop(running, stop, demand.point);

@@ -10,22 +10,20 @@ use super::error::Refusal;
 use super::runner::Mail;
 use super::service::{Answer, PromptTicket, Reply, SessionService};
 use super::{opening, recovery};
-use crate::protocol::abort::{Client, RequestRef};
-use crate::protocol::cause::{CancelMode, Cause, Initiator};
+use crate::protocol::abort::RequestRef;
+use crate::protocol::cause::Cause;
 use crate::protocol::export::SessionInfo;
-use crate::protocol::ids::{RequestId, SessionId};
+use crate::protocol::ids::SessionId;
 use crate::protocol::params::{
     BadField, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
     check_session_id,
 };
 use crate::protocol::results::{CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, SessionEntry};
-use crate::provenance::KnownKeys;
 use crate::store::{ListQuery, SessionChange, Store, StoreError};
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, TryFutureExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 
 /// How many sessions one page of `session/list` holds.
@@ -107,6 +105,10 @@ impl SessionService for Sessions {
         if let Err(bad) = check_session_id(&id) {
             return refused(bad.into());
         }
+        // An id stands everywhere, so it cannot be taken out afterwards.
+        if shared.parts.provenance.keys.count(id.as_str()) > 0 {
+            return refused(BadField::new("sessionId", "must not hold a key that pillion knows").into());
+        }
         match shared.register(&id) {
             Err(refusal) => refused(refusal),
             Ok(Registered::Before(_)) => refused(Refusal::SessionTaken(id)),
@@ -175,7 +177,6 @@ impl SessionService for Sessions {
             let _ = reply.send(Err(BadField::new("prompt", "must hold at least one content block").into()));
             return ticket;
         }
-        let origin = scrubbed_request(&shared.parts.known_keys, origin);
         let letter = Mail::Prompt { turn_id, origin, params, reply, answered };
         let undelivered = match shared.mailbox(&session_id) {
             Some(mailbox) => mailbox.send(letter).err().map(|unsent| unsent.0),
@@ -192,7 +193,6 @@ impl SessionService for Sessions {
 
     fn cancel(&self, demand: CancelDemand) -> Reply<CancelResult> {
         let shared = &self.0;
-        let demand = scrubbed(&shared.parts.known_keys, demand);
         let (reply, answer) = oneshot::channel();
         let unsent = match shared.mailbox(&demand.session_id) {
             Some(mailbox) => mailbox.send(Mail::Cancel { demand, reply }).err().map(|unsent| unsent.0),
@@ -283,41 +283,7 @@ fn post_end(mailbox: &mpsc::UnboundedSender<Mail>, demand: CancelDemand) -> BoxF
 }
 
 fn demand(id: &SessionId, cause: Cause, point: &'static str, request: Option<RequestRef>) -> CancelDemand {
-    CancelDemand {
-        session_id: id.clone(),
-        scope: CancelScope::Session,
-        cause,
-        initiator: Initiator::Unknown,
-        mode: CancelMode::Hard,
-        source: None,
-        reason: None,
-        request,
-        requested: Instant::now(),
-        point,
-        via_ctx_abort: true,
-        missing: Vec::new(),
-    }
-}
-
-/// A demand without any known key, whatever its sender put where.
-fn scrubbed(keys: &KnownKeys, demand: CancelDemand) -> CancelDemand {
-    let scrub = |text: String| keys.scrub(&text).into_owned();
-    CancelDemand {
-        reason: demand.reason.map(scrub),
-        source: demand.source.map(scrub),
-        request: demand.request.map(|request| scrubbed_request(keys, request)),
-        ..demand
-    }
-}
-
-fn scrubbed_request(keys: &KnownKeys, request: RequestRef) -> RequestRef {
-    let scrub = |text: String| keys.scrub(&text).into_owned();
-    let id = match keys.scrub(request.id.as_json()) {
-        std::borrow::Cow::Borrowed(_) => request.id,
-        std::borrow::Cow::Owned(clean) => RequestId::from_text(&clean),
-    };
-    let client = Client { name: scrub(request.client.name), version: request.client.version.map(scrub) };
-    RequestRef { id, client, method: scrub(request.method), traceparent: request.traceparent.map(scrub), ..request }
+    CancelDemand { via_ctx_abort: true, ..CancelDemand::of(id.clone(), CancelScope::Session, cause, point, request) }
 }
 
 /// Why a session that has no runner takes no prompt.

@@ -11,7 +11,7 @@ use crate::protocol::diagnostics::Diagnostics;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::TurnId;
 use crate::protocol::results::{PromptResult, StopReason};
-use crate::store::{BeginTurn, EndTurn, Owner, Ownership, StoreError};
+use crate::store::{BeginTurn, EndTurn, Owner, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, withdrawn: Withdrawn
     let context = Arc::clone(&runner.context);
     let clock = &context.provenance.clock;
     let Some(run) = runner.runs.get_mut(turn_id) else { return };
-    let remains = run.close(clock);
+    let remains = run.close(&context.provenance);
     let end = run.end.take();
     if let Some(TurnEnd::NotBegun(refusal)) = end {
         let letter = Mail::Committed { turn_id: turn_id.clone(), withdrawn, done: Done::Refused(refusal) };
@@ -70,10 +70,6 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, withdrawn: Withdrawn
         usage: Some(remains.closed.usage.clone()),
         model: run.model.clone(),
         last_update: remains.closed.last_update,
-        releases: match withdrawn {
-            Withdrawn::Yes => Ownership::Keep,
-            Withdrawn::No => Ownership::Release,
-        },
     });
     let (mailbox, turn_id) = (runner.mailbox.clone(), turn_id.clone());
     tokio::spawn(async move {
@@ -99,6 +95,8 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
     }
     let abort = remains.abort.clone();
     let settled = Settled { turn_id: Some(turn_id.clone()), abort_id: abort.as_ref().map(|abort| abort.abort_id.clone()) };
+    let aborted_by = settled.abort_id.as_ref().map(tracing::field::display);
+    tracing::info!(session_id = %context.id, %turn_id, abort_id = aborted_by, stop = ?stop, "the turn has ended");
     let now = context.provenance.clock.wall_ms();
     runner.history.push(run.prompt.clone());
     runner.history.push(run.answer_message(std::mem::take(&mut remains.closed.parts), now));
@@ -111,6 +109,11 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         stream_traces: Some(remains.traces.clone()).filter(|traces| !traces.is_empty()),
         cancel_requests: Some(run.cancel_requests).filter(|requests| !requests.is_empty()),
     };
+    if !reply.is_closed() {
+        // On record before anybody can have seen the answer: an export that is asked for with it in hand tells of it.
+        let at_us = requested.map(|requested| context.provenance.clock.us_since(requested));
+        context.lifecycle(LifecyclePoint::Answered, turn_id, at_us);
+    }
     let failed = abort.as_ref().filter(|abort| abort.cause.ends_as() == EndsAs::Fault);
     let _ = reply.send(match failed {
         Some(abort) => Err(failure(abort, diagnostics)),
@@ -121,20 +124,12 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
             last_update: remains.closed.last_update,
             usage: remains.closed.usage.into(),
             model: run.model,
+            sentence: abort.as_ref().map(Abort::sentence),
             diagnostics,
         }),
     });
-    let (lifecycle, turn) = (Arc::clone(&context), turn_id.clone());
-    let answered: Answered = async move {
-        // A dropped sender means that the connection is gone: the answer went as far as it could.
-        let went_out = answered.await.is_ok();
-        if went_out {
-            let at_us = requested.map(|requested| lifecycle.provenance.clock.us_since(requested));
-            lifecycle.lifecycle(LifecyclePoint::Answered, &turn, at_us);
-        }
-    }
-    .boxed()
-    .shared();
+    // A dropped sender means that the connection is gone: the answer went as far as it could.
+    let answered: Answered = answered.map(drop).boxed().shared();
     runner.answering.spawn(answered.clone());
     release(runner, turn_id, abort, answered);
 }
@@ -167,11 +162,11 @@ fn not_durable(runner: &Runner, run: &mut Run, remains: &mut Remains, error: &St
     let context = &runner.context;
     tracing::error!(turn_id = %run.turn_id, %error, "the terminal record could not be stored");
     if remains.abort.is_none() {
-        let (name, message) = ("store_failure".to_owned(), context.scrub(&error.to_string()));
+        let (name, message) = ("store_failure".to_owned(), error.to_string());
         let fault = Fault { cause: Cause::StoreFailure, point: "store.failed", name, message };
         let clock = &context.provenance.clock;
         run.stop(stop_of_fault(&fault, &context.provenance), fault.point, &runner.title, &context.id, clock);
-        remains.abort = run.abort.take().map(|abort| abort.finish(clock, remains.closed.partial.clone()));
+        remains.abort = run.abort.take().map(|abort| abort.finish(&context.provenance, remains.closed.partial.clone()));
     }
     if let Some(abort) = &mut remains.abort {
         abort.missing.push("not_durable".into());
@@ -179,7 +174,7 @@ fn not_durable(runner: &Runner, run: &mut Run, remains: &mut Remains, error: &St
 }
 
 fn failure(abort: &Abort, diagnostics: Diagnostics) -> Refusal {
-    let mut message = abort.cause.sentence(abort.initiator, abort.source.as_deref());
+    let mut message = abort.sentence();
     if let Some(detail) = abort.error_message.as_deref().filter(|detail| !detail.is_empty()) {
         message.push(' ');
         message.push_str(detail);

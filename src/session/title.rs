@@ -102,11 +102,12 @@ impl Title {
         }
     }
 
-    /// Cancels a running generation for `stop`.
-    pub(super) fn cancel(&self, stop: &Stop) {
-        if let Desk::Running { canceller, .. } = &*self.lock() {
-            // A generation that was cancelled before keeps its first cause.
-            let _first_wins = canceller.stop(stop.clone());
+    /// Cancels a running generation for `stop`, and gives the turn that it belongs to. Nothing, if none runs or it was
+    /// cancelled before: it keeps its first cause.
+    pub(super) fn cancel(&self, stop: &Stop) -> Option<TurnId> {
+        match &*self.lock() {
+            Desk::Running { canceller, record, .. } => canceller.stop(stop.clone()).is_ok().then(|| record.turn_id.clone()),
+            _ => None,
         }
     }
 
@@ -136,7 +137,7 @@ impl Title {
             TitleSupport::Model => TitleSource::Model,
         };
         let title_run_id = context.provenance.ids.title();
-        let record = TitleGeneration {
+        let record = context.provenance.recorded(TitleGeneration {
             title_run_id,
             session_id: context.id.clone(),
             turn_id: turn.turn_id.clone(),
@@ -152,7 +153,7 @@ impl Title {
             error_message: None,
             usage: None,
             attempt: None,
-        };
+        });
         context.record(Diagnostic::Title(record.clone()));
         let canceller = Canceller::new();
         let token = canceller.token();
@@ -185,8 +186,8 @@ impl Title {
             Outcome::Cancelled(_) => TitleState::Cancelled,
         };
         let (text, source) = match &outcome {
-            Outcome::Title(text) => (text.clone(), record.source),
-            _ => (fallback(&words), TitleSource::Heuristic),
+            Outcome::Title(text) => (context.scrub(text), record.source),
+            _ => (context.scrub(&fallback(&words)), TitleSource::Heuristic),
         };
         let stored = if text.is_empty() {
             Ok(false)
@@ -205,7 +206,7 @@ impl Title {
             }
             Outcome::Failed { name, message } => {
                 record.error_name = Some(name.into());
-                record.error_message = Some(context.scrub(&message));
+                record.error_message = Some(message);
             }
             Outcome::Cancelled(stop) => {
                 record.abort_id = Some(stop.abort_id.clone());
@@ -216,7 +217,7 @@ impl Title {
             let update = SessionUpdate::SessionInfoUpdate { title: Some(text), updated_at: Some(super::rfc3339(clock.wall_ms())) };
             context.channel.post(None, update);
         }
-        self.end(context, record, state);
+        self.end(context, context.provenance.recorded(record), state);
     }
 
     fn end(&self, context: &SessionContext, record: TitleGeneration, state: TitleState) {
@@ -225,6 +226,7 @@ impl Title {
             Desk::Running { seen_by, .. } => std::mem::take(seen_by),
             _ => Vec::new(),
         };
+        tracing::debug!(state = ?state, applied = record.applied, "the title generation has ended");
         let later = if state == TitleState::CompletedBeforeAbort { TitleState::CompletedAfterAbort } else { state };
         context.record(Diagnostic::Title(record.clone()));
         for (turn_id, abort_id) in seen_by {
@@ -248,10 +250,9 @@ pub(super) struct TurnStart<'a> {
 }
 
 async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleGeneration, words: &str, token: &CancelToken) -> Outcome {
-    let clock = context.provenance.clock.clone();
     let attempt_id = AttemptId::new(format!("{}_{}", AttemptId::PREFIX, record.title_run_id));
     let place = (record.session_id.clone(), record.turn_id.clone());
-    let mut trace = AttemptTrace::begin(attempt_id.clone(), place, 0, model.name(), model.model(), clock);
+    let mut trace = AttemptTrace::begin(attempt_id.clone(), place, 0, model.name(), model.model(), context.provenance.clone());
     let request = ModelRequest {
         attempt_id,
         purpose: Purpose::Title,
@@ -290,7 +291,7 @@ async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleG
         }
         Ok(Ok(Err(failure))) => {
             let message = failure.message.clone();
-            trace.failed(StreamFailure { message: context.scrub(&message), ..failure });
+            trace.failed(failure);
             Outcome::Failed { name: "provider_failure", message }
         }
         Ok(Ok(Ok(text))) => {

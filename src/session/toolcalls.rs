@@ -28,6 +28,13 @@ pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>) -> Result<(), Inter
     let context =
         ToolContext { workspace: Arc::clone(&job.context.workspace), documents: job.context.documents.clone(), token: job.token.clone() };
     let planned: Vec<_> = calls.into_iter().map(|call| announce(job, call, &context)).collect();
+    if job.context.settings.deterministic {
+        // Side by side, the fastest would come first.
+        for planned in planned {
+            run_one(job, planned, &context).await?;
+        }
+        return Ok(());
+    }
     let results = join_all(planned.into_iter().map(|planned| run_one(job, planned, &context))).await;
     results.into_iter().collect()
 }

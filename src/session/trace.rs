@@ -3,7 +3,7 @@
 use crate::protocol::diagnostics::{StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Usage};
 use crate::protocol::ids::{AbortId, AttemptId, SessionId, TurnId};
 use crate::protocol::model::ModelEvent;
-use crate::provenance::Clock;
+use crate::provenance::Provenance;
 use std::time::Instant;
 
 /// A trace in the making.
@@ -11,7 +11,7 @@ use std::time::Instant;
 pub(super) struct AttemptTrace {
     trace: StreamTrace,
     created: Instant,
-    clock: Clock,
+    provenance: Provenance,
 }
 
 impl AttemptTrace {
@@ -21,9 +21,9 @@ impl AttemptTrace {
         step: u64,
         provider: &str,
         model: &str,
-        clock: Clock,
+        provenance: Provenance,
     ) -> Self {
-        let trace = StreamTrace {
+        let trace = provenance.recorded(StreamTrace {
             attempt_id,
             session_id,
             turn_id,
@@ -32,7 +32,7 @@ impl AttemptTrace {
             provider: provider.to_owned(),
             model: model.to_owned(),
             state: StreamState::Open,
-            created_at: clock.wall_ms(),
+            created_at: provenance.clock.wall_ms(),
             timeline: Timeline::new(),
             counters: StreamCounters::default(),
             usage: Usage::absent(),
@@ -42,8 +42,8 @@ impl AttemptTrace {
             finish_reason: None,
             abort_id: None,
             failure: None,
-        };
-        Self { trace, created: Instant::now(), clock }
+        });
+        Self { trace, created: Instant::now(), provenance }
     }
 
     /// The trace as it stands.
@@ -56,7 +56,7 @@ impl AttemptTrace {
     }
 
     pub(super) fn observe(&mut self, event: &ModelEvent) {
-        let now = self.clock.us_since(self.created);
+        let now = self.provenance.clock.us_since(self.created);
         let counters = &mut self.trace.counters;
         let timeline = &mut self.trace.timeline;
         let progress = match event {
@@ -123,6 +123,8 @@ impl AttemptTrace {
 
     fn end(&mut self, state: StreamState) {
         self.trace.state = state;
-        self.trace.timeline.ended_us = Some(self.clock.us_since(self.created));
+        self.trace.timeline.ended_us = Some(self.provenance.clock.us_since(self.created));
+        // What the provider said of itself has come with its events.
+        self.trace = self.provenance.recorded(self.trace.clone());
     }
 }

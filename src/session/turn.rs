@@ -2,6 +2,7 @@
 
 use super::context::SessionContext;
 use super::ledger::Ledger;
+use super::runner::Mail;
 use super::title::{Title, TurnStart};
 use super::toolcalls::{self, Call};
 use super::trace::AttemptTrace;
@@ -15,11 +16,13 @@ use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose};
 use crate::provenance::{CancelToken, Stopped};
 use crate::provider::Provider;
 use crate::store::{BeginTurn, Diagnostic, PartWrite, Pending, StoreError};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 /// Streamed text is saved when this much of it has gathered ...
@@ -36,7 +39,10 @@ pub(super) struct TurnJob {
     pub(super) title: Arc<Title>,
     /// What writes the title; the turn's own provider unless another is configured.
     pub(super) title_provider: Arc<dyn Provider>,
+    /// The conversation as the runner knows it, up to the turn `after`.
     pub(super) history: Vec<Message>,
+    pub(super) after: Option<TurnId>,
+    pub(super) runner: mpsc::UnboundedSender<Mail>,
     pub(super) prompt: Message,
     pub(super) begin: BeginTurn,
     pub(super) ledger: Arc<Ledger>,
@@ -85,7 +91,11 @@ impl From<StoreError> for Interruption {
 
 pub(super) async fn run(mut job: TurnJob) -> TurnEnd {
     match job.context.store.begin_turn(job.begin.clone()).await {
-        Ok(()) => {}
+        Ok(before) if before == job.after => {}
+        Ok(_) => match job.catch_up().await {
+            Ok(()) => {}
+            Err(error) => return ended(Err(error.into())),
+        },
         Err(StoreError::OwnedElsewhere(owner)) => {
             return TurnEnd::NotBegun(Refusal::NotOwner { session_id: job.context.id.clone(), pid: owner.pid });
         }
@@ -103,6 +113,21 @@ fn ended(result: Result<TurnStop, Interruption>) -> TurnEnd {
 }
 
 impl TurnJob {
+    /// Reads the turns that another process has run since this one looked, here and for the turns to come.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        let (store, id) = (&self.context.store, &self.context.id);
+        let (session, history) = (store.session(id), store.history(id));
+        self.history = history.await?;
+        self.history.retain(|message| message.turn_id.as_ref() != Some(&self.turn_id));
+        if let Some(session) = session.await? {
+            self.context.channel.count_from(session.last_update);
+        }
+        let known = self.history.clone();
+        // It is read before the end of this turn, which is posted behind it.
+        let _ = self.runner.send(Mail::Desk(Box::new(move |runner| runner.history = known)));
+        Ok(())
+    }
+
     async fn drive(&mut self) -> Result<TurnStop, Interruption> {
         if self.token.is_stopped() {
             return Err(Interruption::Stopped);
@@ -148,13 +173,14 @@ impl TurnJob {
     ) -> Result<(FinishReason, Vec<Call>), Interruption> {
         let place = (self.context.id.clone(), self.turn_id.clone());
         let (name, model) = (self.provider.name(), self.provider.model());
-        let trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, self.context.provenance.clock.clone());
+        let trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, self.context.provenance.clone());
         self.context.record(Diagnostic::Trace(trace.trace().clone()));
         self.ledger.attempt_begins(trace);
+        tracing::debug!(step, provider = name, "a model call starts");
         let mut stream = self.provider.stream(request);
         let mut stopped = pin!(self.token.stopped());
         let mut save_timer = pin!(sleep_until(Instant::now()));
-        let mut saving: Option<Pending<()>> = None;
+        let mut saves: FuturesUnordered<Pending<()>> = FuturesUnordered::new();
         let mut timer_runs = false;
         let mut calls = Vec::new();
         let mut finish = None;
@@ -166,11 +192,15 @@ impl TurnJob {
                     self.ledger.hop("turn.stream_dropped");
                     return Err(Interruption::Stopped);
                 }
+                // Nothing is streamed on that could not be kept.
+                Some(saved) = saves.next() => {
+                    saved?;
+                    continue;
+                }
                 event = stream.next() => event,
                 () = &mut save_timer, if timer_runs => {
                     timer_runs = false;
-                    check(&mut saving)?;
-                    saving = self.save().pop();
+                    saves.extend(self.save());
                     continue;
                 }
             };
@@ -178,13 +208,13 @@ impl TurnJob {
                 None => break,
                 Some(Ok(event)) => event,
                 Some(Err(failure)) => {
-                    let failure = self.context.scrub_failure(failure);
                     let fault = Fault {
                         cause: failure.cause.clone(),
                         point: "provider.stream_failed",
                         name: failure.kind.clone(),
                         message: failure.message.clone(),
                     };
+                    tracing::info!(step, kind = failure.kind, "the model call has failed");
                     self.ledger.attempt(|trace| trace.failed(failure));
                     return Err(Interruption::Fault(fault));
                 }
@@ -210,13 +240,15 @@ impl TurnJob {
             }
             let unsaved = self.ledger.unsaved_bytes();
             if unsaved >= SAVE_BYTES {
-                check(&mut saving)?;
-                saving = self.save().pop();
+                saves.extend(self.save());
                 timer_runs = false;
             } else if unsaved > 0 && !timer_runs {
                 save_timer.as_mut().reset(Instant::now() + SAVE_AFTER);
                 timer_runs = true;
             }
+        }
+        while let Some(saved) = self.token.race(saves.next()).await? {
+            saved?;
         }
         let Some(reason) = finish else {
             let message = "the provider's stream ended without an end of the answer".to_owned();
@@ -228,6 +260,7 @@ impl TurnJob {
             }));
         };
         if let Some(trace) = self.ledger.attempt(AttemptTrace::completed) {
+            tracing::debug!(step, attempt_id = %trace.attempt_id, calls = calls.len(), "the model call is complete");
             self.context.record(Diagnostic::Trace(trace));
         }
         Ok((reason, calls))
@@ -270,9 +303,4 @@ impl TurnJob {
         }
         system
     }
-}
-
-/// A save that failed stops the turn at the next save: nothing is streamed on that could not be kept.
-fn check(saving: &mut Option<Pending<()>>) -> Result<(), StoreError> {
-    saving.take().and_then(FutureExt::now_or_never).unwrap_or(Ok(()))
 }

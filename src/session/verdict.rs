@@ -3,6 +3,7 @@
 use super::context::{Parts, record};
 use super::demand::CancelDemand;
 use super::error::Refusal;
+use super::run::stop_of_demand;
 use super::runner::{Runner, WaitingCancel};
 use super::step::State;
 use crate::protocol::abort::{CancelOutcome, CancelRequest};
@@ -73,6 +74,18 @@ pub(super) fn deliver(runner: &mut Runner, demand: CancelDemand, cancel_id: Canc
     }
 }
 
+/// Ends a title generation that outlived its turn. There is no abort to name, so the demand itself is recorded under the
+/// abort id that the generation ends with.
+pub(super) fn end_title(runner: &Runner, demand: &CancelDemand) {
+    let provenance = &runner.context.provenance;
+    let cancel_id = provenance.ids.cancel();
+    let stop = stop_of_demand(demand, &cancel_id, provenance);
+    if let Some(turn) = runner.title.cancel(&stop) {
+        let verdict = Verdict { outcome: CancelOutcome::Cancelled, turn: Some(turn), ended: Vec::new() };
+        runner.context.record(Diagnostic::Cancel(cancel_request(provenance, demand, cancel_id, &verdict, Some(stop.abort_id))));
+    }
+}
+
 /// A demand on a session that runs nothing in this process: another process may own it, or its last turn has settled.
 pub(super) async fn nothing_runs(parts: Parts, demand: CancelDemand, cancel_id: CancelId, last: Settled, reply: CancelReply) {
     let owner = parts.store.owner(&demand.session_id).await.ok().flatten();
@@ -114,7 +127,7 @@ fn cancel_request(
     verdict: &Verdict,
     abort_id: Option<AbortId>,
 ) -> CancelRequest {
-    CancelRequest {
+    provenance.recorded(CancelRequest {
         cause: demand.cause.clone(),
         cancel_id,
         session_id: demand.session_id.clone(),
@@ -129,5 +142,5 @@ fn cancel_request(
         reason: demand.reason.clone(),
         abort_id,
         seq: None,
-    }
+    })
 }

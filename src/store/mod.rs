@@ -24,12 +24,12 @@ pub use messages::PartWrite;
 pub use owner::Owner;
 pub use sessions::{LastTurn, ListQuery, SessionChange, SessionPage, StoredSession};
 pub use snapshot::{DiagnosticRow, Snapshot};
-pub use turns::{AbandonedTurn, BeginTurn, EndTurn, Ownership};
+pub use turns::{AbandonedTurn, BeginTurn, EndTurn};
 pub use writer::Pending;
 
 use crate::protocol::abort::Abort;
 use crate::protocol::export::SessionInfo;
-use crate::protocol::ids::{MessageId, SessionId};
+use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part};
 use error::Fault;
 use open::Opened;
@@ -99,8 +99,9 @@ impl Store {
         })
     }
 
-    /// Begins a turn and takes hold of its session; [`StoreError::OwnedElsewhere`] if another live process has that.
-    pub fn begin_turn(&self, begin: BeginTurn) -> Pending<()> {
+    /// Begins a turn and takes hold of its session; [`StoreError::OwnedElsewhere`] if another live process has that. The
+    /// answer is the turn that was begun before it: somebody else's, if another process had the session meanwhile.
+    pub fn begin_turn(&self, begin: BeginTurn) -> Pending<Option<TurnId>> {
         self.write(move |conn| turns::begin(conn, &begin))
     }
 

@@ -44,16 +44,6 @@ pub struct EndTurn {
     pub model: Option<String>,
     /// The number of the turn's last update.
     pub last_update: u64,
-    pub releases: Ownership,
-}
-
-/// What becomes of the hold on the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ownership {
-    /// Any process may run the next turn.
-    Release,
-    /// This process has more turns of the session to run.
-    Keep,
 }
 
 /// A turn without an end whose process is dead.
@@ -72,7 +62,8 @@ pub struct AbandonedTurn {
 /// The columns that [`info`] reads, in its order.
 const COLUMNS: &str = "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update";
 
-pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<(), Fault> {
+/// Gives the turn that was begun before this one, by whichever process.
+pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<Option<TurnId>, Fault> {
     let BeginTurn { turn, prompt, prompt_request, owner } = begin;
     if let Some(holder) = sessions::owner(conn, &turn.session_id)?
         && holder != *owner
@@ -89,6 +80,10 @@ pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<(), Fault> {
     if taken == 0 {
         return Err(StoreError::UnknownSession.into());
     }
+    let before = conn
+        .prepare_cached("SELECT turn_id FROM turn WHERE session_id = ?1 ORDER BY seq DESC LIMIT 1")?
+        .query_row([turn.session_id.as_str()], |row| row.get::<_, String>(0).map(TurnId::new))
+        .optional()?;
     conn.prepare_cached(
         "INSERT INTO turn (turn_id, session_id, message_id, parent_id, prompt_request, started_at,
              owner_pid, owner_started, owner_boot, model)
@@ -115,7 +110,8 @@ pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<(), Fault> {
         turn_id: Some(turn.turn_id.clone()),
         model: turn.model.clone(),
     };
-    messages::insert(conn, &turn.session_id, &answer)
+    messages::insert(conn, &turn.session_id, &answer)?;
+    Ok(before)
 }
 
 /// Gives the number of the newest diagnostic record: those of this turn's end are not above it.
@@ -140,15 +136,15 @@ pub(super) fn end(conn: &Connection, end: &EndTurn) -> Result<u64, Fault> {
     }
     conn.prepare_cached("UPDATE session SET updated_at = max(updated_at, ?2), last_update = max(last_update, ?3) WHERE session_id = ?1")?
         .execute(params![end.session_id.as_str(), Int(end.ended_at), Int(end.last_update)])?;
-    if end.releases == Ownership::Release {
-        // Only the hold of the process that ran the turn: somebody else may have taken the session over from a dead one.
-        conn.prepare_cached(
-            "UPDATE session SET owner_pid = NULL, owner_started = NULL, owner_boot = NULL
-             WHERE session_id = ?1 AND (owner_pid, owner_started, owner_boot) =
-                 (SELECT owner_pid, owner_started, owner_boot FROM turn WHERE turn_id = ?2)",
-        )?
-        .execute(turn)?;
-    }
+    // The hold goes with the last turn that is open, and only the hold of the process that ran the turn: somebody else
+    // may have taken the session over from a dead one.
+    conn.prepare_cached(
+        "UPDATE session SET owner_pid = NULL, owner_started = NULL, owner_boot = NULL
+         WHERE session_id = ?1
+             AND (owner_pid, owner_started, owner_boot) = (SELECT owner_pid, owner_started, owner_boot FROM turn WHERE turn_id = ?2)
+             AND NOT EXISTS (SELECT 1 FROM turn WHERE session_id = ?1 AND ended_at IS NULL AND turn_id <> ?2)",
+    )?
+    .execute(turn)?;
     conn.prepare_cached(
         "UPDATE turn SET ended_at = ?3, stop = ?4, abort_id = ?5, model = coalesce(?6, model), usage = ?7, last_update = ?8
          WHERE session_id = ?1 AND turn_id = ?2",

@@ -115,6 +115,9 @@ impl ToolSet {
     }
 }
 
+/// The names of the tools; an export shows these as they are.
+pub const TOOL_NAMES: [&str; 4] = ["read_file", "list_directory", "search", "write_file"];
+
 /// Every tool that pillion has.
 pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
     vec![Arc::new(read_file::ReadFile), Arc::new(list_directory::ListDirectory), Arc::new(search::Search), Arc::new(write_file::WriteFile)]
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn every_tool_is_found_by_its_name_and_only_writing_asks() {
         let set = ToolSet::new(standard_tools());
-        assert_eq!(set.specs().iter().map(|spec| spec.name).collect::<Vec<_>>(), ["read_file", "list_directory", "search", "write_file"]);
+        assert_eq!(set.specs().iter().map(|spec| spec.name).collect::<Vec<_>>(), TOOL_NAMES);
         let room = test_room::Room::new();
         for spec in set.specs().iter() {
             let tool = set.find(spec.name).unwrap();

@@ -162,7 +162,7 @@ fn title(abort: View<'_>) -> String {
         Some(TitleState::CompletedAfterAbort) => "was finished after the stop",
         Some(TitleState::Failed) => "failed",
         Some(TitleState::Cancelled) => "was cancelled",
-        Some(TitleState::Disabled) => "titles are switched off",
+        Some(TitleState::Disabled) => "no model is asked for titles",
         Some(TitleState::NotApplicable) => "no title was due in this turn",
         None => NO_WORDS,
     };

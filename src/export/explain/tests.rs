@@ -43,8 +43,9 @@ fn sanitized_and_full_exports_give_the_same_answers() {
         hidden += 1;
         let label = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
         assert_eq!(label(full), label(sanitized));
-        assert!(sanitized.contains("[redacted:text:") || sanitized.contains("/[path:"), "{sanitized}");
-        assert!(full.contains("some words"), "only words of somebody may be hidden: {full}");
+        assert!(["[redacted:text:", "/[path:", "[redacted:id:"].iter().any(|hidden| sanitized.contains(hidden)), "{sanitized}");
+        // A tool that this version does not have is a word of the model's.
+        assert!(full.contains("some words") || full.contains("deploy"), "only words of somebody may be hidden: {full}");
     }
     assert!(hidden > 5);
 }

@@ -17,6 +17,7 @@ const SHAPE: Shape = &[
     Field::Named("enum", Class::Enum),
     Field::Named("number", Class::Number),
     Field::Named("id", Class::Id),
+    Field::Named("tool", Class::Tool),
     Field::Named("path", Class::Path),
     Field::Named("text", Class::Text),
     Field::Named("secret", Class::Secret),
@@ -40,11 +41,13 @@ fn each_class_shows_what_it_may() {
     let record = json!({
         "structure": "rpc.session/cancel", "enum": "client_cancel", "number": 7, "id": ["req-1", 7, null],
         "path": "/home/me/src/../main.rs", "text": "hé", "secret": {"a": [1]}, "record": [{"text": "hé"}, {"text": "other"}],
+        "tool": "write_file",
     });
     let expected = json!({
         "structure": "rpc.session/cancel", "enum": "client_cancel", "number": 7, "id": ["req-1", 7, null],
         "path": "/[path:1]/[path:2]/[path:3]/../[path:4].rs", "text": "[redacted:text:1 len=2]", "secret": "[redacted:json:1 len=9]",
         "record": [{"text": "[redacted:text:1 len=2]"}, {"text": "[redacted:text:2 len=5]"}],
+        "tool": "write_file",
     });
     assert_eq!(sanitized(record), expected);
 }
@@ -58,6 +61,7 @@ fn what_does_not_look_like_its_class_is_hidden_and_counted_by_its_rule() {
         ("id", json!("x:known-key-1234"), "known_key"),
         ("id", json!(9_876_543_210_u64), "known_key"),
         ("id", json!(true), "json"),
+        ("tool", json!("send_the_prompt_home"), "tool"),
         ("structure", json!("line\nbreak"), "structure"),
         ("structure", json!("token=0123456789"), "assigned_secret"),
         ("structure", json!("a".repeat(201)), "structure"),

@@ -81,7 +81,7 @@ fn a_long_key_is_found_piece_by_piece_and_many_keys_at_once() {
 #[test]
 fn other_text_is_left_alone_without_a_copy() {
     assert!(matches!(keys().scrub("a short text without one"), Cow::Borrowed(_)));
-    assert!(KnownKeys::new(vec!["short".into()]).is_empty());
+    assert!(KnownKeys::new(vec!["short".into(), "redacted".into(), "known_key".into()]).is_empty());
     assert!(matches!(KnownKeys::default().scrub(KEY), Cow::Borrowed(_)));
 }
 
@@ -99,15 +99,17 @@ fn variables_are_chosen_by_the_words_of_their_names() {
         ("GITHUB_TOKEN", "github-value-1"),
         ("db_password", "password-value"),
         ("AWS_SECRET_ACCESS_KEY", "aws-value-123"),
+        ("DBPASSWORD", "other-password"),
+        ("SSH_KEY_PATH", "/home/somebody/key"),
         ("KEYBOARD", "keyboard-layout"),
         ("HOME", "/home/somebody"),
     ];
     let keys = KnownKeys::from_environment(Some("configured-key"), variables.map(|(name, value)| (name.into(), value.into())));
-    assert_eq!(format!("{keys:?}"), "KnownKeys(5)");
-    for gone in ["configured-key", "openai-value-1", "github-value-1", "password-value", "aws-value-123"] {
+    assert_eq!(format!("{keys:?}"), "KnownKeys(6)");
+    for gone in ["configured-key", "openai-value-1", "github-value-1", "password-value", "aws-value-123", "other-password"] {
         assert_eq!(keys.scrub(gone), PLACEHOLDER);
     }
-    for kept in ["keyboard-layout", "/home/somebody"] {
+    for kept in ["keyboard-layout", "/home/somebody", "/home/somebody/key"] {
         assert_eq!(keys.scrub(kept), kept);
     }
 }
@@ -115,9 +117,11 @@ fn variables_are_chosen_by_the_words_of_their_names() {
 #[test]
 fn free_form_data_loses_keys_in_values_names_and_numbers() {
     let keys = KnownKeys::new(vec!["hunter2hunter2".into(), "1234567890".into()]);
-    let mut value = serde_json::json!({"hunter2hunter2": [{"a": "is hunter2hunter2"}, 1_234_567_890, 7, true, null]});
-    keys.scrub_value(&mut value);
-    assert_eq!(value, serde_json::json!({PLACEHOLDER: [{"a": format!("is {PLACEHOLDER}")}, PLACEHOLDER, 7, true, null]}));
+    let value = serde_json::json!({"hunter2hunter2": [{"a": "is hunter2hunter2"}, 1_234_567_890, 7, true, null]});
+    assert_eq!(
+        keys.scrub_record(value),
+        serde_json::json!({PLACEHOLDER: [{"a": format!("is {PLACEHOLDER}")}, PLACEHOLDER, 7, true, null]})
+    );
 }
 
 #[test]
@@ -138,7 +142,7 @@ fn a_record_loses_keys_but_not_its_own_words() {
         abort_id: None,
         seq: None,
     };
-    let clean = KnownKeys::new(vec!["cancelled".into()]).scrub_record(record.clone()).expect("a record");
+    let clean = KnownKeys::new(vec!["cancelled".into()]).scrub_record(record.clone());
     let source = Some(format!("{PLACEHOLDER}.by.me"));
     assert_eq!(clean, CancelRequest { source, reason: Some(format!("it is {PLACEHOLDER}")), ..record });
 }
@@ -146,9 +150,17 @@ fn a_record_loses_keys_but_not_its_own_words() {
 #[test]
 fn a_request_id_that_is_a_key_is_replaced() {
     let keys = KnownKeys::new(vec!["1234567890".into()]);
-    let mut id = serde_json::to_value(RequestId::from_number(1_234_567_890)).expect("json");
-    keys.scrub_value(&mut id);
-    assert_eq!(id, PLACEHOLDER);
+    for (id, clean) in [
+        (RequestId::from_number(1_234_567_890), PLACEHOLDER.to_owned()),
+        (RequestId::from_text("1234567890"), PLACEHOLDER.to_owned()),
+        (RequestId::from_text("stop 1234567890"), format!("stop {PLACEHOLDER}")),
+    ] {
+        assert_eq!(keys.scrub_record(id), RequestId::from_text(&clean));
+    }
+    for kept in ["7", "null", "18446744073709551616", "\"stop-7\""] {
+        let id = RequestId::parse(kept).expect("an id");
+        assert_eq!(keys.scrub_record(id.clone()), id);
+    }
 }
 
 #[test]

@@ -8,10 +8,10 @@ mod tests;
 
 use super::chat::{ChatMessage, ChatTemplate, conversation};
 use super::text::TextJoiner;
-use crate::protocol::cause::Cause;
-use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, Usage, UsageSource};
+use crate::protocol::diagnostics::{StreamFailure, Usage, UsageSource};
 use crate::protocol::message::Message;
 use crate::protocol::model::{FinishReason, ModelEvent};
+use crate::provider::failure::{ProtocolKind, protocol};
 use futures_util::{Stream, stream};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
@@ -66,7 +66,7 @@ struct Job {
 enum Halt {
     /// Nobody listens any more.
     Unheard,
-    Failed(StreamFailure),
+    Failed(Box<StreamFailure>),
 }
 
 impl Engine {
@@ -91,8 +91,10 @@ impl Engine {
             if ended {
                 return Poll::Ready(None);
             }
-            let event = ready!(events.poll_recv(context))
-                .unwrap_or_else(|| Err(failure("thread_died", "the model's thread ended unexpectedly; start pillion again")));
+            let event = match ready!(events.poll_recv(context)) {
+                Some(event) => event,
+                None => Err(*failure(ProtocolKind::ModelFailed, "the model's thread ended unexpectedly; start pillion again")),
+            };
             ended = matches!(event, Err(_) | Ok(ModelEvent::Finish { .. }));
             Poll::Ready(Some(event))
         })
@@ -111,9 +113,9 @@ fn work(path: &Path, window: u32, queue: &std::sync::mpsc::Receiver<Job>) {
                     reader.serve(job);
                     queue.iter().for_each(|job| reader.serve(job));
                 }
-                Err(failure) => job.tell(failure),
+                Err(failure) => job.tell(*failure),
             },
-            Err(Halt::Failed(failure)) => job.tell(failure),
+            Err(Halt::Failed(failure)) => job.tell(*failure),
             Err(Halt::Unheard) => {}
         }
     }
@@ -134,7 +136,7 @@ impl Job {
     }
 }
 
-fn backend() -> Result<&'static LlamaBackend, StreamFailure> {
+fn backend() -> Result<&'static LlamaBackend, Box<StreamFailure>> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     BACKEND
         .get_or_init(|| {
@@ -143,7 +145,7 @@ fn backend() -> Result<&'static LlamaBackend, StreamFailure> {
             LlamaBackend::init().map_err(|error| error.to_string())
         })
         .as_ref()
-        .map_err(|error| failure("backend", format!("llama.cpp did not start: {error}; choose another provider")))
+        .map_err(|error| failure(ProtocolKind::ModelFailed, format!("llama.cpp did not start: {error}; choose another provider")))
 }
 
 fn load(path: &Path, listener: &Listener) -> Result<LlamaModel, Halt> {
@@ -156,7 +158,7 @@ fn load(path: &Path, listener: &Listener) -> Result<LlamaModel, Halt> {
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         Halt::Failed(failure(
-            "model_load",
+            ProtocolKind::ModelLoad,
             format!("{name} could not be loaded: it is damaged, too large for this machine's memory, or newer than this build's llama.cpp"),
         ))
     })
@@ -175,7 +177,7 @@ struct Reader<'model> {
 }
 
 impl<'model> Reader<'model> {
-    fn new(model: &'model LlamaModel, window: u32) -> Result<Self, StreamFailure> {
+    fn new(model: &'model LlamaModel, window: u32) -> Result<Self, Box<StreamFailure>> {
         let template = chat_template(model)?;
         // One core stays free: where threads wait for a core in turn, the model's own barriers take all the time.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -188,7 +190,7 @@ impl<'model> Reader<'model> {
             .with_n_threads(threads)
             .with_n_threads_batch(threads);
         let context = model.new_context(backend()?, params).map_err(|error| {
-            failure("model_context", format!("the model's context could not be made: {error}; is there enough memory?"))
+            failure(ProtocolKind::ModelFailed, format!("the model's context could not be made: {error}; is there enough memory?"))
         })?;
         let longest_token = model.tokens(true).map(|(_, bytes)| bytes.len()).max().unwrap_or(1);
         Ok(Self { model, context, template, batch: LlamaBatch::new(BATCH, 1), held: Vec::new(), longest_token })
@@ -196,7 +198,7 @@ impl<'model> Reader<'model> {
 
     fn serve(&mut self, job: Job) {
         if let Err(Halt::Failed(failure)) = self.answer(&job) {
-            job.tell(failure);
+            job.tell(*failure);
         }
     }
 
@@ -220,12 +222,15 @@ impl<'model> Reader<'model> {
     }
 
     /// The prompt as tokens, with room for at least one more in the window.
-    fn prompt(&self, conversation: &[ChatMessage]) -> Result<Vec<LlamaToken>, StreamFailure> {
+    fn prompt(&self, conversation: &[ChatMessage]) -> Result<Vec<LlamaToken>, Box<StreamFailure>> {
         let text = self.template.render(conversation).map_err(|error| template_failure(&error))?;
         let window = self.window();
         let too_long = |tokens: String| {
             let advice = "begin a new session, or choose a model with a larger window";
-            failure("context_window", format!("the conversation has {tokens} tokens and the model's window holds {window}; {advice}"))
+            failure(
+                ProtocolKind::ContextWindow,
+                format!("the conversation has {tokens} tokens and the model's window holds {window}; {advice}"),
+            )
         };
         // Counting the tokens of a text takes long when it is long; this much cannot fit however it is cut.
         let fewest = text.len() / self.longest_token;
@@ -236,7 +241,7 @@ impl<'model> Reader<'model> {
         let add_bos = self.template.bos.is_empty() || !text.starts_with(&self.template.bos);
         let tokens = self.model.vocab().tokenize(text.as_bytes(), add_bos, true);
         match tokens.len() {
-            0 => Err(failure("chat_template", "the model's chat template made an empty prompt; choose another model")),
+            0 => Err(failure(ProtocolKind::ChatTemplate, "the model's chat template made an empty prompt; choose another model")),
             count if count >= window => Err(too_long(count.to_string())),
             _ => Ok(tokens),
         }
@@ -301,23 +306,31 @@ impl<'model> Reader<'model> {
         for (at, token) in tokens.iter().enumerate() {
             let position = i32::try_from(self.held.len() + at).unwrap_or(i32::MAX);
             let last = at + 1 == tokens.len();
-            self.batch.add(*token, position, &[SEQUENCE], last).map_err(|error| Halt::Failed(failure("batch", error.to_string())))?;
+            self.batch
+                .add(*token, position, &[SEQUENCE], last)
+                .map_err(|error| Halt::Failed(failure(ProtocolKind::ModelFailed, error.to_string())))?;
         }
         if let Err(error) = self.context.decode(&mut self.batch) {
             // Nobody knows how much of the batch the context took.
             self.context.clear_kv_cache();
             self.held.clear();
-            return Err(Halt::Failed(failure("decode", format!("the model failed at its work: {error}; send the prompt again"))));
+            return Err(Halt::Failed(failure(
+                ProtocolKind::ModelFailed,
+                format!("the model failed at its work: {error}; send the prompt again"),
+            )));
         }
         self.held.extend_from_slice(tokens);
         Ok(())
     }
 }
 
-fn chat_template(model: &LlamaModel) -> Result<ChatTemplate, StreamFailure> {
+fn chat_template(model: &LlamaModel) -> Result<ChatTemplate, Box<StreamFailure>> {
     let source = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
     let source = source.ok_or_else(|| {
-        failure("no_chat_template", "the model file has no chat template, so it cannot hold a conversation; choose an instruct model")
+        failure(
+            ProtocolKind::ChatTemplate,
+            "the model file has no chat template, so it cannot hold a conversation; choose an instruct model",
+        )
     })?;
     let vocab = model.vocab();
     let spelling = |token| vocab.text(token).and_then(|text| text.to_str().ok());
@@ -327,19 +340,10 @@ fn chat_template(model: &LlamaModel) -> Result<ChatTemplate, StreamFailure> {
     ChatTemplate::compile(source, known(vocab.bos()).into(), known(vocab.eos()).into(), control).map_err(|error| template_failure(&error))
 }
 
-fn template_failure(error: &minijinja::Error) -> StreamFailure {
-    failure("chat_template", format!("the model's chat template cannot be used: {error}; choose another model"))
+fn template_failure(error: &minijinja::Error) -> Box<StreamFailure> {
+    failure(ProtocolKind::ChatTemplate, format!("the model's chat template cannot be used: {error}; choose another model"))
 }
 
-fn failure(kind: &str, message: impl Into<String>) -> StreamFailure {
-    StreamFailure {
-        cause: Cause::ProviderProtocol,
-        boundary: Boundary::ProviderError,
-        confidence: Confidence::Certain,
-        evidence: vec![format!("local.{kind}")],
-        kind: kind.into(),
-        message: message.into(),
-        os_error: None,
-        code: None,
-    }
+fn failure(kind: ProtocolKind, message: impl Into<String>) -> Box<StreamFailure> {
+    protocol(kind, message, None, &["the model runs in this process"])
 }

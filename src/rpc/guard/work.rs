@@ -48,6 +48,7 @@ impl Work {
         // jsonrpsee takes parameters by position; ours is always the one object.
         let positional = Params::new(Some(&format!("[{params}]"))).into_owned();
         let handler = async move { callback(id, positional, ConnectionId(0), shape.limit.saturating_add(ENVELOPE), extensions).await };
+        span.in_scope(|| tracing::debug!("a request arrived"));
         let mut handler = Box::pin(AssertUnwindSafe(handler.instrument(span)).catch_unwind());
         if let Some(done) = (&mut handler).now_or_never() {
             return shape.answer(ticket, done, Some(params));

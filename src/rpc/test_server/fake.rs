@@ -28,7 +28,7 @@ pub(in crate::rpc) const NOWHERE: &str = "nowhere";
 
 pub(in crate::rpc) struct Fake {
     editor: Arc<RpcEditor>,
-    state: Arc<Mutex<State>>,
+    state: Mutex<State>,
 }
 
 #[derive(Default)]
@@ -38,7 +38,6 @@ struct State {
     stops: Vec<(Cause, &'static str, Option<RequestRef>)>,
     running: Vec<Running>,
     turns: u64,
-    permissions: Vec<String>,
 }
 
 struct Running {
@@ -50,7 +49,7 @@ struct Running {
 
 impl Fake {
     pub(in crate::rpc) fn new(editor: Arc<RpcEditor>) -> Self {
-        Self { editor, state: Arc::default() }
+        Self { editor, state: Mutex::default() }
     }
 
     pub(in crate::rpc) fn origins(&self) -> Vec<RequestRef> {
@@ -65,23 +64,16 @@ impl Fake {
         self.state.lock().expect("state").stops.clone()
     }
 
-    /// How the questions were answered, so far.
-    pub(in crate::rpc) fn permissions(&self) -> Vec<String> {
-        self.state.lock().expect("state").permissions.clone()
-    }
-
     fn note(&self, origin: RequestRef) {
         self.state.lock().expect("state").origins.push(origin);
     }
 
+    pub(in crate::rpc) fn is_held_up(&self) -> bool {
+        self.editor.is_full()
+    }
+
     fn say(&self, session: &SessionId, turn: &TurnId, seq: u64) {
-        self.editor.post(Outgoing::Update(Box::new(NumberedUpdate {
-            session_id: session.clone(),
-            seq,
-            turn_id: Some(turn.clone()),
-            message_id: None,
-            update: SessionUpdate::AgentMessageChunk { content: ContentBlock::text(format!("word {seq}")) },
-        })));
+        say(&self.editor, session, turn, seq, format!("word {seq}"));
     }
 
     fn ask(&self, session: &SessionId, turn: &TurnId) -> oneshot::Receiver<PermissionAnswer> {
@@ -114,13 +106,23 @@ impl Fake {
                 (1..=number).for_each(|seq| self.say(session, turn, seq));
                 Some(std::future::ready(ended(None)).boxed())
             }
+            // 20 MB, as fast as the client reads.
+            "pour" => {
+                let (editor, session, turn) = (Arc::clone(&self.editor), session.clone(), turn.clone());
+                tokio::spawn(async move {
+                    for seq in 1..=2000 {
+                        editor.room().await;
+                        say(&editor, &session, &turn, seq, "x".repeat(10_000));
+                    }
+                });
+                None
+            }
             // The result's model tells how the question was answered.
             "ask" => {
-                let (answer, turn, state) = (self.ask(session, turn), turn.clone(), Arc::clone(&self.state));
+                let (answer, turn) = (self.ask(session, turn), turn.clone());
                 Some(
                     async move {
                         let answer = format!("{:?}", answer.await);
-                        state.lock().expect("state").permissions.push(answer.clone());
                         Ok(PromptResult { model: Some(answer), ..result(&turn, StopReason::EndTurn) })
                     }
                     .boxed(),
@@ -142,6 +144,16 @@ impl Fake {
     }
 }
 
+fn say(editor: &RpcEditor, session: &SessionId, turn: &TurnId, seq: u64, text: String) {
+    editor.post(Outgoing::Update(Box::new(NumberedUpdate {
+        session_id: session.clone(),
+        seq,
+        turn_id: Some(turn.clone()),
+        message_id: None,
+        update: SessionUpdate::AgentMessageChunk { content: ContentBlock::text(text) },
+    })));
+}
+
 fn result(turn: &TurnId, stop_reason: StopReason) -> PromptResult {
     PromptResult {
         stop_reason,
@@ -150,6 +162,7 @@ fn result(turn: &TurnId, stop_reason: StopReason) -> PromptResult {
         last_update: 0,
         usage: Usage::absent().into(),
         model: None,
+        sentence: None,
         diagnostics: Diagnostics::default(),
     }
 }
@@ -223,6 +236,7 @@ impl SessionService for Fake {
     }
 
     fn cancel(&self, demand: CancelDemand) -> Reply<CancelResult> {
+        assert_ne!(demand.session_id.as_str(), "panic", "a session that breaks");
         let (reply, receiver) = oneshot::channel();
         let mut state = self.state.lock().expect("state");
         let hit = state.running.iter().position(|running| match &demand.scope {

@@ -132,7 +132,6 @@ fn end(session: &str, turn: &str) -> EndTurn {
         usage: Some(Usage { source: UsageSource::Provider, input_tokens: Some(3), ..Usage::absent() }),
         model: Some("scripted:y".into()),
         last_update: 7,
-        releases: Ownership::Release,
     }
 }
 

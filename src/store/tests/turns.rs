@@ -128,13 +128,24 @@ async fn a_session_belongs_to_one_live_process() {
 async fn a_session_is_kept_until_its_last_turn_ends() {
     let rig = Rig::with_session().await;
     let elsewhere = other_live_process();
-    for name in ["first", "second"] {
-        rig.store.begin_turn(BeginTurn { owner: elsewhere.clone(), ..turn("s", name) }).await.expect("begun");
+    // The second one waits behind the first and is withdrawn: while the first still runs, and when it has just ended.
+    for (run, ends) in [("1", ["1.second", "1.first"]), ("2", ["2.first", "2.second"])] {
+        for name in ["first", "second"] {
+            rig.store.begin_turn(BeginTurn { owner: elsewhere.clone(), ..turn("s", &format!("{run}.{name}")) }).await.expect("begun");
+        }
+        rig.store.end_turn(end("s", ends[0])).await.expect("ended");
+        assert_eq!(rig.store.owner(&session_id("s")).await, Ok(Some(elsewhere.clone())));
+        rig.store.end_turn(end("s", ends[1])).await.expect("ended");
+        assert_eq!(rig.store.owner(&session_id("s")).await, Ok(None));
     }
-    rig.store.end_turn(EndTurn { releases: Ownership::Keep, ..end("s", "first") }).await.expect("ended");
-    assert_eq!(rig.store.owner(&session_id("s")).await, Ok(Some(elsewhere)));
-    rig.store.end_turn(end("s", "second")).await.expect("ended");
-    assert_eq!(rig.store.owner(&session_id("s")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_turn_is_told_which_one_was_before_it() {
+    let rig = Rig::with_session().await;
+    assert_eq!(rig.store.begin_turn(turn("s", "one")).await, Ok(None));
+    rig.store.end_turn(end("s", "one")).await.expect("ended");
+    assert_eq!(rig.open_again().begin_turn(turn("s", "two")).await, Ok(Some(TurnId::new("one"))));
 }
 
 #[tokio::test]

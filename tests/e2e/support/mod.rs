@@ -1,6 +1,8 @@
 //! What every journey stands on: an editor that speaks to the real binary, and a model server that it asks.
 
 pub mod editor;
+pub(crate) mod hiding;
+pub(crate) mod journey;
 #[path = "../../support/model_server.rs"]
 #[expect(dead_code, reason = "the provider's own tests use the rest of it")]
 pub mod model_server;

@@ -1,9 +1,9 @@
 //! Everything that stops something.
 
-use crate::config::Framing;
+use crate::config::{Framing, Limits};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::ids::TurnId;
-use crate::rpc::test_server::{FRAMINGS, acp, lsp, note, prompt, request};
+use crate::rpc::test_server::{FRAMINGS, acp, greeted, lsp, note, open_with, prompt, request};
 use crate::session::demand::CancelScope;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -136,5 +136,24 @@ async fn a_cancel_is_answered_while_a_thousand_prompts_hang() {
         assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
         assert_eq!(server.sessions.origins().len(), 1000);
         peer.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_can_still_stop() {
+    for framing in FRAMINGS {
+        let limits = Limits { outbox: 1 << 20, ..Limits::default() };
+        let (mut peer, server) = greeted(open_with(framing, limits), json!({"capabilities": {}})).await;
+        peer.send(&[prompt(json!(1), "s", "pour")]).await;
+        let held_up_then_stopped = async {
+            while !server.sessions.is_held_up() {
+                tokio::task::yield_now().await;
+            }
+            peer.notify("session/cancel", json!({"sessionId": "s"})).await;
+            while server.sessions.demands().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), held_up_then_stopped).await.expect("stopped in time");
     }
 }

@@ -130,6 +130,7 @@ async fn a_panic_is_the_answer_of_its_own_request_and_nobody_elses_trouble() {
         assert_eq!(later["error"]["code"], -32603);
         let document = json!({"uri": "file:///panic", "languageId": "text", "version": 1, "text": ""});
         peer.notify("textDocument/didOpen", json!({ "textDocument": document })).await;
+        peer.notify("session/cancel", json!({"sessionId": "panic"})).await;
         assert!(peer.call(json!(1), "session/list", json!({})).await["result"].is_object());
         assert!(!server.ended.is_finished());
         peer.finish().await;

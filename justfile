@@ -1,0 +1,23 @@
+# What there is to do; `just` alone lists it.
+default:
+    @just --list
+
+# Format, lints and a type check: the fast loop.
+check:
+    cargo fmt --check
+    cargo clippy --locked --all-targets -- -D warnings
+
+# Everything that must pass before a change goes in.
+test:
+    bash scripts/test.sh
+
+# The local provider with the real small model.
+test-local:
+    bash scripts/test-local.sh
+
+# Build with the small model inside, run a prompt, stop it, explain the stop.
+try:
+    bash scripts/try.sh
+
+fmt:
+    cargo fmt

@@ -1,0 +1,138 @@
+//! `pillion doctor`: where things are, whether they are well, which models are within reach, what stopped last.
+
+use super::exit::Exit;
+use super::options::{self, Options};
+use super::output::Output;
+use super::when;
+use crate::build_info;
+use crate::config::{ProviderKind, Settings, TitleModel};
+use crate::export::plain;
+use crate::provider::reach;
+use crate::store::{Health, Store};
+use std::fmt::{Display, Write as _};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// How many of the last aborts are told.
+const ABORTS: usize = 5;
+
+/// How long a server on this machine may take to say which models it has.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is found, line by line, and whether anything of it is broken.
+struct Report {
+    text: String,
+    verdict: Exit,
+}
+
+/// Says how things are. Only this machine is asked: no request leaves it, and no key is shown.
+pub(super) async fn run(options: Options) -> anyhow::Result<Exit> {
+    let mut report = Report { text: format!("pillion {}\n", build_info::version_line()), verdict: Exit::Done };
+    let file = options.config_file();
+    match options.settings() {
+        Ok(settings) => {
+            report.paths(&settings, file.as_deref());
+            report.models(&settings).await;
+            report.store(&settings).await;
+        }
+        Err(error) => report.broken("settings", &error),
+    }
+    Output::stdout().write_all(report.text.as_bytes())?;
+    Ok(report.verdict)
+}
+
+impl Report {
+    fn paths(&mut self, settings: &Settings, config_file: Option<&Path>) {
+        self.heading("paths");
+        match config_file {
+            Some(file) => self.line("settings", &place(file)),
+            None => self.line("settings", &"no home directory; name a file with --config or PILLION_CONFIG"),
+        }
+        self.line("data", &place(&settings.data_dir));
+        self.line("log", &place(&settings.log_file));
+    }
+
+    async fn models(&mut self, settings: &Settings) {
+        self.heading("models");
+        match &settings.model {
+            Some(model) => self.line("turns", &format!("{model}{}", endpoint(settings, model.provider))),
+            None => self.line("turns", &"none chosen; set --model, PILLION_MODEL or `model` in the settings"),
+        }
+        match &settings.title_model {
+            TitleModel::Session => self.line("titles", &"the session's own model"),
+            TitleModel::Named(model) => self.line("titles", &format!("{model}{}", endpoint(settings, model.provider))),
+            TitleModel::Off => self.line("titles", &"off"),
+        }
+        let found = reach::within_reach(PATIENCE).await;
+        for found in &found {
+            self.line("in reach", found);
+        }
+        if found.is_empty() {
+            self.line("in reach", &"no model server answers on this machine, and no vendor's key is set");
+        }
+    }
+
+    async fn store(&mut self, settings: &Settings) {
+        self.heading("store");
+        let store = Store::open(settings.data_dir.clone());
+        match store.health().await {
+            Ok(health) => self.health(&health),
+            Err(error) => return self.broken("store", &error),
+        }
+        match store.recent_aborts(ABORTS).await {
+            Ok(aborts) if aborts.is_empty() => {}
+            Ok(aborts) => {
+                self.heading("last aborts");
+                for abort in aborts {
+                    let sentence = abort.sentence();
+                    self.line(&when(abort.requested_at), &format!("{} {}: {sentence}", abort.session_id, abort.abort_id));
+                }
+            }
+            Err(error) => self.broken("last aborts", &error),
+        }
+    }
+
+    fn health(&mut self, health: &Health) {
+        self.line("file", &format!("{}, {} kB", health.path.display(), health.bytes.div_ceil(1000)));
+        self.line("holds", &format!("{} sessions, {} turns, {} of them open", health.sessions, health.turns, health.open_turns));
+        self.line("SQLite", &format!("{}, schema {}, {}", health.sqlite_version, health.schema_version, health.journal_mode));
+        for warning in &health.warnings {
+            self.line("warning", warning);
+        }
+        for damage in &health.damage {
+            self.broken("damage", damage);
+        }
+    }
+
+    fn heading(&mut self, name: &str) {
+        let _ = writeln!(self.text, "\n{name}");
+    }
+
+    fn line(&mut self, name: &str, what: &dyn Display) {
+        let _ = writeln!(self.text, "  {name:<10}  {}", plain(&what.to_string()));
+    }
+
+    fn broken(&mut self, name: &str, why: &dyn Display) {
+        self.line(name, &format!("BROKEN: {why}"));
+        self.verdict = Exit::Failed;
+    }
+}
+
+/// A path, and whether something is there yet.
+fn place(path: &Path) -> String {
+    let state = if path.exists() { "" } else { " (not there yet)" };
+    format!("{}{state}", path.display())
+}
+
+/// Where requests for a provider go, and whether with a key.
+fn endpoint(settings: &Settings, provider: ProviderKind) -> String {
+    let url = settings.base_url_of(provider).map(|url| format!(" at {url}")).unwrap_or_default();
+    let key = match settings.key_of(provider, &options::variable) {
+        _ if provider.key_variable().is_none() => "",
+        Ok(Some(_)) => ", with a key",
+        Ok(None) => ", without a key",
+        Err(_) => ", whose key would travel in clear",
+    };
+    url + key
+}

@@ -1,0 +1,67 @@
+//! `pillion export`: a session as one JSON document, whole through any pipe.
+
+use super::exit::{Exit, tell};
+use super::file::{Existing, WholeFile};
+use super::options::Options;
+use super::output::Output;
+use crate::export::Sanitize;
+use crate::host::Host;
+use crate::protocol::export::Completeness;
+use crate::protocol::ids::SessionId;
+use anyhow::Context as _;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Writes a session with everything that was recorded about it as JSON.
+///
+/// Texts, paths and names are replaced by placeholders, so that the export can be attached to a bug report.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExportArgs {
+    /// The session's id (`pillion sessions` lists them)
+    #[arg(value_name = "SESSION")]
+    session: String,
+    /// The texts as they are; only known keys are left out
+    #[arg(long)]
+    full: bool,
+    /// Write to this file, which must not exist, instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
+}
+
+impl ExportArgs {
+    pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
+        let host = Host::new(options.settings()?);
+        let completeness = match &self.output {
+            Some(path) => {
+                let existing = if self.force { Existing::Replace } else { Existing::Keep };
+                let (mut file, completeness) = self.write(&host, WholeFile::create(path, existing)?).await?;
+                file.write_all(b"\n")?;
+                file.publish()?;
+                completeness
+            }
+            None => {
+                let (mut out, completeness) = self.write(&host, Output::stdout()).await?;
+                out.write_all(b"\n")?;
+                out.flush()?;
+                completeness
+            }
+        };
+        if completeness == Completeness::Partial {
+            tell("the export is partial: a turn still runs, or something in the store could not be read");
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn write<W: Write + Send + 'static>(&self, host: &Host, out: W) -> anyhow::Result<(W, Completeness)> {
+        let sanitize = if self.full { Sanitize::No } else { Sanitize::Yes };
+        let written = host.export(&SessionId::new(self.session.as_str()), sanitize, out).await?;
+        written.with_context(|| unknown_session(&self.session))
+    }
+}
+
+pub(super) fn unknown_session(id: &str) -> String {
+    format!("there is no session {id}; `pillion sessions` lists them")
+}

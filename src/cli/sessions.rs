@@ -1,0 +1,88 @@
+//! `pillion sessions`: what is in the store, the session that was used last first.
+
+use super::exit::Exit;
+use super::options::Options;
+use super::output::Output;
+use super::when;
+use crate::export::plain;
+use crate::protocol::export::SessionInfo;
+use crate::protocol::results::SessionEntry;
+use crate::store::{ListQuery, Store};
+use std::io::{BufWriter, Write};
+
+/// Lists the sessions, the one that was used last first.
+#[derive(Debug, clap::Args)]
+pub(super) struct SessionsArgs {
+    /// Only those of this directory
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<std::path::PathBuf>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sessions that are read at once.
+const PAGE: usize = 200;
+
+impl SessionsArgs {
+    pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
+        let store = Store::open(options.settings()?.data_dir);
+        let cwd = self.cwd.as_deref().map(std::path::absolute).transpose()?.map(|cwd| cwd.to_string_lossy().into_owned());
+        let mut out = BufWriter::new(Output::stdout());
+        let mut cursor = None;
+        loop {
+            let page = store.list_sessions(ListQuery { cwd: cwd.clone(), cursor, limit: PAGE }).await?;
+            for session in &page.sessions {
+                if self.json {
+                    serde_json::to_writer(&mut out, &entry(session)).map_err(std::io::Error::from)?;
+                    out.write_all(b"\n")?;
+                } else {
+                    out.write_all(line(session).as_bytes())?;
+                }
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        out.flush()?;
+        Ok(Exit::Done)
+    }
+}
+
+fn line(session: &SessionInfo) -> String {
+    let title = plain(session.title.as_deref().unwrap_or("-"));
+    format!("{}  {}  {title:<40}  {}\n", session.session_id, when(session.updated_at), plain(&session.cwd))
+}
+
+fn entry(session: &SessionInfo) -> SessionEntry {
+    SessionEntry {
+        session_id: session.session_id.clone(),
+        cwd: session.cwd.clone(),
+        title: session.title.clone(),
+        updated_at: when(session.updated_at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ids::SessionId;
+
+    #[test]
+    fn a_title_cannot_forge_a_line() {
+        let session = SessionInfo {
+            session_id: SessionId::new("ses_1"),
+            cwd: "/w".into(),
+            created_at: 0,
+            updated_at: 1_767_225_600_000,
+            parent_session_id: None,
+            title: Some("a\nses_2\u{1b}[2K\u{202e}b".into()),
+            title_source: None,
+            model: None,
+            closed_at: None,
+        };
+        assert_eq!(line(&session), "ses_1  2026-01-01T00:00:00Z  a\\nses_2\\u{1b}[2K\\u{202e}b                /w\n");
+        assert_eq!(entry(&session).title, session.title, "JSON has escapes of its own");
+    }
+}

@@ -1,0 +1,72 @@
+//! What the journeys share: an editor that is pointed at a model server, exports, and a shell around the binary.
+
+use super::model_server::{Exchange, ModelServer};
+use super::{Editor, Home};
+use serde_json::{Value, json};
+use std::process::Command;
+
+/// An LSP editor whose model is `server`; `extra` are further flags.
+pub(crate) async fn pointed_at(server: &ModelServer, home: &Home, extra: &[&str]) -> Editor {
+    let url = server.base_url();
+    let args: Vec<_> = ["--model", "openai:test-model", "--base-url", &url].iter().chain(extra).copied().collect();
+    Editor::lsp(home, &args).await
+}
+
+/// The flags of [`pointed_at`] that switch titles off.
+pub(crate) const UNTITLED: [&str; 2] = ["--title-model", "none"];
+
+/// The requests of a session's first turn and of its title, told apart by the tools that only a turn offers.
+pub(crate) async fn turn_and_title(server: &mut ModelServer) -> (Exchange, Exchange) {
+    let (first, second) = (server.next_request().await, server.next_request().await);
+    if first.body.get("tools").is_some() { (first, second) } else { (second, first) }
+}
+
+/// The sanitized export.
+pub(crate) async fn export(editor: &mut Editor, session: &str) -> Value {
+    editor.call("session/export", json!({ "sessionId": session })).await["export"].take()
+}
+
+/// The export with its texts.
+pub(crate) async fn full_export(editor: &mut Editor, session: &str) -> Value {
+    editor.call("session/export", json!({ "sessionId": session, "sanitize": false })).await["export"].take()
+}
+
+/// Exports until `done` says that what it waits for has been stored: a crash can take only what has not.
+pub(crate) async fn full_export_when(editor: &mut Editor, session: &str, done: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let export = full_export(editor, session).await;
+        if done(&export) {
+            return export;
+        }
+    }
+}
+
+/// These fields of an object, for a comparison as a whole.
+pub(crate) fn fields(value: &Value, names: &[&str]) -> Value {
+    names.iter().filter_map(|name| Some(((*name).to_owned(), value.get(name)?.clone()))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// The binary behind a line of shell, such as a limit or a redirection.
+pub(crate) fn through_shell(home: &Home, line: &str) -> Command {
+    let binary = home.command();
+    let mut shell = Command::new("sh");
+    shell.env_clear().arg("-c").arg(line).arg(binary.get_program());
+    for (name, value) in binary.get_envs() {
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
+    }
+    if let Some(directory) = binary.get_current_dir() {
+        shell.current_dir(directory);
+    }
+    shell
+}
+
+/// The binary with this `config.toml`.
+pub(crate) fn configured(home: &Home, config: &str) -> Command {
+    let path = home.log_file().with_file_name("config.toml");
+    std::fs::write(&path, config).expect("a configuration");
+    let mut command = home.command();
+    command.env("PILLION_CONFIG", path);
+    command
+}

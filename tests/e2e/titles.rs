@@ -1,0 +1,250 @@
+//! Titles: made in the background, never in anybody's way, and their state stands in every abort.
+
+use crate::support::journey::{UNTITLED, configured, export, fields, full_export, pointed_at, turn_and_title};
+use crate::support::model_server::{Exchange, ModelServer};
+use crate::support::{Dialect, Editor, Framing, Home};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// A session whose first turn streams and whose title has been asked for.
+struct Begun {
+    home: Home,
+    server: ModelServer,
+    editor: Editor,
+    session: String,
+    prompt: Value,
+    turn: Exchange,
+    title: Exchange,
+}
+
+async fn begun(config: &str) -> Begun {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let url = server.base_url();
+    let args = ["--model", "openai:test-model", "--base-url", &url];
+    let mut editor = Editor::spawn(configured(&home, config), Framing::Headers, Dialect::Lsp, &args);
+    editor.initialize().await;
+    let session = editor.new_session(&home).await;
+    let prompt = editor.prompt(&session, "  explain\nthis   parser to me, please").await;
+    let (mut turn, title) = turn_and_title(&mut server).await;
+    assert_eq!((title.body.get("tools"), title.body.get("reasoning_effort")), (None, None), "{}", title.body);
+    turn.text("Well").await;
+    editor.next_update("agent_message_chunk").await;
+    Begun { home, server, editor, session, prompt, turn, title }
+}
+
+impl Begun {
+    /// Cancels the turn and gives its abort as it was answered.
+    async fn cancel(&mut self) -> Value {
+        let stop = self.editor.request("session/cancel", json!({ "sessionId": self.session })).await;
+        let answer = self.editor.result(&self.prompt).await;
+        assert_eq!(self.editor.result(&stop).await["outcome"], "cancelled");
+        self.turn.closed_by_client().await;
+        answer["diagnostics"]["abort"].clone()
+    }
+
+    /// What the export says of the abort's title and of the generation.
+    async fn exported(&mut self) -> (Value, Value) {
+        let export = full_export(&mut self.editor, &self.session).await;
+        let diagnostics = &export["diagnostics"];
+        assert_eq!(diagnostics["title_generations"].as_array().map(Vec::len), Some(1));
+        (diagnostics["aborts"][0].clone(), diagnostics["title_generations"][0].clone())
+    }
+
+    async fn title_update(&mut self) -> Value {
+        self.editor.next_update("session_info_update").await["params"]["update"]["title"].clone()
+    }
+}
+
+async fn says(mut exchange: Exchange, title: &str) {
+    exchange.text(title).await;
+    exchange.finish("stop").await;
+    exchange.done().await;
+}
+
+/// How a generation ended, without what differs from run to run.
+fn ended(title: &Value) -> Value {
+    fields(title, &["source", "success", "applied", "error_name"])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_comes_after_the_cancel_is_told_apart_in_the_export() {
+    let mut it = begun("").await;
+    let inline = it.cancel().await;
+    assert_eq!(inline["title_generation_state"], "in_flight");
+    let Begun { title, .. } = &mut it;
+    title.text("<think>They want\na title.</think>\n\n  \"Explain the").await;
+    title.text(" parser\"\nmore").await;
+    title.finish("stop").await;
+    title.usage(9, 3).await;
+    title.raw(b"data: [DONE]\n\n").await;
+    assert_eq!(it.title_update().await, "Explain the parser");
+    let (abort, title) = it.exported().await;
+    assert_eq!((&abort["title_generation_state"], &abort["title_run_id"]), (&json!("completed_after_abort"), &title["title_run_id"]));
+    assert_eq!(inline["title_run_id"], title["title_run_id"]);
+    assert_eq!(ended(&title), json!({ "source": "model", "success": true, "applied": true }));
+    assert_eq!(title["usage"], json!({ "source": "provider", "input_tokens": 9, "output_tokens": 3 }));
+    assert_eq!((&title["turn_id"], &title["attempt"]["state"]), (&abort["turn_id"], &json!("completed")));
+    // But for the later state and the answered hop the committed record is what was answered.
+    let mut expected = inline;
+    expected["title_generation_state"] = json!("completed_after_abort");
+    expected["propagation"].as_array_mut().expect("hops").push(abort["propagation"].as_array().expect("hops")[4].clone());
+    assert_eq!(abort, expected);
+    it.editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_came_or_failed_before_the_cancel_stays_so() {
+    let Begun { home: _home, server: _server, mut editor, session, prompt, turn, title } = begun("").await;
+    says(title, "A parser").await;
+    assert_eq!(editor.next_update("session_info_update").await["params"]["update"]["title"], "A parser");
+    let stop = editor.request("session/cancel", json!({ "sessionId": session })).await;
+    let answer = editor.result(&prompt).await;
+    editor.result(&stop).await;
+    drop(turn);
+    let diagnostics = &answer["diagnostics"];
+    assert_eq!(diagnostics["abort"]["title_generation_state"], "completed_before_abort");
+    assert_eq!(ended(&diagnostics["title_generation"]), json!({ "source": "model", "success": true, "applied": true }));
+    editor.finish().await;
+
+    // The prompt's first words stand in, and the reason is said.
+    for (status, text, name) in [(500, "", "provider_failure"), (200, "<think>I do not know</think>", "empty_title")] {
+        let Begun { home: _home, server: _server, mut editor, session, prompt, turn, title } = begun("").await;
+        match status {
+            500 => title.error(500, &[], r#"{"error":{"message":"no titles today"}}"#).await,
+            _ => says(title, text).await,
+        }
+        assert_eq!(editor.next_update("session_info_update").await["params"]["update"]["title"], "explain this parser to me, please");
+        let stop = editor.request("session/cancel", json!({ "sessionId": session })).await;
+        assert_eq!(editor.result(&prompt).await["diagnostics"]["abort"]["title_generation_state"], "failed");
+        editor.result(&stop).await;
+        drop(turn);
+        let exported = full_export(&mut editor, &session).await;
+        let title = &exported["diagnostics"]["title_generations"][0];
+        assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": name }));
+        assert!(title["error_message"].as_str().is_some_and(|message| !message.is_empty()), "{title}");
+        let info = &exported["session"]["info"];
+        assert_eq!((&info["title"], &info["title_source"]), (&json!("explain this parser to me, please"), &json!("heuristic")));
+        editor.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_is_cancelled_with_its_turn_if_the_setting_says_so() {
+    let mut it = begun("[title]\non_cancel = \"cancel\"\n").await;
+    let inline = it.cancel().await;
+    it.title.closed_by_client().await;
+    assert_eq!(it.title_update().await, "explain this parser to me, please");
+    let (abort, title) = it.exported().await;
+    assert_eq!((&inline["title_generation_state"], &abort["title_generation_state"]), (&json!("in_flight"), &json!("cancelled")));
+    assert_eq!((&title["abort_id"], &title["attempt"]["abort_id"]), (&abort["abort_id"], &abort["abort_id"]));
+    assert_eq!(ended(&title), json!({ "source": "model", "success": false, "applied": false, "error_name": "cancelled" }));
+    it.editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_eof_turn_and_title_end_by_one_abort_and_nobody_waits() {
+    let Begun { home, server, mut editor, session, prompt, mut turn, mut title } = begun("").await;
+    let before = Instant::now();
+    editor.hang_up();
+    let inline = editor.result(&prompt).await["diagnostics"]["abort"].clone();
+    assert_eq!(editor.exited().await.code(), Some(0));
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+    turn.closed_by_client().await;
+    title.closed_by_client().await;
+
+    let mut editor = pointed_at(&server, &home, &[]).await;
+    let export = export(&mut editor, &session).await;
+    let abort = &export["diagnostics"]["aborts"][0];
+    assert_eq!((&abort["cause"], &abort["abort_id"]), (&json!("client_eof"), &inline["abort_id"]));
+    assert_eq!((&abort["title_generation_state"], &abort["via_ctx_abort"]), (&json!("cancelled"), &json!(true)));
+    let title = &export["diagnostics"]["title_generations"][0];
+    assert_eq!((&title["abort_id"], &title["attempt"]["abort_id"]), (&inline["abort_id"], &inline["abort_id"]));
+    assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": "cancelled" }));
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_stalls_holds_up_neither_the_answer_nor_the_end() {
+    let Begun { home, server, mut editor, session, prompt, mut turn, mut title } = begun("").await;
+    turn.finish("stop").await;
+    turn.done().await;
+    let answer = editor.result(&prompt).await;
+    assert_eq!(answer["stopReason"], "end_turn");
+    assert_eq!(fields(&answer["diagnostics"]["title_generation"], &["completed_at", "success"]), json!({}), "it is still running");
+    let before = Instant::now();
+    editor.hang_up();
+    assert_eq!(editor.exited().await.code(), Some(0));
+    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+    title.closed_by_client().await;
+
+    let mut editor = pointed_at(&server, &home, &[]).await;
+    let export = export(&mut editor, &session).await;
+    assert_eq!(export["diagnostics"]["aborts"], json!([]), "no turn was stopped");
+    let title = &export["diagnostics"]["title_generations"][0];
+    assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": "cancelled" }));
+    // What its abort id means is told by the demand that ended it.
+    let demand = &export["diagnostics"]["cancel_requests"][0];
+    assert_eq!((&demand["abort_id"], &demand["turn_id"]), (&title["abort_id"], &title["turn_id"]));
+    assert_eq!((&demand["cause"], &demand["outcome"]), (&json!("client_eof"), &json!("cancelled")));
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_title_is_made_where_none_is_wanted_or_due() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    for (extra, title, state) in [(&UNTITLED[..], None, "disabled"), (&[], Some("Mine"), "not_applicable")] {
+        let mut editor = pointed_at(&server, &home, extra).await;
+        let new = editor.call("session/new", json!({ "cwd": home.workspace(), "title": title })).await;
+        let session = new["sessionId"].as_str().expect("an id").to_owned();
+        let prompt = editor.prompt(&session, "hello").await;
+        let mut turn = server.next_request().await;
+        assert!(turn.body.get("tools").is_some(), "only the turn asks");
+        turn.text("Hi").await;
+        editor.next_update("agent_message_chunk").await;
+        let stop = editor.request("session/cancel", json!({ "sessionId": session })).await;
+        let answer = editor.result(&prompt).await;
+        editor.result(&stop).await;
+        assert_eq!(answer["diagnostics"]["abort"]["title_generation_state"], state);
+        assert_eq!(answer["diagnostics"].get("title_generation"), None);
+        let export = full_export(&mut editor, &session).await;
+        let info = fields(&export["session"]["info"], &["title", "title_source"]);
+        assert_eq!(info, title.map_or(json!({}), |title| json!({ "title": title, "title_source": "user" })));
+        assert_eq!(export["diagnostics"]["title_generations"], json!([]));
+        editor.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_that_is_cancelled_before_it_could_start_leaves_the_title_to_the_next_one() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let mut editor = pointed_at(&server, &home, &[]).await;
+    // All of it waits for the session to open, so the cancel is there before the turn is.
+    let request = |id: &str, method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+    let text = json!([{ "type": "text", "text": "never mind" }]);
+    editor
+        .send_all(&[
+            request("n", "session/new", json!({ "cwd": home.workspace(), "sessionId": "mine" })),
+            request("p", "session/prompt", json!({ "sessionId": "mine", "prompt": text })),
+            request("q", "session/prompt", json!({ "sessionId": "mine", "prompt": text })),
+            request("c", "session/cancel", json!({ "sessionId": "mine" })),
+        ])
+        .await;
+    editor.result(&json!("n")).await;
+    for (id, phase) in [("p", "before_request"), ("q", "queued")] {
+        let abort = editor.result(&json!(id)).await["diagnostics"]["abort"].clone();
+        assert_eq!((&abort["title_generation_state"], &abort["phase"]), (&json!("not_started"), &json!(phase)));
+        assert_eq!(abort.get("title_run_id"), None);
+    }
+    editor.result(&json!("c")).await;
+    let prompt = editor.prompt("mine", "this one counts").await;
+    let (turn, title) = turn_and_title(&mut server).await;
+    says(title, "Counting").await;
+    assert_eq!(editor.next_update("session_info_update").await["params"]["update"]["title"], "Counting");
+    turn.answer("yes").await;
+    assert_eq!(editor.result(&prompt).await["stopReason"], "end_turn");
+    editor.ignore_updates();
+    editor.finish().await;
+}
