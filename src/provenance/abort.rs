@@ -123,7 +123,8 @@ impl AbortBuilder {
 
 /// What the facts at hand exclude: a stop has one winner, so the other families of causes did not end this run.
 fn ruled_out(cause: &Cause) -> Vec<String> {
-    const FAMILIES: [(&str, fn(&Cause) -> bool); 5] = [
+    type Belongs = fn(&Cause) -> bool;
+    const FAMILIES: [(&str, Belongs); 5] = [
         ("asked_by_client", |c| {
             matches!(
                 c,
