@@ -180,10 +180,12 @@ pub enum Effect {
 pub enum ToolOutcome {
     /// It had not started; its permission question was taken back.
     Withdrawn,
-    /// It noticed the stop and returned.
+    /// It returned within the grace; its result says what it came to.
     Stopped,
-    /// It was ended from outside after the grace.
+    /// It was ended from outside: its process died.
     Killed,
+    /// It had not returned when the grace was over, and may have gone on by itself.
+    Escaped,
 }
 
 record! {

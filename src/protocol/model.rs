@@ -15,7 +15,7 @@ pub struct ModelRequest {
     /// The history, valid: every tool call has exactly one result, and it ends with what the model must answer. An
     /// assistant's message holds its whole turn in order (text, tool calls, their results, more text); the vendor's
     /// request builder splits it as the vendor wants.
-    pub messages: Vec<Message>,
+    pub messages: Vec<Arc<Message>>,
     /// The same list for every call of a session; it is shared.
     pub tools: Arc<[ToolSpec]>,
 }

@@ -66,10 +66,10 @@ impl AbortBuilder {
         self.tools_in_flight = tools;
     }
 
-    /// These of the tools did not return by themselves.
-    pub fn tools_killed(&mut self, call_ids: &[String]) {
+    /// These of the tools had not returned when the grace was over.
+    pub fn tools_escaped(&mut self, call_ids: &[String]) {
         for tool in self.tools_in_flight.iter_mut().filter(|tool| call_ids.contains(&tool.call_id)) {
-            tool.outcome = ToolOutcome::Killed;
+            tool.outcome = ToolOutcome::Escaped;
         }
     }
 

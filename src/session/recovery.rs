@@ -13,22 +13,22 @@ use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Closes every abandoned turn as `crash_recovered`. Returns how many there were.
-///
-/// # Errors
-/// The store's; what was not closed is found again at the next start.
-pub(super) async fn recover(parts: &Parts) -> Result<usize, StoreError> {
-    let abandoned = parts.store.abandoned_turns().await?;
-    let count = abandoned.len();
+/// Closes every abandoned turn as `crash_recovered`: those of earlier processes, and of others that died since. What
+/// cannot be closed now is found again the next time; it is in nobody's way.
+pub(super) async fn recover(parts: &Parts) {
+    let abandoned = match parts.store.abandoned_turns().await {
+        Ok(abandoned) => abandoned,
+        Err(error) => return tracing::error!(%error, "the turns of dead processes could not be looked for"),
+    };
     for turn in abandoned {
         let turn_id = turn.turn.turn_id.clone();
         match close(parts, turn).await {
-            // Another process that started at the same time was faster.
-            Ok(()) | Err(StoreError::TurnEnded) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
-            Err(error) => return Err(error),
+            Ok(()) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
+            // Somebody else who found it at the same time was faster.
+            Err(StoreError::TurnEnded) => {}
+            Err(error) => tracing::error!(%turn_id, %error, "a turn whose process had died could not be closed"),
         }
     }
-    Ok(count)
 }
 
 async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError> {

@@ -84,7 +84,8 @@ async fn a_client_that_does_not_read_can_cancel_and_costs_little_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads_again_holds_up_no_end() {
     // Each end, while more waits to be written than the pipe takes.
-    let ends: [(fn(&mut Editor), i32, &str); 3] = [
+    type End = fn(&mut Editor);
+    let ends: [(End, i32, &str); 3] = [
         (Editor::hang_up, 0, "client_eof"),
         (|editor| crate::support::process::signal(editor.pid(), Signal::TERM), 143, "signal"),
         (|editor| editor.close_stdout(), 3, "client_write_failed"),

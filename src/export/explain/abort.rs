@@ -147,6 +147,7 @@ fn running(abort: View<'_>) -> String {
             Some(ToolOutcome::Withdrawn) => "had not started, was withdrawn",
             Some(ToolOutcome::Stopped) => "stopped by itself",
             Some(ToolOutcome::Killed) => "was ended from outside",
+            Some(ToolOutcome::Escaped) => "had not returned when the grace was over and may have gone on",
             None => tool.said("outcome"),
         };
         format!("{} ({}, {}) {fate}", tool.said("tool"), tool.said("effect"), tool.said("call_id"))
