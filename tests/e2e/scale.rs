@@ -40,6 +40,7 @@ async fn crowd(size: usize, editor: &mut Editor, home: &Home) {
 }
 
 /// Cancels one, then ends all; every turn leaves its record. Says whether there was time to answer every prompt.
+#[expect(clippy::print_stderr, reason = "the times are for whoever runs this by hand")]
 async fn cancel_one_then_end_all(size: usize, mut editor: Editor, home: &Home) -> bool {
     let since = Instant::now();
     editor.request_as(json!("stop"), "session/cancel", json!({ "sessionId": session(ONE) })).await;
