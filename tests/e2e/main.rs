@@ -7,6 +7,7 @@ mod export;
 mod faults;
 mod main_job;
 mod secrets;
+mod sessions;
 mod store_faults;
 mod support;
 mod telemetry;
