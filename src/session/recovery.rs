@@ -1,4 +1,4 @@
-//! Turns whose process died: found at a later start and closed, each with its terminal record.
+//! Turns whose process died: found when somebody next looks, and closed, each with its terminal record.
 
 use super::context::Parts;
 use super::history;
@@ -13,22 +13,20 @@ use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Closes every abandoned turn as `crash_recovered`. Returns how many there were.
+/// Closes every abandoned turn as `crash_recovered`.
 ///
 /// # Errors
-/// The store's; what was not closed is found again at the next start.
-pub(super) async fn recover(parts: &Parts) -> Result<usize, StoreError> {
-    let abandoned = parts.store.abandoned_turns().await?;
-    let count = abandoned.len();
-    for turn in abandoned {
+/// The store's; what was not closed is found again by the next who looks.
+pub(super) async fn recover(parts: &Parts) -> Result<(), StoreError> {
+    for turn in parts.store.abandoned_turns().await? {
         let turn_id = turn.turn.turn_id.clone();
         match close(parts, turn).await {
-            // Another process that started at the same time was faster.
+            // Somebody else who looked at the same time was faster.
             Ok(()) | Err(StoreError::TurnEnded) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
             Err(error) => return Err(error),
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError> {

@@ -24,7 +24,7 @@ use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, TryFutureExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 /// How many sessions one page of `session/list` holds.
 const PAGE: usize = 50;
@@ -41,7 +41,6 @@ pub(super) struct Shared {
     pub(super) editor: SharedEditor,
     exporter: Exporter,
     open: Mutex<Open>,
-    recovered: OnceCell<()>,
 }
 
 #[derive(Default)]
@@ -52,15 +51,14 @@ struct Open {
 
 impl Sessions {
     pub fn new(parts: Parts, editor: SharedEditor, exporter: Exporter) -> Self {
-        Self(Arc::new(Shared { parts, editor, exporter, open: Mutex::default(), recovered: OnceCell::new() }))
+        Self(Arc::new(Shared { parts, editor, exporter, open: Mutex::default() }))
     }
 }
 
 impl Shared {
-    /// Closes what earlier processes left behind; once for each process, before anything stored is shown.
+    /// Closes what processes left behind that died, before anything stored is shown: also those that died since.
     pub(super) async fn recovered(&self) -> Result<(), Refusal> {
-        let recover = || async { recovery::recover(&self.parts).await.map(|_count| ()) };
-        self.recovered.get_or_try_init(recover).await.map(|()| ()).map_err(store_refusal)
+        recovery::recover(&self.parts).await.map_err(store_refusal)
     }
 
     pub(super) fn forget(&self, id: &SessionId, mailbox: &mpsc::UnboundedSender<Mail>) {

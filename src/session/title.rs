@@ -67,6 +67,14 @@ impl Title {
         Self::with(Desk::NotStarted)
     }
 
+    /// The session got its title elsewhere.
+    pub(super) fn not_due(&self) {
+        let mut desk = self.lock();
+        if matches!(*desk, Desk::NotStarted) {
+            *desk = Desk::NotApplicable;
+        }
+    }
+
     fn with(desk: Desk) -> Self {
         Self { desk: Mutex::new(desk), ended: watch::Sender::new(()) }
     }

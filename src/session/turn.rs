@@ -6,7 +6,7 @@ use super::runner::Mail;
 use super::title::{Title, TurnStart};
 use super::toolcalls::{self, Call};
 use super::trace::AttemptTrace;
-use super::{Refusal, history};
+use super::{Refusal, history, recovery};
 use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::export::TurnStop;
@@ -113,14 +113,19 @@ fn ended(result: Result<TurnStop, Interruption>) -> TurnEnd {
 }
 
 impl TurnJob {
-    /// Reads the turns that another process has run since this one looked, here and for the turns to come.
+    /// Reads the turns that another process has run since this one looked, here and for the turns to come. If it died in
+    /// the last of them, that one is closed first.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
+        recovery::recover(&self.context.parts).await?;
         let (store, id) = (&self.context.store, &self.context.id);
         let (session, history) = (store.session(id), store.history(id));
         self.history = history.await?;
         self.history.retain(|message| message.turn_id.as_ref() != Some(&self.turn_id));
         if let Some(session) = session.await? {
             self.context.channel.count_from(session.last_update);
+            if session.info.title.is_some() {
+                self.title.not_due();
+            }
         }
         let known = self.history.clone();
         // It is read before the end of this turn, which is posted behind it.
