@@ -4,6 +4,7 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# shellcheck disable=SC2034 # used by the scripts that source this one
 case ${XDG_CACHE_HOME:-} in
     /*) cache=$XDG_CACHE_HOME/pillion ;;
     *) cache=$HOME/.cache/pillion ;;
@@ -12,7 +13,9 @@ esac
 say() { printf '\n==> %s\n' "$*"; }
 
 fail() {
-    printf 'error: %s\n' "$@" >&2
+    printf 'error: %s\n' "$1" >&2
+    shift
+    [ $# -eq 0 ] || printf '       %s\n' "$@" >&2
     exit 1
 }
 

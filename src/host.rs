@@ -61,7 +61,7 @@ impl Host {
     /// What the wire exports with.
     pub fn exporter(&self) -> Exporter {
         let host = self.clone();
-        Arc::new(move |_store, params| {
+        Arc::new(move |params| {
             let host = host.clone();
             async move { host.answer_export(params).await }.boxed()
         })

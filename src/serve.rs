@@ -15,15 +15,24 @@ use crate::session::Sessions;
 use crate::session::service::SessionService;
 use crate::tool::documents::Documents;
 use crate::{build_info, telemetry};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
 use tracing::level_filters::LevelFilter;
 
-/// How long the runs have to settle, then the client to read, then the store to close: together less than two seconds.
-const SETTLE: Duration = Duration::from_millis(1_200);
+/// When, counted from the end of the connection, the runs must have settled, the client have read, the store be closed.
+/// What comes first may take the time that the later ones do not need; two seconds are never reached.
+const SETTLED_BY: Duration = Duration::from_millis(1_350);
+const READ_BY: Duration = Duration::from_millis(1_500);
+const CLOSED_BY: Duration = Duration::from_millis(1_700);
+
+/// The longest that a client which does not read is waited for.
 const DRAIN: Duration = Duration::from_millis(400);
-const CLOSE: Duration = Duration::from_millis(300);
+
+/// As many files as a process may need to have open.
+const DESCRIPTORS: u64 = 65_536;
 
 /// Serves the editor on stdin and stdout.
 ///
@@ -35,6 +44,7 @@ pub async fn on_stdio(settings: Settings) -> std::io::Result<EndReason> {
         Kind::Terminal | Kind::File => Interrupt::End,
     };
     let mut signals = Signals::catch(interrupt)?;
+    raise_descriptor_limit();
     let host = Host::new(settings);
     let log = host.start_log();
     let watch = |ending: &Ending| {
@@ -75,29 +85,44 @@ where
     let (lsp, editor) = Lsp::new(documents, outbox.clone());
     let sessions = Sessions::new(host.parts.clone(), Arc::clone(&editor) as _, host.exporter());
     let service: Arc<dyn SessionService> = Arc::new(sessions.clone());
-    let ending_cell: Arc<std::sync::OnceLock<Ending>> = Arc::default();
-    let listener = Box::new(Wishes { ending: Arc::clone(&ending_cell) });
+    let ending = Ending::new();
+    watch(&ending);
+    let listener = Box::new(Wishes { ending: ending.clone() });
     let connection_id = host.parts.provenance.ids.connection();
     let known_keys = Arc::clone(&host.parts.provenance.keys);
     let connection = Connection { id: connection_id, door, limits: settings.limits, version: build_info::runtime_version(), known_keys };
     let mut guard = Guard::new(connection, service, lsp, editor, outbox.clone(), listener);
+    let answered = guard.all_answered();
     let receive = move |inbound, at| guard.receive(inbound, at);
-    let wire = Wire::open(read, write, &settings.limits, settings.framing, outbox, receive);
-    let ending = wire.ending();
-    // Nobody else sets it.
-    let _ = ending_cell.set(ending.clone());
-    watch(&ending);
+    let wire = Wire::open(read, write, &settings.limits, settings.framing, outbox, ending, receive);
     let reason = wire.ended().await;
+    let end = Instant::now();
     tracing::info!(?reason, "the connection ended");
-    let settled = sessions.stop_all(reason.cause(), point(&reason.cause()), None);
-    if tokio::time::timeout(SETTLE, settled).await.is_err() {
-        tracing::error!("a turn had not settled in time; the next start closes it");
+    let stopped = sessions.stop_all(reason.cause(), point(&reason.cause()), None);
+    let settled = async {
+        stopped.await;
+        answered.await;
+    };
+    if timeout_at(end + SETTLED_BY, settled).await.is_err() {
+        tracing::error!("not everything had settled in time; the next start closes the turns that are left");
     }
-    wire.drain(DRAIN).await;
-    if !matches!(tokio::time::timeout(CLOSE, host.parts.store.close()).await, Ok(Ok(()))) {
+    wire.drain((end + READ_BY).duration_since(Instant::now()).min(DRAIN)).await;
+    if !matches!(timeout_at(end + CLOSED_BY, host.parts.store.close()).await, Ok(Ok(()))) {
         tracing::error!("the store was not closed in time");
     }
     reason
+}
+
+/// Each session holds its workspace open and each running turn a connection, so a thousand of them need more descriptors
+/// than the 1024 that many systems begin with. A child process must be given the old limit back; there is none yet.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(DESCRIPTORS).min(DESCRIPTORS);
+    if limit.current.is_some_and(|current| current < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised; many sessions at once may run into it");
+    }
 }
 
 /// The hop at which the end of a connection enters.
@@ -131,13 +156,14 @@ impl OpenDocuments for Documents {
 
 /// What the client wants beside its sessions.
 struct Wishes {
-    ending: Arc<std::sync::OnceLock<Ending>>,
+    ending: Ending,
 }
 
 impl Listener for Wishes {
     fn editor_process(&mut self, pid: u32) {
-        if let Some(ending) = self.ending.get() {
-            ending.watch_process(pid);
+        // A client inside this process cannot outlive it, nor the other way round.
+        if pid != std::process::id() {
+            self.ending.watch_process(pid);
         }
     }
 

@@ -85,7 +85,7 @@ impl Report {
             Ok(aborts) => {
                 self.heading("last aborts");
                 for abort in aborts {
-                    let sentence = abort.cause.sentence(abort.initiator, abort.source.as_deref());
+                    let sentence = abort.sentence();
                     self.line(&when(abort.requested_at), &format!("{} {}: {sentence}", abort.session_id, abort.abort_id));
                 }
             }

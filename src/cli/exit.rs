@@ -4,8 +4,7 @@ use super::output;
 use crate::export::plain;
 use crate::protocol::cause::Cause;
 use crate::protocol::results::StopReason;
-use jsonrpsee::core::ClientError;
-use jsonrpsee::types::ErrorObjectOwned;
+use crate::rpc::client::{ClientError, ErrorObjectOwned};
 use serde::Deserialize;
 use std::io::Write as _;
 

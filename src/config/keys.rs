@@ -60,7 +60,7 @@ pub(super) fn check(settings: &Settings, env: Environment<'_>) -> Result<(), Con
 
 /// Plain http to anything but this machine.
 fn travels_in_clear(url: &str) -> bool {
-    let Ok(url) = reqwest::Url::parse(url) else { return true };
+    let Ok(url) = url::Url::parse(url) else { return true };
     // An address in brackets parses once the brackets are gone; a name is loopback when RFC 6761 says so.
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.');
     let is_loopback = match host.parse::<std::net::IpAddr>() {

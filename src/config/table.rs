@@ -272,7 +272,7 @@ fn model(text: &str) -> Result<ModelName, Bad> {
 
 fn base_url(text: &str) -> Result<String, Bad> {
     let must = |rule: &str| Bad::Must(format!("must be an http or https address such as http://127.0.0.1:11434/v1{rule}"));
-    let url = reqwest::Url::parse(text).map_err(|_| must(""))?;
+    let url = url::Url::parse(text).map_err(|_| must(""))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Bad::Secret("must not hold a user name or a password; give the key in PILLION_API_KEY".into()));
     }

@@ -65,6 +65,13 @@ record! {
     }
 }
 
+impl Abort {
+    /// One plain sentence for a person; see [`Cause::sentence`].
+    pub fn sentence(&self) -> String {
+        self.cause.sentence(self.initiator, self.source.as_deref())
+    }
+}
+
 record! {
     /// The editor's request (or the notification) that asked for something.
     pub struct RequestRef {
@@ -173,10 +180,12 @@ pub enum Effect {
 pub enum ToolOutcome {
     /// It had not started; its permission question was taken back.
     Withdrawn,
-    /// It noticed the stop and returned.
+    /// It returned within the grace; its result says what it came to.
     Stopped,
-    /// It was ended from outside after the grace.
+    /// It was ended from outside: its process died.
     Killed,
+    /// It had not returned when the grace was over, and may have gone on by itself.
+    Escaped,
 }
 
 record! {

@@ -144,6 +144,8 @@ record! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Boundary {
+    /// A time limit of pillion's own was over.
+    Watchdog,
     ProviderError,
     Transport,
     Protocol,

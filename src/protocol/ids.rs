@@ -156,7 +156,7 @@ impl Serialize for RequestId {
         // Numbers beyond 64 bits survive only as raw text, which plain JSON writers take verbatim;
         // a tree of values (`to_value`) gets such a number as a string.
         match serde_json::from_str::<serde_json::Value>(&self.0) {
-            Ok(value) if value.to_string() == *self.0 => value.serialize(serializer),
+            Ok(value) if value.to_string().as_str() == &*self.0 => value.serialize(serializer),
             _ => serializer.serialize_str(&self.0),
         }
     }

@@ -4,6 +4,7 @@ use super::diagnostics::Usage;
 use super::ids::AttemptId;
 use super::message::Message;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// One model call.
 #[derive(Debug, Clone)]
@@ -14,8 +15,9 @@ pub struct ModelRequest {
     /// The history, valid: every tool call has exactly one result, and it ends with what the model must answer. An
     /// assistant's message holds its whole turn in order (text, tool calls, their results, more text); the vendor's
     /// request builder splits it as the vendor wants.
-    pub messages: Vec<Message>,
-    pub tools: Vec<ToolSpec>,
+    pub messages: Vec<Arc<Message>>,
+    /// The same list for every call of a session; it is shared.
+    pub tools: Arc<[ToolSpec]>,
 }
 
 /// What a model call is for.

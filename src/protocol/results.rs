@@ -102,6 +102,9 @@ pub struct PromptResult {
     /// The model that answered, as `provider:model`; absent when none was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Why the turn was cancelled, in one plain sentence to show; absent when the model ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
     pub diagnostics: Diagnostics,
 }
 

@@ -66,10 +66,10 @@ impl AbortBuilder {
         self.tools_in_flight = tools;
     }
 
-    /// These of the tools did not return by themselves.
-    pub fn tools_killed(&mut self, call_ids: &[String]) {
+    /// These of the tools had not returned when the grace was over.
+    pub fn tools_escaped(&mut self, call_ids: &[String]) {
         for tool in self.tools_in_flight.iter_mut().filter(|tool| call_ids.contains(&tool.call_id)) {
-            tool.outcome = ToolOutcome::Killed;
+            tool.outcome = ToolOutcome::Escaped;
         }
     }
 
@@ -123,7 +123,8 @@ impl AbortBuilder {
 
 /// What the facts at hand exclude: a stop has one winner, so the other families of causes did not end this run.
 fn ruled_out(cause: &Cause) -> Vec<String> {
-    const FAMILIES: [(&str, fn(&Cause) -> bool); 5] = [
+    type Belongs = fn(&Cause) -> bool;
+    const FAMILIES: [(&str, Belongs); 5] = [
         ("asked_by_client", |c| {
             matches!(
                 c,

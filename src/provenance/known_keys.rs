@@ -103,8 +103,13 @@ impl fmt::Debug for KnownKeys {
     }
 }
 
-/// Whether a variable of this name holds a secret: a word of the name says so.
+/// Whether a variable of this name holds a secret: a word of the name says so, and its last word does not say that it
+/// only tells where the secret lies.
 fn names_a_secret(name: &str) -> bool {
-    const WORDS: [&str; 9] = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
-    name.split(['_', '-', '.']).any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
+    const WORDS: [&str; 8] = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
+    const PLACES: [&str; 6] = ["PATH", "FILE", "DIR", "ID", "NAME", "URL"];
+    let words = || name.split(['_', '-', '.']);
+    let is_one_of = |word: &str, list: &[&str]| list.iter().any(|one| word.eq_ignore_ascii_case(one));
+    let tells_where = words().next_back().is_some_and(|last| is_one_of(last, &PLACES));
+    !tells_where && words().any(|word| is_one_of(word, &WORDS) || word.to_ascii_uppercase().ends_with("PASSWORD"))
 }

@@ -18,6 +18,9 @@ pub enum Reachable {
     Server { name: &'static str, base_url: String, models: Vec<String> },
     /// A vendor's key in the environment; its value is not looked at.
     Key { variable: &'static str, base_url: &'static str },
+    /// The small model inside pillion.
+    #[cfg(feature = "local")]
+    Local { is_fetched: bool },
 }
 
 /// A server that people run, and the port that it takes by default.
@@ -51,7 +54,8 @@ const LIST_LIMIT: usize = 256 << 10;
 /// Asks every known server at once, each for at most `timeout`, and looks which keys are set.
 pub async fn within_reach(timeout: Duration) -> Vec<Reachable> {
     let servers = probe(&CANDIDATES, timeout).await;
-    servers.into_iter().chain(keys(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()))).collect()
+    let keys = keys(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()));
+    servers.into_iter().chain(keys).chain(local()).collect()
 }
 
 /// The one setting that chooses it.
@@ -71,12 +75,25 @@ impl fmt::Display for Reachable {
             Self::Key { variable, base_url } => {
                 write!(f, "{variable} is set: --model openai:<model> --base-url {base_url}, with the key in PILLION_API_KEY")
             }
+            #[cfg(feature = "local")]
+            Self::Local { is_fetched } => {
+                let first = if *is_fetched { "" } else { " once `bash scripts/model.sh` in pillion's repository has fetched it" };
+                write!(f, "inside pillion: --model local{first} ({})", super::local::ABOUT)
+            }
         }
     }
 }
 
 fn keys(is_set: impl Fn(&str) -> bool) -> impl Iterator<Item = Reachable> {
     KEYS.into_iter().filter(move |(variable, _)| is_set(variable)).map(|(variable, base_url)| Reachable::Key { variable, base_url })
+}
+
+/// The small model, if this pillion was built with one.
+fn local() -> Option<Reachable> {
+    #[cfg(feature = "local")]
+    return super::local::default_model().ok().map(|path| Reachable::Local { is_fetched: path.exists() });
+    #[cfg(not(feature = "local"))]
+    None
 }
 
 async fn probe(candidates: &[Candidate], timeout: Duration) -> Vec<Reachable> {
@@ -157,5 +174,9 @@ mod tests {
         assert_eq!(server("http://127.0.0.1:11434/v1", &["a"]), "S at http://127.0.0.1:11434/v1: --model ollama:a");
         let other = "S at http://127.0.0.1:1234/v1: --model openai:<model> --base-url http://127.0.0.1:1234/v1";
         assert_eq!(server("http://127.0.0.1:1234/v1", &[]), other);
+        #[cfg(feature = "local")]
+        for (is_fetched, needs) in [(true, "--model local (a small model"), (false, "--model local once `bash scripts/model.sh`")] {
+            assert!(Reachable::Local { is_fetched }.to_string().contains(needs));
+        }
     }
 }

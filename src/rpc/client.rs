@@ -8,10 +8,13 @@
 mod tests;
 mod transport;
 
+pub use super::api::SessionApiClient;
+pub use jsonrpsee::async_client::Client;
+pub use jsonrpsee::core::ClientError;
+pub use jsonrpsee::types::ErrorObjectOwned;
+
 use crate::protocol::abort::Client as ClientInfo;
 use futures_util::future::{BoxFuture, FutureExt};
-use jsonrpsee::async_client::Client;
-use jsonrpsee::core::ClientError;
 use jsonrpsee::core::client::{ClientT, Subscription, SubscriptionClientT};
 use jsonrpsee::core::params::ObjectParams;
 use serde_json::value::RawValue;

@@ -9,7 +9,7 @@ mod tests;
 
 pub use handshake::{ClientInfo, Hello};
 
-use super::error::{WireError, code};
+use super::error::{WireError, code, shown};
 use super::json::{Fields, ObjectWriter};
 use crate::config::Framing;
 use serde_json::value::RawValue;
@@ -99,7 +99,7 @@ pub fn not_initialized(framing: Framing, method: &str) -> WireError {
         Framing::Headers => code::NOT_INITIALIZED,
         Framing::Lines => code::INVALID_REQUEST,
     };
-    WireError::new(code, format!("{method} came before initialize; send initialize first"))
+    WireError::new(code, format!("{} came before initialize; send initialize first", shown(method)))
 }
 
 /// The fields that ACP version 1 names in the result of a method.

@@ -15,7 +15,7 @@ use super::api::{SessionApiServer, SessionDoor};
 use super::dialect::{Dialect, Hello, not_initialized, traceparent};
 use super::editor::RpcEditor;
 use super::envelope::Inbound;
-use super::error::{WireError, code};
+use super::error::{WireError, code, shown};
 use super::json::Fields;
 use super::lsp::{Lsp, NOTIFICATIONS};
 use super::outbox::Outbox;
@@ -98,6 +98,11 @@ impl Guard {
         Self { connection, stage: Stage::New, registry, methods, sessions, lsp, editor, listener, outbox }
     }
 
+    /// Resolves when every request is answered. To be waited for at the end, when nothing is received any more.
+    pub fn all_answered(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.registry.all_answered()
+    }
+
     /// Acts on one message. Breaks at `exit`. A panic on the way concerns that message alone: if it was a request, its
     /// ticket answers it.
     pub fn receive(&mut self, inbound: Inbound, received: Instant) -> ControlFlow<EndReason> {
@@ -132,11 +137,11 @@ impl Guard {
                 None if &**method == "initialize" => {
                     WireError::new(code::INVALID_REQUEST, "initialize was answered before; a connection has one initialize")
                 }
-                None => WireError::new(code::METHOD_NOT_FOUND, format!("there is no method {method} here")),
+                None => WireError::new(code::METHOD_NOT_FOUND, format!("there is no method {} here", shown(method))),
             },
             (Stage::New, _) => not_initialized(self.framing(), method),
             (Stage::ShutDown { .. }, _) => {
-                WireError::new(code::INVALID_REQUEST, format!("{method} came after shutdown; only exit can follow"))
+                WireError::new(code::INVALID_REQUEST, format!("{} came after shutdown; only exit can follow", shown(method)))
             }
         };
         work::answer(ticket, Err(refusal));

@@ -10,7 +10,7 @@ use super::editor::RpcEditor;
 use super::guard::{Connection, Door, Guard, Listener};
 use super::lsp::Lsp;
 use super::outbox::Outbox;
-use super::watch::EndReason;
+use super::watch::{EndReason, Ending};
 use super::wire::Wire;
 use crate::config::{Framing, Limits};
 use crate::protocol::ids::ConnectionId;
@@ -62,7 +62,8 @@ impl Server {
         let connection = Connection { id: ConnectionId::new("conn_1"), door, limits, version: "1.2.3", known_keys: Arc::default() };
         let mut guard = Guard::new(connection, sessions.clone(), lsp, editor, outbox.clone(), Box::new(ear.clone()));
         let (read, write) = tokio::io::split(far);
-        let wire = Wire::open(read, write, &limits, None, outbox, move |inbound, at| guard.receive(inbound, at));
+        let receive = move |inbound, at| guard.receive(inbound, at);
+        let wire = Wire::open(read, write, &limits, None, outbox, Ending::new(), receive);
         let ended = tokio::spawn(async move {
             let reason = wire.ended().await;
             wire.drain(Duration::from_secs(5)).await;

@@ -30,14 +30,13 @@ pub struct Wire {
 impl Wire {
     /// Starts to read and to write. `receive` gets each message with the time of its arrival, in order, and must not
     /// block; `Break` ends the connection, and nothing that follows is handed on. What is no message is answered here.
-    /// Needs a runtime.
-    pub fn open<R, W, F>(read: R, write: W, limits: &Limits, framing: Option<Framing>, outbox: Outbox, receive: F) -> Self
+    /// `ending` is where other reasons to end are reported: signals, processes that are gone. Needs a runtime.
+    pub fn open<R, W, F>(read: R, write: W, limits: &Limits, framing: Option<Framing>, outbox: Outbox, ending: Ending, receive: F) -> Self
     where
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
         F: FnMut(Inbound, Instant) -> ControlFlow<EndReason> + Send + 'static,
     {
-        let ending = Ending::new();
         let reader = Reader { limits: *limits, decoder: Decoder::new(limits, framing), outbox: outbox.clone(), told: false, receive };
         let reader = tokio::spawn(reader.read_until_the_end(read, ending.clone()));
         let writer = tokio::spawn({
@@ -50,11 +49,6 @@ impl Wire {
             }
         });
         Self { outbox, ending, reader: AbortOnDropHandle::new(reader), writer: AbortOnDropHandle::new(writer) }
-    }
-
-    /// Where other reasons to end are reported: signals, processes that are gone.
-    pub fn ending(&self) -> Ending {
-        self.ending.clone()
     }
 
     /// Resolves with the reason why the connection ended. From then on nothing is received; answers can still be pushed.

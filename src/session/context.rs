@@ -10,6 +10,7 @@ use crate::store::{Diagnostic, Store};
 use crate::tool::{ToolSet, documents::Documents, workspace::Workspace};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use tokio_util::task::TaskTracker;
 
 /// Makes the provider of a model name, or says why it cannot.
 pub type ProviderFactory = Arc<dyn Fn(&crate::config::ModelName) -> Result<Arc<dyn Provider>, String> + Send + Sync>;
@@ -33,6 +34,8 @@ pub(super) struct SessionContext {
     pub(super) workspace: Arc<Workspace>,
     pub(super) channel: Arc<UpdateChannel>,
     pub(super) parts: Parts,
+    /// Everything that the end of the process waits for.
+    pub(super) tasks: TaskTracker,
 }
 
 impl std::ops::Deref for SessionContext {

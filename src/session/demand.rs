@@ -44,6 +44,11 @@ impl CancelDemand {
             missing: Vec::new(),
         }
     }
+
+    /// The demand of an end that takes the whole session with it.
+    pub(super) fn of_all(session_id: &SessionId, cause: Cause, point: &'static str, request: Option<RequestRef>) -> Self {
+        Self { via_ctx_abort: true, ..Self::of(session_id.clone(), CancelScope::Session, cause, point, request) }
+    }
 }
 
 /// What of a session is to stop.

@@ -4,9 +4,10 @@ use crate::protocol::message::{Message, Part, PartKind, ResultStatus};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use serde_json::Value;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Every call id of the history.
-pub(super) fn call_ids(history: &[Message]) -> HashSet<String> {
+pub(super) fn call_ids(history: &[Arc<Message>]) -> HashSet<String> {
     let parts = history.iter().flat_map(|message| &message.parts);
     parts.filter(|part| part.kind == PartKind::ToolCall).filter_map(|part| part.call_id.clone()).collect()
 }
@@ -34,8 +35,8 @@ pub(super) fn missing_results(parts: &[Part]) -> Vec<Part> {
 }
 
 /// The updates that show a stored history to a client.
-pub(super) fn replay(history: &[Message]) -> impl Iterator<Item = (&Message, SessionUpdate)> {
-    history.iter().flat_map(|message| message.parts.iter().filter_map(move |part| Some((message, update(message, part)?))))
+pub(super) fn replay(history: &[Arc<Message>]) -> impl Iterator<Item = (&Message, SessionUpdate)> {
+    history.iter().map(Arc::as_ref).flat_map(|message| message.parts.iter().filter_map(move |part| Some((message, update(message, part)?))))
 }
 
 fn update(message: &Message, part: &Part) -> Option<SessionUpdate> {

@@ -4,12 +4,14 @@
 //! Invariant: after [`Ledger::close`] nothing enters and no update leaves, whatever a forced task still does.
 
 use super::channel::UpdateChannel;
+use super::parts::LiveParts;
 use super::trace::AttemptTrace;
 use crate::protocol::abort::{Effect, Partial, Phase, ToolInFlight, ToolOutcome};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::diagnostics::{StreamTrace, Usage};
-use crate::protocol::ids::{AttemptId, MessageId, TurnId};
+use crate::protocol::ids::{AbortId, AttemptId, MessageId, TurnId};
 use crate::protocol::message::{Part, PartKind, ResultStatus};
+use crate::protocol::model::ModelEvent;
 use crate::protocol::update::SessionUpdate;
 use crate::store::PartWrite;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,25 +29,12 @@ pub(super) struct Ledger {
 struct Book {
     closed: bool,
     phase: Option<Phase>,
-    parts: Vec<LivePart>,
-    /// Parts before this one are stored as they are.
-    first_dirty: usize,
-    dirty_bytes: usize,
-    text_bytes: u64,
-    reasoning_bytes: u64,
-    persisted_bytes: u64,
+    parts: LiveParts,
     updates_sent: u64,
     last_update: u64,
     tools: Vec<LiveTool>,
     traces: Vec<AttemptTrace>,
-    usage: Option<Usage>,
     hops: Vec<(String, Instant)>,
-}
-
-struct LivePart {
-    part: Part,
-    /// How many bytes of its text are stored; absent while the part has no row.
-    stored: Option<usize>,
 }
 
 struct LiveTool {
@@ -64,11 +53,15 @@ pub(super) enum ToolState {
 
 /// What a closed ledger leaves to the terminal record.
 pub(super) struct Closed {
+    /// What the store does not have yet, as far as that is known.
     pub(super) writes: Vec<PartWrite>,
     pub(super) parts: Vec<Part>,
-    pub(super) traces: Vec<AttemptTrace>,
+    pub(super) traces: Vec<StreamTrace>,
     pub(super) usage: Usage,
+    /// As it is once `writes` are committed.
     pub(super) partial: Partial,
+    /// What `partial.persisted_bytes` is if they never are.
+    pub(super) kept_bytes: u64,
     pub(super) last_update: u64,
     pub(super) hops: Vec<(String, Instant)>,
 }
@@ -86,102 +79,87 @@ impl Ledger {
     }
 
     pub(super) fn enter(&self, phase: Phase) {
-        let mut book = self.lock();
-        if !book.closed {
-            book.phase = Some(phase);
-        }
+        self.write(|book| book.phase = Some(phase));
     }
 
     pub(super) fn text(&self, text: String) {
-        self.stream(PartKind::Text, Phase::Text, text);
+        self.stream(PartKind::Text, text);
     }
 
     pub(super) fn reasoning(&self, text: String) {
-        self.stream(PartKind::Reasoning, Phase::Reasoning, text);
+        self.stream(PartKind::Reasoning, text);
     }
 
     /// A whole part that is not streamed: a tool call or a result.
     pub(super) fn add(&self, part: Part) {
-        let mut book = self.lock();
-        if !book.closed {
-            book.parts.push(LivePart { part, stored: None });
-        }
+        self.write(|book| book.parts.add(part));
     }
 
     /// Sends an update of this turn.
     pub(super) fn post(&self, update: SessionUpdate) {
-        let mut book = self.lock();
-        self.send(&mut book, update);
+        self.write(|book| self.send(book, update));
     }
 
     pub(super) fn hop(&self, point: &str) {
-        let mut book = self.lock();
-        if !book.closed {
-            book.hops.push((point.to_owned(), Instant::now()));
-        }
+        self.write(|book| book.hops.push((point.to_owned(), Instant::now())));
     }
 
     pub(super) fn tool_enters(&self, call_id: &str, tool: &'static str, effect: Effect, state: ToolState) {
-        let mut book = self.lock();
-        match book.tools.iter_mut().find(|t| t.call_id == call_id) {
-            Some(tool) => tool.state = state,
-            None => book.tools.push(LiveTool { call_id: call_id.to_owned(), tool, effect, state }),
-        }
-        book.phase = book.tools_phase();
+        self.write(|book| {
+            match book.tools.iter_mut().find(|tool| tool.call_id == call_id) {
+                Some(tool) => tool.state = state,
+                None => book.tools.push(LiveTool { call_id: call_id.to_owned(), tool, effect, state }),
+            }
+            book.enter_tools();
+        });
     }
 
     pub(super) fn tool_leaves(&self, call_id: &str) {
-        let mut book = self.lock();
-        book.tools.retain(|tool| tool.call_id != call_id);
-        if let Some(phase) = book.tools_phase() {
-            book.phase = Some(phase);
-        }
+        self.write(|book| {
+            book.tools.retain(|tool| tool.call_id != call_id);
+            book.enter_tools();
+        });
     }
 
     pub(super) fn attempt_begins(&self, trace: AttemptTrace) {
-        let mut book = self.lock();
-        if !book.closed {
-            book.traces.push(trace);
-        }
+        self.write(|book| book.traces.push(trace));
     }
 
-    /// Lets `change` see the trace of the attempt that is under way, and returns the trace as it then stands.
-    pub(super) fn attempt(&self, change: impl FnOnce(&mut AttemptTrace)) -> Option<StreamTrace> {
-        let mut book = self.lock();
-        if book.closed {
-            return None;
-        }
-        let trace = book.traces.last_mut()?;
-        change(trace);
-        Some(trace.trace().clone())
+    /// Lets `end` end the trace of the attempt that is under way, and returns it.
+    pub(super) fn attempt_ends(&self, end: impl FnOnce(&mut AttemptTrace)) -> Option<StreamTrace> {
+        self.write(|book| {
+            let trace = book.traces.last_mut()?;
+            end(trace);
+            Some(trace.trace().clone())
+        })?
     }
 
-    /// Passes one event's bookkeeping without copying the trace.
-    pub(super) fn observe(&self, event: &crate::protocol::model::ModelEvent) {
-        let mut book = self.lock();
-        if let Some(trace) = book.traces.last_mut() {
-            trace.observe(event);
-        }
+    /// Books one event of the attempt that is under way.
+    pub(super) fn observe(&self, event: &ModelEvent) {
+        self.write(|book| book.traces.last_mut().map(|trace| trace.observe(event)));
     }
 
-    pub(super) fn used(&self, usage: &Usage) {
-        let mut book = self.lock();
-        book.usage = Some(book.usage.take().map_or_else(|| usage.clone(), |sum| sum.plus(usage)));
-    }
-
-    /// Bytes of streamed text that no row holds yet.
+    /// Bytes of streamed text that were not handed to the store.
     pub(super) fn unsaved_bytes(&self) -> usize {
-        self.lock().dirty_bytes
+        self.lock().parts.dirty_bytes()
     }
 
-    /// What must be written to save everything up to here.
-    pub(super) fn take_writes(&self) -> Vec<PartWrite> {
-        self.lock().take_writes()
+    /// What must be written to save everything up to here; answered by [`Ledger::saved`] or [`Ledger::not_saved`].
+    pub(super) fn begin_save(&self) -> Vec<PartWrite> {
+        self.write(|book| book.parts.begin_save()).unwrap_or_default()
+    }
+
+    pub(super) fn saved(&self) {
+        self.write(|book| book.parts.saved());
+    }
+
+    pub(super) fn not_saved(&self) {
+        self.write(|book| book.parts.not_saved());
     }
 
     /// The parts so far, for the next step's request.
     pub(super) fn parts(&self) -> Vec<Part> {
-        self.lock().parts.iter().map(|live| live.part.clone()).collect()
+        self.lock().parts.iter().cloned().collect()
     }
 
     /// Whether the turn waits for a person's answer.
@@ -207,63 +185,72 @@ impl Ledger {
         }
     }
 
-    /// Tools that still run: at a forced end they were killed.
-    pub(super) fn still_running(&self) -> Vec<String> {
-        self.lock().tools.iter().map(|tool| tool.call_id.clone()).collect()
+    /// The calls that run at this moment.
+    pub(super) fn running_tools(&self) -> Vec<String> {
+        self.lock().running_tools().map(str::to_owned).collect()
     }
 
-    /// Ends the ledger: gives every tool call without a result one, and hands everything out. Once.
-    pub(super) fn close(&self) -> Closed {
+    /// Ends the ledger, once: gives every tool call without a result one, ends the attempt that `abort` dropped, and
+    /// hands everything out.
+    pub(super) fn close(&self, abort: Option<&AbortId>) -> Closed {
         let mut book = self.lock();
         book.closed = true;
         book.phase = Some(Phase::Persisting);
-        let running: Vec<_> = book.tools.iter().filter(|t| t.state == ToolState::Running).map(|t| t.call_id.clone()).collect();
-        for (call_id, _) in book.open_calls() {
-            let (status, text) = if running.contains(&call_id) {
+        if let (Some(abort), Some(last)) = (abort, book.traces.last_mut())
+            && last.is_open()
+        {
+            last.aborted(abort.clone());
+        }
+        let running: Vec<_> = book.running_tools().map(str::to_owned).collect();
+        let kept_bytes = book.parts.kept_bytes();
+        let (text_bytes, reasoning_bytes) = (book.parts.text_bytes(), book.parts.reasoning_bytes());
+        let (writes, parts) = book.parts.end(|call_id| {
+            if running.iter().any(|running| running == call_id) {
                 (ResultStatus::Interrupted, "The call was running when the turn was stopped; how far it came is not known.")
             } else {
-                (ResultStatus::NotStarted, "The call was not started: the turn was stopped first.")
-            };
-            book.parts.push(LivePart { part: Part::tool_result(call_id, status, text), stored: None });
-        }
-        let writes = book.take_writes();
+                (ResultStatus::NotStarted, "The call was not started: the turn ended first.")
+            }
+        });
+        let traces: Vec<_> = book.traces.iter().map(|trace| trace.trace().clone()).collect();
         Closed {
             writes,
-            parts: book.parts.drain(..).map(|live| live.part).collect(),
-            traces: std::mem::take(&mut book.traces),
-            usage: book.usage.take().unwrap_or_else(Usage::absent),
+            parts,
+            usage: traces.iter().fold(Usage::absent(), |sum, trace| sum.plus(&trace.usage)),
+            traces,
             partial: Partial {
-                text_bytes: book.text_bytes,
-                reasoning_bytes: book.reasoning_bytes,
+                text_bytes,
+                reasoning_bytes,
                 updates_sent: book.updates_sent,
-                persisted_bytes: book.persisted_bytes,
+                persisted_bytes: text_bytes + reasoning_bytes,
             },
+            kept_bytes,
             last_update: book.last_update,
             hops: std::mem::take(&mut book.hops),
         }
     }
 
-    fn stream(&self, kind: PartKind, phase: Phase, text: String) {
-        let mut book = self.lock();
-        if book.closed {
-            return;
-        }
-        book.phase = Some(phase);
-        book.append(kind, &text);
-        let content = ContentBlock::Text { text };
-        let update = if kind == PartKind::Text {
-            SessionUpdate::AgentMessageChunk { content }
-        } else {
-            SessionUpdate::AgentThoughtChunk { content }
-        };
-        self.send(&mut book, update);
+    fn stream(&self, kind: PartKind, text: String) {
+        self.write(|book| {
+            book.parts.append(kind, &text);
+            let content = ContentBlock::Text { text };
+            let (phase, update) = match kind {
+                PartKind::Reasoning => (Phase::Reasoning, SessionUpdate::AgentThoughtChunk { content }),
+                _ => (Phase::Text, SessionUpdate::AgentMessageChunk { content }),
+            };
+            book.phase = Some(phase);
+            self.send(book, update);
+        });
     }
 
     fn send(&self, book: &mut Book, update: SessionUpdate) {
-        if !book.closed {
-            book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update);
-            book.updates_sent += 1;
-        }
+        book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update);
+        book.updates_sent += 1;
+    }
+
+    /// Lets `change` at the book, unless it is closed.
+    fn write<T>(&self, change: impl FnOnce(&mut Book) -> T) -> Option<T> {
+        let mut book = self.lock();
+        (!book.closed).then(|| change(&mut book))
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -272,60 +259,20 @@ impl Ledger {
 }
 
 impl Book {
-    fn append(&mut self, kind: PartKind, text: &str) {
-        let bytes = text.len() as u64;
-        match kind {
-            PartKind::Reasoning => self.reasoning_bytes += bytes,
-            _ => self.text_bytes += bytes,
-        }
-        self.dirty_bytes += text.len();
-        match self.parts.last_mut() {
-            Some(LivePart { part: Part { kind: last, text: Some(so_far), .. }, .. }) if *last == kind => so_far.push_str(text),
-            _ => {
-                let part = if kind == PartKind::Reasoning { Part::reasoning(text) } else { Part::text(text) };
-                self.parts.push(LivePart { part, stored: None });
-            }
-        }
-    }
-
-    fn take_writes(&mut self) -> Vec<PartWrite> {
-        let mut writes = Vec::new();
-        for (ordinal, live) in self.parts.iter_mut().enumerate().skip(self.first_dirty) {
-            let ordinal = ordinal as u64;
-            let len = live.part.text.as_ref().map_or(0, String::len);
-            match (live.stored, &live.part.text) {
-                (None, _) => writes.push(PartWrite::Put { ordinal, part: live.part.clone() }),
-                (Some(stored), Some(text)) if stored < len => writes.push(PartWrite::Extend { ordinal, text: text[stored..].to_owned() }),
-                (Some(_), _) => {}
-            }
-            live.stored = Some(len);
-        }
-        self.first_dirty = self.parts.len().saturating_sub(1);
-        self.dirty_bytes = 0;
-        self.persisted_bytes = self.text_bytes + self.reasoning_bytes;
-        writes
-    }
-
-    /// Tool calls that have no result, in order.
-    fn open_calls(&self) -> Vec<(String, String)> {
-        let parts = || self.parts.iter().map(|live| &live.part);
-        let answered: std::collections::HashSet<_> =
-            parts().filter(|p| p.kind == PartKind::ToolResult).filter_map(|p| p.call_id.as_deref()).collect();
-        parts()
-            .filter(|p| p.kind == PartKind::ToolCall)
-            .filter_map(|p| Some((p.call_id.clone()?, p.tool.clone()?)))
-            .filter(|(call_id, _)| !answered.contains(call_id.as_str()))
-            .collect()
+    fn running_tools(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().filter(|tool| tool.state == ToolState::Running).map(|tool| tool.call_id.as_str())
     }
 
     /// The phase while tools are in flight: a question outranks running tools.
-    fn tools_phase(&self) -> Option<Phase> {
+    fn enter_tools(&mut self) {
         if self.tools.iter().any(|tool| tool.state == ToolState::Asking) {
-            Some(Phase::AwaitingPermission)
-        } else if self.tools.is_empty() {
-            None
-        } else {
-            Some(Phase::ToolRunning)
+            self.phase = Some(Phase::AwaitingPermission);
+        } else if !self.tools.is_empty() {
+            self.phase = Some(Phase::ToolRunning);
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,8 +1,9 @@
 //! Sessions: one runner each, turns that stream, and the one road on which everything stops.
 //!
-//! In reading order: `service` is what can be asked, `sessions` posts it, `opening` brings a runner to life, `step`
-//! decides, `runner` acts, `turn` works, `settle` ends.
+//! In reading order: `service` is what can be asked, `sessions` posts it, `table` knows whom to, `opening` brings a runner
+//! to life, `step` decides, `runner` and `road` act, `turn` works, `settle` ends.
 
+mod attempt;
 mod channel;
 mod context;
 pub mod demand;
@@ -12,13 +13,19 @@ mod history;
 mod ledger;
 mod model_choice;
 mod opening;
+mod parts;
 mod recovery;
+mod road;
 mod run;
 mod runner;
+mod saver;
 pub mod service;
 mod sessions;
 mod settle;
 mod step;
+mod table;
+#[cfg(test)]
+mod tests;
 mod title;
 mod toolcalls;
 mod trace;

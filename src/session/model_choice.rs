@@ -11,10 +11,13 @@ use std::sync::Arc;
 /// The id of the setting that clients see.
 pub(super) const CONFIG_ID: &str = "model";
 
+/// The turn's provider, and the title's where there is one.
+type Providers = (Arc<dyn Provider>, Option<Arc<dyn Provider>>);
+
 /// A session's model, and its providers once they were needed.
 pub(super) struct ModelChoice {
     chosen: Option<ModelName>,
-    providers: Option<(Arc<dyn Provider>, Arc<dyn Provider>)>,
+    providers: Option<Providers>,
 }
 
 /// Why there is no provider.
@@ -52,16 +55,19 @@ impl ModelChoice {
         Ok(text)
     }
 
-    /// The turn's provider and the title's.
-    pub(super) fn providers(&mut self, parts: &Parts) -> Result<(Arc<dyn Provider>, Arc<dyn Provider>), Missing> {
+    /// What the next turn asks. A title model that cannot be had is in no turn's way.
+    pub(super) fn providers(&mut self, parts: &Parts) -> Result<Providers, Missing> {
         if let Some(providers) = &self.providers {
             return Ok(providers.clone());
         }
         let name = self.chosen.as_ref().ok_or(Missing::NobodyChose)?;
         let turns = (parts.providers)(name).map_err(Missing::Broken)?;
         let titles = match &parts.settings.title_model {
-            TitleModel::Named(name) => (parts.providers)(name).map_err(Missing::Broken)?,
-            TitleModel::Session | TitleModel::Off => Arc::clone(&turns),
+            TitleModel::Named(name) => (parts.providers)(name)
+                .inspect_err(|why| tracing::warn!(%why, "the title model cannot be used; sessions get no titles"))
+                .ok(),
+            TitleModel::Session => Some(Arc::clone(&turns)),
+            TitleModel::Off => None,
         };
         Ok(self.providers.insert((turns, titles)).clone())
     }
@@ -87,4 +93,52 @@ impl ModelChoice {
 
 fn parse(name: &str) -> Result<ModelName, BadField> {
     ModelName::parse(name).map_err(|error| BadField::new("model", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::parts_with;
+
+    fn values(choice: &ModelChoice, parts: &Parts) -> (String, Vec<String>) {
+        let option = choice.options(parts).remove(0);
+        (option.current_value, option.options.into_iter().map(|choice| choice.value).collect())
+    }
+
+    #[tokio::test]
+    async fn the_sessions_own_model_comes_before_the_configured_one_and_both_are_shown() {
+        let (_dir, parts) = parts_with(|_| ());
+        let own = ModelChoice::new(Some("ollama:own"), &parts).expect("a model");
+        assert_eq!(values(&own, &parts), ("ollama:own".into(), vec!["ollama:own".into(), "openai:fake".into()]));
+        let configured = ModelChoice::new(None, &parts).expect("a model");
+        assert_eq!(values(&configured, &parts), ("openai:fake".into(), vec!["openai:fake".into()]));
+        assert_eq!(ModelChoice::new(Some("nonsense"), &parts).err().map(|bad| bad.field), Some("model"));
+    }
+
+    #[tokio::test]
+    async fn without_a_choice_there_is_no_provider_until_one_is_chosen() {
+        let (_dir, parts) = parts_with(|settings| settings.model = None);
+        let mut choice = ModelChoice::new(None, &parts).expect("no model");
+        assert_eq!(values(&choice, &parts), (String::new(), vec![]));
+        let Err(missing) = choice.providers(&parts) else { panic!("nobody chose") };
+        assert_eq!(missing.refusal(&parts).await.to_string(), "choose a model");
+        assert_eq!(choice.choose("ollama:x").expect("a model"), "ollama:x");
+        assert!(choice.providers(&parts).is_ok());
+        assert!(choice.choose("nonsense").is_err());
+        assert_eq!(values(&choice, &parts).0, "ollama:x", "what makes no sense changes nothing");
+    }
+
+    #[tokio::test]
+    async fn a_title_model_that_is_broken_leaves_the_turns_alone() {
+        let named = |name: &str| TitleModel::Named(ModelName::parse(name).expect("a name"));
+        let titles = async |model| {
+            let (_dir, parts) = parts_with(|settings| settings.title_model = model);
+            let mut choice = ModelChoice::new(None, &parts).expect("a model");
+            choice.providers(&parts).map(|(_, titles)| titles.is_some()).ok()
+        };
+        assert_eq!(titles(TitleModel::Session).await, Some(true));
+        assert_eq!(titles(TitleModel::Off).await, Some(false));
+        assert_eq!(titles(named("ollama:small")).await, Some(true));
+        assert_eq!(titles(named("openai:broken")).await, Some(false));
+    }
 }

@@ -4,23 +4,23 @@ use super::channel::UpdateChannel;
 use super::context::{Parts, SessionContext};
 use super::demand::CancelDemand;
 use super::error::Refusal;
-use super::history;
 use super::model_choice::{CONFIG_ID, ModelChoice};
 use super::runner::{Mail, Runner};
-use super::sessions::{Shared, store_refusal};
+use super::sessions::{not_open, store_refusal};
+use super::table::{Seat, Shared};
 use super::title::Title;
 use super::verdict::{self, Settled};
+use super::{history, recovery};
 use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::SessionInfo;
-use crate::protocol::ids::SessionId;
 use crate::protocol::message::Message;
 use crate::protocol::params::{BadField, NewSessionParams, OpenSessionParams, SetConfigOptionParams};
 use crate::protocol::results::{CancelResult, ConfigResult, NewSessionResult};
-use crate::store::{SessionChange, StoreError};
+use crate::store::{LastTurn, SessionChange, StoreError};
 use crate::tool::workspace::Workspace;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// Whether the history is sent to the client when a session is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,50 +29,48 @@ pub(super) enum Replay {
     No,
 }
 
-type Mailbox = mpsc::UnboundedSender<Mail>;
-type Letters = mpsc::UnboundedReceiver<Mail>;
 type Opened<T> = oneshot::Sender<Result<T, Refusal>>;
 
+/// What a runner is made of, besides its seat.
+struct Found {
+    workspace: Workspace,
+    title: Title,
+    model: ModelChoice,
+    history: Vec<Arc<Message>>,
+    last: Settled,
+    last_update: u64,
+}
+
 /// Makes a session and lives as its runner.
-pub(super) async fn create(
-    shared: Arc<Shared>,
-    id: SessionId,
-    params: NewSessionParams,
-    mailbox: Mailbox,
-    mail: Letters,
-    opened: Opened<NewSessionResult>,
-) {
+pub(super) async fn create(mut seat: Seat, params: NewSessionParams, opened: Opened<NewSessionResult>) {
+    seat.vacated().await;
     let notices = notices(&params.mcp_servers);
-    match make(&shared, &id, params, mailbox.clone()).await {
-        Ok(runner) => {
-            let config_options = runner.model.options(&shared.parts);
-            let _ = opened.send(Ok(NewSessionResult { session_id: id, config_options, notices }));
-            live(&shared, runner, mailbox, mail).await;
+    match make(&seat, params).await {
+        Ok(found) => {
+            let runner = runner(&seat, found);
+            let config_options = runner.model.options(&seat.shared.parts);
+            let _ = opened.send(Ok(NewSessionResult { session_id: seat.id.clone(), config_options, notices }));
+            runner.live(seat.mail).await;
         }
         Err(refusal) => {
             let _ = opened.send(Err(refusal));
-            not_opened(&shared, &id, &mailbox, mail).await;
+            not_opened(seat).await;
         }
     }
 }
 
 /// Opens a stored session and lives as its runner.
-pub(super) async fn reopen(
-    shared: Arc<Shared>,
-    params: OpenSessionParams,
-    replay: Replay,
-    mailbox: Mailbox,
-    mail: Letters,
-    opened: Opened<ConfigResult>,
-) {
-    match restore(&shared, &params, mailbox.clone()).await {
-        Ok(mut runner) => {
+pub(super) async fn reopen(mut seat: Seat, params: OpenSessionParams, replay: Replay, opened: Opened<ConfigResult>) {
+    seat.vacated().await;
+    match restore(&seat, &params).await {
+        Ok(found) => {
+            let mut runner = runner(&seat, found);
             let _ = opened.send(show(&mut runner, &params, replay));
-            live(&shared, runner, mailbox, mail).await;
+            runner.live(seat.mail).await;
         }
         Err(refusal) => {
             let _ = opened.send(Err(refusal));
-            not_opened(&shared, &params.session_id, &mailbox, mail).await;
+            not_opened(seat).await;
         }
     }
 }
@@ -108,9 +106,8 @@ pub(super) fn set_option(runner: &mut Runner, params: &SetConfigOptionParams) ->
 pub(super) async fn cancel_unopened(shared: Arc<Shared>, demand: CancelDemand, reply: oneshot::Sender<Result<CancelResult, Refusal>>) {
     match shared.parts.store.session(&demand.session_id).await {
         Ok(Some(stored)) => {
-            let last = settled(stored.last_turn);
             let cancel_id = shared.parts.provenance.ids.cancel();
-            verdict::nothing_runs(shared.parts.clone(), demand, cancel_id, last, Some(reply)).await;
+            verdict::nothing_runs(shared.parts.clone(), demand, cancel_id, settled(stored.last_turn), Some(reply)).await;
         }
         Ok(None) => verdict::unknown_session(&shared.parts, &demand, Some(reply)),
         Err(error) => {
@@ -119,14 +116,14 @@ pub(super) async fn cancel_unopened(shared: Arc<Shared>, demand: CancelDemand, r
     }
 }
 
-async fn make(shared: &Arc<Shared>, id: &SessionId, params: NewSessionParams, mailbox: Mailbox) -> Result<Runner, Refusal> {
-    let parts = &shared.parts;
+async fn make(seat: &Seat, params: NewSessionParams) -> Result<Found, Refusal> {
+    let parts = &seat.shared.parts;
     let workspace = workspace(&params.cwd, parts)?;
     let model = ModelChoice::new(params.model.as_deref(), parts)?;
     let now = parts.provenance.clock.wall_ms();
     let title = params.title.map(|title| parts.provenance.keys.scrub(title.trim()).into_owned()).filter(|title| !title.is_empty());
     let info = SessionInfo {
-        session_id: id.clone(),
+        session_id: seat.id.clone(),
         cwd: params.cwd,
         created_at: now,
         updated_at: now,
@@ -137,16 +134,16 @@ async fn make(shared: &Arc<Shared>, id: &SessionId, params: NewSessionParams, ma
         closed_at: None,
     };
     parts.store.create_session(info).await.map_err(|error| match error {
-        StoreError::SessionTaken => Refusal::SessionTaken(id.clone()),
+        StoreError::SessionTaken => Refusal::SessionTaken(seat.id.clone()),
         error => store_refusal(error),
     })?;
-    let title = if title.is_some() { Title::not_applicable() } else { Title::to_be_made() };
-    Ok(runner(shared, id.clone(), workspace, mailbox, title, model, Vec::new(), Settled::default(), 0))
+    let title = if title.is_some() { Title::not_applicable() } else { Title::to_be_made(&parts.settings.title_model) };
+    Ok(Found { workspace, title, model, history: Vec::new(), last: Settled::default(), last_update: 0 })
 }
 
-async fn restore(shared: &Arc<Shared>, params: &OpenSessionParams, mailbox: Mailbox) -> Result<Runner, Refusal> {
-    shared.recovered().await?;
-    let (parts, id) = (&shared.parts, &params.session_id);
+async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refusal> {
+    let (parts, id) = (&seat.shared.parts, &seat.id);
+    recovery::recover(parts).await;
     let stored = parts.store.session(id).await.map_err(store_refusal)?.ok_or_else(|| Refusal::UnknownSession(id.clone()))?;
     let workspace = workspace(&stored.info.cwd, parts)?;
     check_cwd(params.cwd.as_deref(), &workspace)?;
@@ -154,50 +151,38 @@ async fn restore(shared: &Arc<Shared>, params: &OpenSessionParams, mailbox: Mail
     if stored.info.closed_at.is_some() {
         parts.store.change_session(id, SessionChange::Closed(None)).await.map_err(store_refusal)?;
     }
-    let history = parts.store.history(id).await.map_err(store_refusal)?;
+    let history = parts.store.history(id).await.map_err(store_refusal)?.into_iter().map(Arc::new).collect();
     // Titles are generated with the first prompt of a root session and at no other time.
     let first_prompt_to_come = stored.turns == 0 && stored.info.title.is_none() && stored.info.parent_session_id.is_none();
-    let title = if first_prompt_to_come { Title::to_be_made() } else { Title::not_applicable() };
-    Ok(runner(shared, id.clone(), workspace, mailbox, title, model, history, settled(stored.last_turn), stored.last_update))
+    let title = if first_prompt_to_come { Title::to_be_made(&parts.settings.title_model) } else { Title::not_applicable() };
+    Ok(Found { workspace, title, model, history, last: settled(stored.last_turn), last_update: stored.last_update })
 }
 
-#[expect(clippy::too_many_arguments, reason = "the one place in which a runner is put together")]
-fn runner(
-    shared: &Arc<Shared>,
-    id: SessionId,
-    workspace: Workspace,
-    mailbox: Mailbox,
-    title: Title,
-    model: ModelChoice,
-    history: Vec<Message>,
-    last: Settled,
-    last_update: u64,
-) -> Runner {
-    let channel = Arc::new(UpdateChannel::new(id.clone(), Arc::clone(&shared.editor), last_update));
-    let context = Arc::new(SessionContext { id, workspace: Arc::new(workspace), channel, parts: shared.parts.clone() });
-    Runner::new(context, mailbox, Arc::new(title), model, history, last)
+fn runner(seat: &Seat, found: Found) -> Runner {
+    let Found { workspace, title, model, history, last, last_update } = found;
+    let Shared { parts, editor, tasks, .. } = &*seat.shared;
+    let channel = Arc::new(UpdateChannel::new(seat.id.clone(), Arc::clone(editor), last_update));
+    let (id, workspace) = (seat.id.clone(), Arc::new(workspace));
+    let context = Arc::new(SessionContext { id, workspace, channel, parts: parts.clone(), tasks: tasks.clone() });
+    Runner::new(context, seat.mailbox.clone(), Arc::new(title), model, history, last)
 }
 
-async fn live(shared: &Arc<Shared>, runner: Runner, mailbox: Mailbox, mail: Letters) {
-    let id = runner.context.id.clone();
-    runner.live(mail).await;
-    shared.forget(&id, &mailbox);
-}
-
-/// The session did not open: whatever was sent behind the opening gets its answer.
-async fn not_opened(shared: &Arc<Shared>, id: &SessionId, mailbox: &Mailbox, mut mail: Letters) {
-    shared.forget(id, mailbox);
+/// The session did not open: whatever was sent behind the opening gets the answer of a session that is not open.
+async fn not_opened(seat: Seat) {
+    let Seat { shared, id, mut mail, forget, .. } = seat;
+    drop(forget);
     mail.close();
     while let Some(letter) = mail.recv().await {
         match letter {
-            Mail::Prompt { reply, .. } => {
-                let _ = reply.send(Err(Refusal::UnknownSession(id.clone())));
+            Mail::Prompt(posted) => {
+                let _ = posted.reply.send(Err(not_open(&shared.parts.store, id.clone()).await));
             }
-            Mail::Cancel { demand, reply } => verdict::unknown_session(&shared.parts, &demand, Some(reply)),
+            Mail::Cancel { demand, reply } => cancel_unopened(Arc::clone(&shared), demand, reply).await,
+            Mail::Desk(work) => work(Err(not_open(&shared.parts.store, id.clone()).await)),
             Mail::End { done, .. } => {
                 let _ = done.send(());
             }
-            Mail::Ended { .. } | Mail::GraceOver { .. } | Mail::Committed { .. } | Mail::Desk(_) => {}
+            Mail::Ended { .. } | Mail::GraceOver { .. } | Mail::CaughtUp { .. } | Mail::Committed { .. } => {}
         }
     }
 }
@@ -225,7 +210,7 @@ fn notices(mcp_servers: &[serde_json::Value]) -> Vec<String> {
     if mcp_servers.is_empty() { Vec::new() } else { vec![ignored.to_owned()] }
 }
 
-fn settled(last: Option<crate::store::LastTurn>) -> Settled {
+fn settled(last: Option<LastTurn>) -> Settled {
     // A turn that another process is running has not settled.
     let last = last.filter(|last| last.stop.is_some());
     last.map_or_else(Settled::default, |last| Settled { turn_id: Some(last.turn_id), abort_id: last.abort_id })

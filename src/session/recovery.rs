@@ -1,4 +1,4 @@
-//! Turns whose process died: found when somebody next looks, and closed, each with its terminal record.
+//! Turns whose process died: found at a later start and closed, each with its terminal record.
 
 use super::context::Parts;
 use super::history;
@@ -13,20 +13,22 @@ use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Closes every abandoned turn as `crash_recovered`.
-///
-/// # Errors
-/// The store's; what was not closed is found again by the next who looks.
-pub(super) async fn recover(parts: &Parts) -> Result<(), StoreError> {
-    for turn in parts.store.abandoned_turns().await? {
+/// Closes every abandoned turn as `crash_recovered`: those of earlier processes, and of others that died since. What
+/// cannot be closed now is found again the next time; it is in nobody's way.
+pub(super) async fn recover(parts: &Parts) {
+    let abandoned = match parts.store.abandoned_turns().await {
+        Ok(abandoned) => abandoned,
+        Err(error) => return tracing::error!(%error, "the turns of dead processes could not be looked for"),
+    };
+    for turn in abandoned {
         let turn_id = turn.turn.turn_id.clone();
         match close(parts, turn).await {
-            // Somebody else who looked at the same time was faster.
-            Ok(()) | Err(StoreError::TurnEnded) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
-            Err(error) => return Err(error),
+            Ok(()) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
+            // Somebody else who found it at the same time was faster.
+            Err(StoreError::TurnEnded) => {}
+            Err(error) => tracing::error!(%turn_id, %error, "a turn whose process had died could not be closed"),
         }
     }
-    Ok(())
 }
 
 async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError> {

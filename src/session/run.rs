@@ -1,18 +1,21 @@
 //! One accepted prompt from the runner's side: who asked, what it has produced, and the record of its stop.
 
+use super::context::SessionContext;
 use super::demand::CancelDemand;
 use super::error::Refusal;
 use super::ledger::{Closed, Ledger};
+use super::runner::Posted;
 use super::title::Title;
 use super::turn::{Fault, TurnEnd};
 use crate::protocol::abort::{Abort, CancelRequest, Phase, PromptRequest, RequestRef};
 use crate::protocol::cause::{CancelMode, Initiator};
-use crate::protocol::diagnostics::{StreamState, StreamTrace};
+use crate::protocol::diagnostics::StreamState;
 use crate::protocol::export::TurnInfo;
-use crate::protocol::ids::{AbortId, CancelId, MessageId, SessionId, TurnId};
-use crate::protocol::message::{Message, Role};
+use crate::protocol::ids::{AbortId, CancelId, MessageId, TurnId};
+use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::results::PromptResult;
-use crate::provenance::{AbortBuilder, Canceller, Clock, Provenance, RunFacts, Stop};
+use crate::provenance::{AbortBuilder, Canceller, Provenance, RunFacts, Stop};
+use crate::store::{BeginTurn, Owner, Pending};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -22,14 +25,19 @@ use tokio::task::AbortHandle;
 pub(super) struct Run {
     pub(super) turn_id: TurnId,
     pub(super) message_id: MessageId,
-    pub(super) prompt: Message,
+    pub(super) prompt: Arc<Message>,
     pub(super) origin: RequestRef,
     pub(super) reply: oneshot::Sender<Result<PromptResult, Refusal>>,
     /// Fires when the answer is on its way to the client.
     pub(super) answered: oneshot::Receiver<()>,
     pub(super) canceller: Canceller,
     pub(super) ledger: Arc<Ledger>,
+    /// Its work, once it was started.
     pub(super) task: Option<AbortHandle>,
+    /// Where it stands in the conversation, once it was started: prompts that are withdrawn meanwhile come behind it.
+    pub(super) stands_at: Option<usize>,
+    /// Its first row is queued.
+    pub(super) begun: bool,
     pub(super) abort: Option<AbortBuilder>,
     /// The abort that stopped it; stays when the builder has been finished.
     pub(super) abort_id: Option<AbortId>,
@@ -44,40 +52,75 @@ pub(super) struct Run {
 pub(super) struct Remains {
     pub(super) closed: Closed,
     pub(super) abort: Option<Abort>,
-    pub(super) traces: Vec<StreamTrace>,
 }
 
 impl Run {
-    /// Without a known key, as the origin is.
-    pub(super) fn prompt_request(&self) -> PromptRequest {
-        PromptRequest { id: self.origin.id.clone(), connection_id: self.origin.connection_id.clone() }
+    pub(super) fn new(posted: Posted, context: &SessionContext) -> Self {
+        let Posted { turn_id, origin, params, reply, answered } = posted;
+        let ids = &context.provenance.ids;
+        let message_id = ids.message();
+        let prompt = Message {
+            message_id: ids.message(),
+            role: Role::User,
+            created_at: context.provenance.clock.wall_ms(),
+            parts: params.prompt.into_iter().map(Into::into).collect(),
+            turn_id: Some(turn_id.clone()),
+            model: None,
+        };
+        Self {
+            ledger: Arc::new(Ledger::new(turn_id.clone(), message_id.clone(), Arc::clone(&context.channel))),
+            turn_id,
+            message_id,
+            prompt: Arc::new(prompt),
+            origin,
+            reply,
+            answered,
+            canceller: Canceller::new(),
+            task: None,
+            stands_at: None,
+            begun: false,
+            abort: None,
+            abort_id: None,
+            end: None,
+            cancel_requests: Vec::new(),
+            model: None,
+        }
     }
 
-    /// The turn's row as it stands before it ends.
-    pub(super) fn turn_info(&self, session_id: &SessionId, now: u64) -> TurnInfo {
-        TurnInfo {
+    /// Queues the turn's first row.
+    pub(super) fn begin(&mut self, context: &SessionContext) -> Pending<Option<TurnId>> {
+        self.begun = true;
+        let clock = &context.provenance.clock;
+        let turn = TurnInfo {
             turn_id: self.turn_id.clone(),
-            session_id: session_id.clone(),
+            session_id: context.id.clone(),
             message_id: self.message_id.clone(),
             parent_id: self.prompt.message_id.clone(),
-            started_at: now,
+            started_at: clock.wall_ms(),
             ended_at: None,
             stop: None,
             abort_id: None,
             model: self.model.clone(),
             usage: None,
             last_update: None,
-        }
+        };
+        let owner = Owner::this_process(clock.boot_id());
+        context.store.begin_turn(BeginTurn { turn, prompt: (*self.prompt).clone(), prompt_request: self.prompt_request(), owner })
+    }
+
+    /// Without a known key, as the origin is.
+    fn prompt_request(&self) -> PromptRequest {
+        PromptRequest { id: self.origin.id.clone(), connection_id: self.origin.connection_id.clone() }
     }
 
     /// Pulls the token and begins the abort record: the instant of the stop.
-    pub(super) fn stop(&mut self, stop: Stop, point: &str, title: &Title, session: &SessionId, clock: &Clock) {
+    pub(super) fn stop(&mut self, stop: Stop, point: &str, title: &Title, context: &SessionContext) {
         let Ok(stop) = self.canceller.stop(stop) else { return };
         let glance = self.ledger.glance();
         let phase = if self.task.is_some() { glance.phase } else { Phase::Queued };
         let (title_generation_state, title_run_id) = title.seen_by_abort(&self.turn_id, &stop.abort_id);
         let facts = RunFacts {
-            session_id: session.clone(),
+            session_id: context.id.clone(),
             turn_id: self.turn_id.clone(),
             message_id: self.message_id.clone(),
             parent_id: self.prompt.message_id.clone(),
@@ -87,7 +130,7 @@ impl Run {
             title_generation_state,
             title_run_id,
         };
-        let mut abort = AbortBuilder::begin(Arc::clone(&stop), facts, clock);
+        let mut abort = AbortBuilder::begin(Arc::clone(&stop), facts, &context.provenance.clock);
         abort.hop(point, stop.requested);
         abort.hop("runner.stopping", Instant::now());
         abort.tools(glance.tools);
@@ -98,11 +141,11 @@ impl Run {
 
     /// Ends the work from outside: it did not stop within the grace.
     pub(super) fn force(&mut self) {
-        let killed = self.ledger.still_running();
+        let escaped = self.ledger.running_tools();
         if let Some(abort) = &mut self.abort {
             abort.forced();
             abort.hop("turn.forced", Instant::now());
-            abort.tools_killed(&killed);
+            abort.tools_escaped(&escaped);
         }
         if let Some(task) = &self.task {
             task.abort();
@@ -112,26 +155,19 @@ impl Run {
 
     /// Closes the ledger and finishes the abort record, if there is one.
     pub(super) fn close(&mut self, provenance: &Provenance) -> Remains {
-        let mut closed = self.ledger.close();
+        let mut closed = self.ledger.close(self.abort_id.as_ref());
         let abort = self.abort.take().map(|mut abort| {
             for (point, at) in closed.hops.drain(..) {
                 abort.hop(point, at);
             }
             abort.finish(provenance, closed.partial.clone())
         });
-        // An attempt that is still open was dropped by this abort.
-        if let (Some(abort), Some(last)) = (&abort, closed.traces.last_mut())
-            && last.is_open()
-        {
-            last.aborted(abort.abort_id.clone());
-        }
-        let traces: Vec<_> = closed.traces.iter().map(|trace| trace.trace().clone()).collect();
-        debug_assert!(traces.iter().all(|trace| trace.state != StreamState::Open), "an ended turn left a trace open");
-        Remains { closed, abort, traces }
+        debug_assert!(closed.traces.iter().all(|trace| trace.state != StreamState::Open), "an ended turn left a trace open");
+        Remains { closed, abort }
     }
 
     /// The assistant's message as it will stand in the history.
-    pub(super) fn answer_message(&self, parts: Vec<crate::protocol::message::Part>, now: u64) -> Message {
+    pub(super) fn answer_message(&self, parts: Vec<Part>, now: u64) -> Message {
         Message {
             message_id: self.message_id.clone(),
             role: Role::Assistant,

@@ -4,39 +4,30 @@
 //! before its prompt is answered, and its prompt is answered before the cancels that ended it.
 
 use super::context::SessionContext;
-use super::demand::{CancelDemand, CancelScope};
+use super::demand::CancelDemand;
 use super::error::Refusal;
-use super::ledger::Ledger;
 use super::model_choice::ModelChoice;
-use super::run::{Run, stop_of_demand, stop_of_fault};
+use super::run::{Run, stop_of_demand};
+use super::settle::{self, Done};
 use super::step::{Asking, Effect, Event, Machine, Refused, State};
 use super::title::Title;
-use super::turn::{self, TurnEnd, TurnJob};
-use super::verdict::{self, Settled, Verdict};
-use crate::protocol::abort::{CancelOutcome, RequestRef};
-use crate::protocol::cause::{CancelMode, Cause};
+use super::turn::TurnEnd;
+use super::verdict::{self, Settled, Verdict, WaitingCancel};
+use crate::protocol::abort::RequestRef;
+use crate::protocol::cause::CancelMode;
 use crate::protocol::export::LifecyclePoint;
 use crate::protocol::ids::{CancelId, SessionId, TurnId};
-use crate::protocol::message::{Message, Role};
+use crate::protocol::message::Message;
 use crate::protocol::params::PromptParams;
 use crate::protocol::results::{CancelResult, PromptResult};
-use crate::provenance::{Canceller, Stop};
-use crate::store::{BeginTurn, Owner};
-use futures_util::FutureExt;
-use std::collections::{HashMap, HashSet};
-use std::panic::AssertUnwindSafe;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 /// What reaches a runner.
 pub(super) enum Mail {
-    Prompt {
-        turn_id: TurnId,
-        origin: RequestRef,
-        params: PromptParams,
-        reply: oneshot::Sender<Result<PromptResult, Refusal>>,
-        answered: oneshot::Receiver<()>,
-    },
+    Prompt(Posted),
     Cancel {
         demand: CancelDemand,
         reply: oneshot::Sender<Result<CancelResult, Refusal>>,
@@ -48,25 +39,43 @@ pub(super) enum Mail {
     GraceOver {
         turn_id: TurnId,
     },
+    /// What came before this turn, which runs: another process had added to it.
+    CaughtUp {
+        turn_id: TurnId,
+        history: Vec<Arc<Message>>,
+    },
     Committed {
         turn_id: TurnId,
-        withdrawn: Withdrawn,
-        done: super::settle::Done,
+        place: Place,
+        done: Done,
     },
     /// Something for an open session that is no run: replaying, choosing a model.
-    Desk(Box<dyn FnOnce(&mut Runner) + Send>),
-    /// Stop everything, take no more prompts, and tell when all has settled.
+    Desk(DeskWork),
+    /// Stop everything, take no more prompts, and tell when all has settled and is answered.
     End {
         demand: CancelDemand,
         done: oneshot::Sender<()>,
     },
 }
 
-/// Whether a turn that ended had occupied the runner.
+/// What is done on an open session; with a refusal, if there is none.
+pub(super) type DeskWork = Box<dyn FnOnce(Result<&mut Runner, Refusal>) + Send>;
+
+/// A prompt as it was posted.
+pub(super) struct Posted {
+    pub(super) turn_id: TurnId,
+    pub(super) origin: RequestRef,
+    pub(super) params: PromptParams,
+    pub(super) reply: oneshot::Sender<Result<PromptResult, Refusal>>,
+    pub(super) answered: oneshot::Receiver<()>,
+}
+
+/// Where a turn was when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Withdrawn {
-    Yes,
-    No,
+pub(super) enum Place {
+    /// It had the runner, which is free now.
+    Running,
+    Queued,
 }
 
 /// The actor's own state. `machine` decides; the rest is what the decisions are carried out with.
@@ -78,20 +87,15 @@ pub(super) struct Runner {
     pub(super) title: Arc<Title>,
     pub(super) model: ModelChoice,
     /// The conversation up to the last settled turn, as far as this process has seen it.
-    pub(super) history: Vec<Message>,
-    /// The last settled turn's abort.
+    pub(super) history: Vec<Arc<Message>>,
+    /// The turn that was begun last, as far as this process has seen it.
+    pub(super) newest: Option<TurnId>,
+    /// The turn that settled last.
     pub(super) last: Settled,
     pub(super) mailbox: mpsc::UnboundedSender<Mail>,
+    /// Answers of ended turns that are on their way to the client, each with the hop that records it.
+    pub(super) answering: TaskTracker,
     ends: Vec<oneshot::Sender<()>>,
-}
-
-/// A cancel whose answer waits until every turn that it ended is answered.
-pub(super) struct WaitingCancel {
-    pub(super) turns: HashSet<TurnId>,
-    /// The answers that must be on their way first.
-    pub(super) answered: Vec<super::settle::Answered>,
-    pub(super) result: CancelResult,
-    pub(super) reply: oneshot::Sender<Result<CancelResult, Refusal>>,
 }
 
 impl Runner {
@@ -100,23 +104,23 @@ impl Runner {
         mailbox: mpsc::UnboundedSender<Mail>,
         title: Arc<Title>,
         model: ModelChoice,
-        history: Vec<Message>,
+        history: Vec<Arc<Message>>,
         last: Settled,
     ) -> Self {
-        let machine = Machine::new(last.turn_id.clone());
-        Self { context, machine, runs: HashMap::new(), waiting: Vec::new(), title, model, history, last, mailbox, ends: Vec::new() }
+        let (machine, runs, waiting) = (Machine::default(), HashMap::new(), Vec::new());
+        let (answering, ends) = (TaskTracker::new(), Vec::new());
+        let newest = last.turn_id.clone();
+        Self { context, machine, runs, waiting, title, model, history, newest, last, mailbox, answering, ends }
     }
 
-    /// Lives until somebody ended the session, or nobody can send mail any more.
+    /// Lives until somebody ended the session.
     pub(super) async fn live(mut self, mut mail: mpsc::UnboundedReceiver<Mail>) {
         while let Some(letter) = mail.recv().await {
             self.open(letter);
             if !self.ends.is_empty() && self.machine.is_idle() && self.runs.is_empty() {
                 self.title.ended().await;
-                for done in self.ends.drain(..) {
-                    // Whoever asked for the end may be gone; the session has ended all the same.
-                    let _ = done.send(());
-                }
+                self.answering.close();
+                self.answering.wait().await;
                 break;
             }
         }
@@ -124,15 +128,30 @@ impl Runner {
         while let Ok(letter) = mail.try_recv() {
             self.turn_away(letter);
         }
+        for done in self.ends.drain(..) {
+            // Whoever asked for the end may be gone; the session has ended all the same.
+            let _ = done.send(());
+        }
+    }
+
+    /// One demand to stop: decided by the step, carried out, recorded with its outcome, answered in its turn.
+    pub(super) fn cancel(&mut self, demand: CancelDemand, reply: verdict::CancelReply) {
+        let cancel_id = self.context.provenance.ids.cancel();
+        let asking = match &self.machine.state {
+            State::Running { turn } if self.runs.get(turn).is_some_and(|run| run.ledger.is_asking()) => Asking::Yes,
+            _ => Asking::No,
+        };
+        let event = Event::Cancel { scope: demand.scope.clone(), mode: demand.mode, asking };
+        let verdict = self.act(event, Some((&demand, &cancel_id)));
+        verdict::deliver(self, demand, cancel_id, verdict, reply);
     }
 
     fn open(&mut self, letter: Mail) {
         match letter {
-            Mail::Prompt { turn_id, origin, params, reply, answered } => {
-                let when_busy = params.when_busy;
-                let run = self.accept(turn_id.clone(), origin, params, reply, answered);
-                self.runs.insert(turn_id.clone(), run);
-                self.follow(Event::Prompt { turn: turn_id, when_busy });
+            Mail::Prompt(posted) => {
+                let (turn, when_busy) = (posted.turn_id.clone(), posted.params.when_busy);
+                self.runs.insert(turn.clone(), Run::new(posted, &self.context));
+                self.follow(Event::Prompt { turn, when_busy });
             }
             Mail::Cancel { demand, reply } => self.cancel(demand, Some(reply)),
             Mail::Ended { turn_id, end } => {
@@ -144,69 +163,35 @@ impl Runner {
                 }
             }
             Mail::GraceOver { turn_id } => self.follow(Event::GraceOver { turn: turn_id }),
-            Mail::Committed { turn_id, withdrawn, done } => self.committed(turn_id, withdrawn, done),
-            Mail::Desk(work) => work(self),
-            Mail::End { demand, done } => {
-                self.follow(Event::Shut);
-                self.ends.push(done);
-                // A turn that this stops takes its title with it.
-                if !self.machine.is_idle() || !self.runs.is_empty() {
-                    self.cancel(demand.clone(), None);
+            Mail::CaughtUp { turn_id, history } => self.catch_up(&turn_id, history),
+            Mail::Committed { turn_id, place, done } => {
+                settle::answer(self, &turn_id, done);
+                if place == Place::Running {
+                    self.follow(Event::Settled { turn: turn_id });
                 }
-                verdict::end_title(self, &demand);
             }
+            Mail::Desk(work) => work(Ok(self)),
+            Mail::End { demand, done } => self.end(demand, done),
         }
     }
 
-    fn accept(
-        &self,
-        turn_id: TurnId,
-        origin: RequestRef,
-        params: PromptParams,
-        reply: oneshot::Sender<Result<PromptResult, Refusal>>,
-        answered: oneshot::Receiver<()>,
-    ) -> Run {
-        let ids = &self.context.provenance.ids;
-        let now = self.context.provenance.clock.wall_ms();
-        let message_id = ids.message();
-        let prompt = Message {
-            message_id: ids.message(),
-            role: Role::User,
-            created_at: now,
-            parts: params.prompt.into_iter().map(Into::into).collect(),
-            turn_id: Some(turn_id.clone()),
-            model: None,
-        };
-        self.context.lifecycle(LifecyclePoint::Accepted, &turn_id, None);
-        let ledger = Arc::new(Ledger::new(turn_id.clone(), message_id.clone(), Arc::clone(&self.context.channel)));
-        Run {
-            turn_id,
-            message_id,
-            prompt,
-            origin,
-            reply,
-            answered,
-            canceller: Canceller::new(),
-            ledger,
-            task: None,
-            abort: None,
-            abort_id: None,
-            end: None,
-            cancel_requests: Vec::new(),
-            model: None,
-        }
+    /// The turn stands behind `history`; what was withdrawn since it began stands behind the turn.
+    fn catch_up(&mut self, turn_id: &TurnId, history: Vec<Arc<Message>>) {
+        let Some(stands_at) = self.runs.get_mut(turn_id).and_then(|run| run.stands_at.as_mut()) else { return };
+        let withdrawn = self.history.split_off((*stands_at).min(self.history.len()));
+        *stands_at = history.len();
+        self.history = history;
+        self.history.extend(withdrawn);
     }
 
-    /// One demand to stop: decided by the step, carried out, recorded with its outcome, answered in its turn.
-    fn cancel(&mut self, demand: CancelDemand, reply: Option<oneshot::Sender<Result<CancelResult, Refusal>>>) {
-        let cancel_id = self.context.provenance.ids.cancel();
-        let asking = match &self.machine.state {
-            State::Running { turn } if self.runs.get(turn).is_some_and(|run| run.ledger.is_asking()) => Asking::Yes,
-            _ => Asking::No,
-        };
-        let event = Event::Cancel { scope: demand.scope.clone(), mode: demand.mode, asking };
-        let verdict = self.act(event, Some((&demand, &cancel_id)));
-        verdict::deliver(self, demand, cancel_id, verdict, reply);
+    fn end(&mut self, demand: CancelDemand, done: oneshot::Sender<()>) {
+        self.ends.push(done);
+        self.follow(Event::Shut);
+        if !self.machine.is_idle() || !self.runs.is_empty() {
+            self.cancel(demand.clone(), None);
+        }
+        // The title of a turn that was just stopped went with it.
+        verdict::end_title(self, &demand);
     }
 
     /// A step that nobody asked for with a demand.
@@ -216,33 +201,37 @@ impl Runner {
 
     /// Takes one step and does what it says. A cancel's step yields its verdict.
     fn act(&mut self, event: Event, demand: Option<(&CancelDemand, &CancelId)>) -> Verdict {
-        let machine = std::mem::replace(&mut self.machine, Machine::new(None));
-        let (machine, effects) = machine.step(event);
+        let (machine, effects) = std::mem::take(&mut self.machine).step(event);
         self.machine = machine;
-        let mut verdict = Verdict::nothing();
+        let mut verdict = Verdict::idle();
         for effect in effects {
             match effect {
+                Effect::Accept(turn) => self.context.lifecycle(LifecyclePoint::Accepted, &turn, None),
                 Effect::Start(turn) => self.start(&turn),
                 Effect::Stop(turn) => {
                     if let Some((demand, cancel_id)) = demand {
-                        let stop = stop_of_demand(demand, cancel_id, &self.context.provenance);
-                        self.stop(&turn, stop, demand.point);
+                        self.stop(&turn, stop_of_demand(demand, cancel_id, &self.context.provenance), demand.point);
+                        verdict.ended.push(turn);
+                    }
+                }
+                Effect::Withdraw(turn) => {
+                    if let Some((demand, cancel_id)) = demand {
+                        self.withdraw(&turn, stop_of_demand(demand, cancel_id, &self.context.provenance), demand.point);
                         verdict.ended.push(turn);
                     }
                 }
                 Effect::Supersede { running, by } => self.supersede(&running, &by),
                 Effect::Harden(turn) => self.arm_grace(&turn, CancelMode::Hard),
-                Effect::Withdraw(turn) => {
-                    if let Some((demand, cancel_id)) = demand {
-                        let stop = stop_of_demand(demand, cancel_id, &self.context.provenance);
-                        self.withdraw(&turn, stop, demand.point);
-                        verdict.ended.push(turn);
-                    }
-                }
                 Effect::Refuse(turn, why) => self.refuse(&turn, why),
                 Effect::Verdict { outcome, turn } => {
+                    let abort_id = self.runs.get(&turn).and_then(|run| run.abort_id.clone());
                     verdict.outcome = outcome;
-                    verdict.turn = turn;
+                    verdict.about = Settled { turn_id: Some(turn), abort_id };
+                }
+                Effect::NothingToStop => {
+                    if let Some((demand, _)) = demand {
+                        verdict = Verdict::nothing_to_stop(&demand.scope, &self.last);
+                    }
                 }
                 Effect::Force(turn) => {
                     if let Some(run) = self.runs.get_mut(&turn) {
@@ -255,94 +244,6 @@ impl Runner {
         verdict
     }
 
-    fn start(&mut self, turn_id: &TurnId) {
-        let Some(run) = self.runs.get_mut(turn_id) else { return };
-        let (provider, title_provider) = match self.model.providers(&self.context.parts) {
-            Ok(providers) => providers,
-            Err(missing) => {
-                // The refusal goes the way of every end, so that the next turn starts behind it.
-                let (mailbox, parts, turn_id) = (self.mailbox.clone(), self.context.parts.clone(), turn_id.clone());
-                tokio::spawn(async move {
-                    let end = TurnEnd::NotBegun(missing.refusal(&parts).await);
-                    let _ = mailbox.send(Mail::Ended { turn_id, end });
-                });
-                return;
-            }
-        };
-        let now = self.context.provenance.clock.wall_ms();
-        run.model = Some(format!("{}:{}", provider.name(), provider.model()));
-        let begin = BeginTurn {
-            turn: run.turn_info(&self.context.id, now),
-            prompt: run.prompt.clone(),
-            prompt_request: run.prompt_request(),
-            owner: Owner::this_process(self.context.provenance.clock.boot_id()),
-        };
-        let job = TurnJob {
-            context: Arc::clone(&self.context),
-            turn_id: run.turn_id.clone(),
-            message_id: run.message_id.clone(),
-            provider,
-            title: Arc::clone(&self.title),
-            title_provider,
-            history: self.history.clone(),
-            after: self.last.turn_id.clone(),
-            runner: self.mailbox.clone(),
-            prompt: run.prompt.clone(),
-            begin,
-            ledger: Arc::clone(&run.ledger),
-            token: run.canceller.token(),
-        };
-        let (mailbox, turn_id) = (self.mailbox.clone(), turn_id.clone());
-        let span = tracing::info_span!("turn", session_id = %self.context.id, turn_id = %turn_id);
-        let work = async move {
-            let end = AssertUnwindSafe(turn::run(job)).catch_unwind().await.unwrap_or_else(|_panic| {
-                TurnEnd::Fault(turn::Fault {
-                    cause: Cause::InternalPanic,
-                    point: "panic.contained",
-                    name: "turn_panic".into(),
-                    message: "the turn's own task panicked".into(),
-                })
-            });
-            // The runner outlives its turns; a closed mailbox means that the process is ending.
-            let _ = mailbox.send(Mail::Ended { turn_id, end });
-        };
-        self.context.lifecycle(LifecyclePoint::Started, &run.turn_id, None);
-        run.task = Some(tokio::spawn(tracing::Instrument::instrument(work, span)).abort_handle());
-    }
-
-    fn stop(&mut self, turn_id: &TurnId, stop: Stop, point: &str) {
-        let mode = stop.mode;
-        self.title.turn_stopped(&stop, self.context.settings.title_on_cancel);
-        if let Some(run) = self.runs.get_mut(turn_id) {
-            run.stop(stop, point, &self.title, &self.context.id, &self.context.provenance.clock);
-        }
-        self.arm_grace(turn_id, mode);
-    }
-
-    fn arm_grace(&self, turn_id: &TurnId, mode: CancelMode) {
-        let grace = match mode {
-            CancelMode::Soft => self.context.settings.grace.soft,
-            CancelMode::Hard => self.context.settings.grace.hard,
-        };
-        let (mailbox, turn_id) = (self.mailbox.clone(), turn_id.clone());
-        tokio::spawn(async move {
-            tokio::time::sleep(grace).await;
-            let _ = mailbox.send(Mail::GraceOver { turn_id });
-        });
-    }
-
-    fn supersede(&mut self, running: &TurnId, by: &TurnId) {
-        let Some(request) = self.runs.get(by).map(|run| run.origin.clone()) else { return };
-        let cause = Cause::SupersededByPrompt { superseding_turn_id: by.clone() };
-        let scope = CancelScope::Turn(running.clone());
-        let demand = CancelDemand::of(self.context.id.clone(), scope, cause, "rpc.session/prompt", Some(request));
-        let cancel_id = self.context.provenance.ids.cancel();
-        let stop = stop_of_demand(&demand, &cancel_id, &self.context.provenance);
-        self.stop(running, stop, demand.point);
-        let verdict = Verdict { outcome: CancelOutcome::Cancelled, turn: Some(running.clone()), ended: vec![running.clone()] };
-        verdict::deliver(self, demand, cancel_id, verdict, None);
-    }
-
     fn refuse(&mut self, turn_id: &TurnId, why: Refused) {
         if let Some(run) = self.runs.remove(turn_id) {
             let refusal = match why {
@@ -353,49 +254,21 @@ impl Runner {
         }
     }
 
-    fn commit(&mut self, turn_id: &TurnId) {
-        let fault = match self.runs.get_mut(turn_id).map(|run| (run.abort.is_none(), &run.end)) {
-            Some((true, Some(TurnEnd::Fault(fault)))) => Some((stop_of_fault(fault, &self.context.provenance), fault.point)),
-            _ => None,
-        };
-        if let Some((stop, point)) = fault
-            && let Some(run) = self.runs.get_mut(turn_id)
-        {
-            run.stop(stop, point, &self.title, &self.context.id, &self.context.provenance.clock);
-        }
-        super::settle::commit(self, turn_id, Withdrawn::No);
-    }
-
-    fn withdraw(&mut self, turn_id: &TurnId, stop: Stop, point: &str) {
-        if let Some(run) = self.runs.get_mut(turn_id) {
-            run.stop(stop, point, &self.title, &self.context.id, &self.context.provenance.clock);
-            super::settle::commit(self, turn_id, Withdrawn::Yes);
-        }
-    }
-
-    fn committed(&mut self, turn_id: TurnId, withdrawn: Withdrawn, done: super::settle::Done) {
-        super::settle::answer(self, &turn_id, done);
-        if withdrawn == Withdrawn::No {
-            self.follow(Event::Settled { turn: turn_id });
-        }
-    }
-
     /// Mail that came after the end.
-    fn turn_away(&self, letter: Mail) {
+    fn turn_away(&mut self, letter: Mail) {
         let id = || SessionId::clone(&self.context.id);
         match letter {
-            Mail::Prompt { reply, .. } => {
-                let _ = reply.send(Err(Refusal::NotOpen(id())));
+            Mail::Prompt(posted) => {
+                let _ = posted.reply.send(Err(Refusal::NotOpen(id())));
             }
             Mail::Cancel { demand, reply } => {
                 let (parts, last) = (self.context.parts.clone(), self.last.clone());
                 let cancel_id = parts.provenance.ids.cancel();
-                tokio::spawn(verdict::nothing_runs(parts, demand, cancel_id, last, Some(reply)));
+                self.context.tasks.spawn(verdict::nothing_runs(parts, demand, cancel_id, last, Some(reply)));
             }
-            Mail::End { done, .. } => {
-                let _ = done.send(());
-            }
-            Mail::Ended { .. } | Mail::GraceOver { .. } | Mail::Committed { .. } | Mail::Desk(_) => {}
+            Mail::Desk(work) => work(Err(Refusal::NotOpen(id()))),
+            Mail::End { done, .. } => self.ends.push(done),
+            Mail::Ended { .. } | Mail::GraceOver { .. } | Mail::CaughtUp { .. } | Mail::Committed { .. } => {}
         }
     }
 }

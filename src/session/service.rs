@@ -56,6 +56,6 @@ pub trait SessionService: Send + Sync + 'static {
 
     fn set_config_option(&self, params: SetConfigOptionParams) -> Answer<ConfigResult>;
 
-    /// Stops every run, hard. Posted before it returns; resolves when every turn has settled.
+    /// Stops every run, hard. Posted before it returns; resolves when every turn has settled and its prompt is answered.
     fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()>;
 }

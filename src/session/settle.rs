@@ -2,16 +2,16 @@
 
 use super::error::Refusal;
 use super::run::{Remains, Run, stop_of_fault};
-use super::runner::{Mail, Runner, WaitingCancel, Withdrawn};
+use super::runner::{Mail, Place, Runner};
 use super::turn::{Fault, TurnEnd};
-use super::verdict::Settled;
+use super::verdict::{Settled, WaitingCancel};
 use crate::protocol::abort::Abort;
 use crate::protocol::cause::{Cause, EndsAs};
 use crate::protocol::diagnostics::Diagnostics;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::TurnId;
 use crate::protocol::results::{PromptResult, StopReason};
-use crate::store::{BeginTurn, EndTurn, Owner, StoreError};
+use crate::store::{EndTurn, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::sync::Arc;
@@ -31,17 +31,20 @@ pub(super) enum Done {
 pub(super) type Answered = Shared<BoxFuture<'static, ()>>;
 
 /// Closes the run and hands its terminal record to the store; the runner hears of it by mail.
-pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, withdrawn: Withdrawn) {
+pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
     let context = Arc::clone(&runner.context);
     let clock = &context.provenance.clock;
     let Some(run) = runner.runs.get_mut(turn_id) else { return };
-    let remains = run.close(&context.provenance);
-    let end = run.end.take();
-    if let Some(TurnEnd::NotBegun(refusal)) = end {
-        let letter = Mail::Committed { turn_id: turn_id.clone(), withdrawn, done: Done::Refused(refusal) };
-        let _ = runner.mailbox.send(letter);
-        return;
-    }
+    let end = match run.end.take() {
+        // A stop outranks a refusal: somebody was told that it took effect.
+        Some(TurnEnd::NotBegun(refusal)) if run.abort.is_none() => {
+            let done = Done::Refused(refusal);
+            let _ = runner.mailbox.send(Mail::Committed { turn_id: turn_id.clone(), place, done });
+            return;
+        }
+        end => end,
+    };
+    let mut remains = run.close(&context.provenance);
     let stop = match (&remains.abort, end) {
         (Some(abort), _) => match abort.cause.ends_as() {
             EndsAs::Cancelled => TurnStop::Cancelled,
@@ -51,22 +54,20 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, withdrawn: Withdrawn
         // Without an abort only a completed turn gets here; anything else would be a stop without a cause.
         (None, _) => TurnStop::Failed,
     };
-    let now = clock.wall_ms();
-    if withdrawn == Withdrawn::Yes {
-        let owner = Owner::this_process(clock.boot_id());
-        let (turn, prompt, prompt_request) = (run.turn_info(&context.id, now), run.prompt.clone(), run.prompt_request());
+    if !run.begun {
+        runner.newest = Some(turn_id.clone());
         // If this fails, so does the end behind it, and that is what is told.
-        drop(context.store.begin_turn(BeginTurn { turn, prompt, prompt_request, owner }));
+        drop(run.begin(&context));
     }
     let stored = context.store.end_turn(EndTurn {
         session_id: context.id.clone(),
         turn_id: turn_id.clone(),
         message_id: run.message_id.clone(),
-        ended_at: now,
+        ended_at: clock.wall_ms(),
         stop,
         abort: remains.abort.clone(),
-        traces: remains.traces.clone(),
-        parts: remains.closed.writes.clone(),
+        traces: remains.closed.traces.clone(),
+        parts: std::mem::take(&mut remains.closed.writes),
         usage: Some(remains.closed.usage.clone()),
         model: run.model.clone(),
         last_update: remains.closed.last_update,
@@ -74,7 +75,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, withdrawn: Withdrawn
     let (mailbox, turn_id) = (runner.mailbox.clone(), turn_id.clone());
     tokio::spawn(async move {
         let done = Done::Ended { remains: Box::new(remains), stop, stored: stored.await };
-        let _ = mailbox.send(Mail::Committed { turn_id, withdrawn, done });
+        let _ = mailbox.send(Mail::Committed { turn_id, place, done });
     });
 }
 
@@ -94,19 +95,19 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         not_durable(runner, &mut run, &mut remains, &error);
     }
     let abort = remains.abort.clone();
-    let settled = Settled { turn_id: Some(turn_id.clone()), abort_id: abort.as_ref().map(|abort| abort.abort_id.clone()) };
-    let aborted_by = settled.abort_id.as_ref().map(tracing::field::display);
+    let aborted_by = abort.as_ref().map(|abort| tracing::field::display(&abort.abort_id));
     tracing::info!(session_id = %context.id, %turn_id, abort_id = aborted_by, stop = ?stop, "the turn has ended");
     let now = context.provenance.clock.wall_ms();
-    runner.history.push(run.prompt.clone());
-    runner.history.push(run.answer_message(std::mem::take(&mut remains.closed.parts), now));
-    runner.last = settled;
+    let answer = Arc::new(run.answer_message(std::mem::take(&mut remains.closed.parts), now));
+    let at = run.stands_at.unwrap_or(runner.history.len());
+    runner.history.splice(at..at, [Arc::clone(&run.prompt), answer]);
+    runner.last = Settled { turn_id: Some(turn_id.clone()), abort_id: abort.as_ref().map(|abort| abort.abort_id.clone()) };
     let requested = run.canceller.token().stop().map(|stop| stop.requested);
     let (reply, answered) = (run.reply, run.answered);
     let diagnostics = Diagnostics {
         abort: abort.clone(),
         title_generation: runner.title.record_of(turn_id),
-        stream_traces: Some(remains.traces.clone()).filter(|traces| !traces.is_empty()),
+        stream_traces: Some(remains.closed.traces).filter(|traces| !traces.is_empty()),
         cancel_requests: Some(run.cancel_requests).filter(|requests| !requests.is_empty()),
     };
     if !reply.is_closed() {
@@ -124,11 +125,13 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
             last_update: remains.closed.last_update,
             usage: remains.closed.usage.into(),
             model: run.model,
+            sentence: abort.as_ref().map(Abort::sentence),
             diagnostics,
         }),
     });
     // A dropped sender means that the connection is gone: the answer went as far as it could.
     let answered: Answered = answered.map(drop).boxed().shared();
+    runner.answering.spawn(answered.clone());
     release(runner, turn_id, abort, answered);
 }
 
@@ -144,7 +147,7 @@ fn release(runner: &mut Runner, turn_id: &TurnId, abort: Option<Abort>, answered
         }
         if cancel.turns.is_empty() {
             let WaitingCancel { answered, result, reply, .. } = cancel;
-            tokio::spawn(async move {
+            runner.context.tasks.spawn(async move {
                 futures_util::future::join_all(answered).await;
                 let _ = reply.send(Ok(result));
             });
@@ -162,17 +165,17 @@ fn not_durable(runner: &Runner, run: &mut Run, remains: &mut Remains, error: &St
     if remains.abort.is_none() {
         let (name, message) = ("store_failure".to_owned(), error.to_string());
         let fault = Fault { cause: Cause::StoreFailure, point: "store.failed", name, message };
-        let clock = &context.provenance.clock;
-        run.stop(stop_of_fault(&fault, &context.provenance), fault.point, &runner.title, &context.id, clock);
+        run.stop(stop_of_fault(&fault, &context.provenance), fault.point, &runner.title, context);
         remains.abort = run.abort.take().map(|abort| abort.finish(&context.provenance, remains.closed.partial.clone()));
     }
     if let Some(abort) = &mut remains.abort {
         abort.missing.push("not_durable".into());
+        abort.partial.persisted_bytes = remains.closed.kept_bytes;
     }
 }
 
 fn failure(abort: &Abort, diagnostics: Diagnostics) -> Refusal {
-    let mut message = abort.cause.sentence(abort.initiator, abort.source.as_deref());
+    let mut message = abort.sentence();
     if let Some(detail) = abort.error_message.as_deref().filter(|detail| !detail.is_empty()) {
         message.push(' ');
         message.push_str(detail);

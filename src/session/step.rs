@@ -11,8 +11,9 @@ use crate::protocol::params::WhenBusy;
 use std::collections::VecDeque;
 
 /// What the session's runner is doing. A user's shell command will be two more states.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum State {
+    #[default]
     Idle,
     Running {
         turn: TurnId,
@@ -37,12 +38,10 @@ pub(super) enum Ended {
 }
 
 /// The state with what waits behind it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Machine {
     pub(super) state: State,
     pub(super) queue: VecDeque<TurnId>,
-    /// The turn that settled last.
-    pub(super) last: Option<TurnId>,
     /// No prompt is taken any more.
     pub(super) shut: bool,
 }
@@ -83,6 +82,8 @@ pub(super) enum Asking {
 /// What the runner must do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
+    /// The prompt is taken; its turn will have an end.
+    Accept(TurnId),
     Start(TurnId),
     /// Pull the running turn's token and arm the grace.
     Stop(TurnId),
@@ -99,8 +100,10 @@ pub(super) enum Effect {
     /// What the cancel came to, and which turn it is about.
     Verdict {
         outcome: CancelOutcome,
-        turn: Option<TurnId>,
+        turn: TurnId,
     },
+    /// The cancel's verdict where nothing of what it names runs or waits.
+    NothingToStop,
     /// End the work from outside; it did not stop within the grace.
     Force(TurnId),
     Commit(TurnId),
@@ -114,10 +117,6 @@ pub(super) enum Refused {
 }
 
 impl Machine {
-    pub(super) fn new(last: Option<TurnId>) -> Self {
-        Self { state: State::Idle, queue: VecDeque::new(), last, shut: false }
-    }
-
     pub(super) fn step(mut self, event: Event) -> (Self, Vec<Effect>) {
         let mut effects = Vec::new();
         match event {
@@ -142,7 +141,6 @@ impl Machine {
             }
             Event::Settled { turn } => {
                 if matches!(&self.state, State::Settling { turn: settling, .. } if *settling == turn) {
-                    self.last = Some(turn);
                     self.next(&mut effects);
                 }
             }
@@ -175,13 +173,16 @@ impl Machine {
     }
 
     fn prompt(&mut self, turn: TurnId, when_busy: WhenBusy, effects: &mut Vec<Effect>) {
+        if self.state != State::Idle && when_busy == WhenBusy::Reject {
+            return effects.push(Effect::Refuse(turn, Refused::Busy));
+        }
+        effects.push(Effect::Accept(turn.clone()));
         if self.state == State::Idle {
             self.queue.push_back(turn);
             return self.next(effects);
         }
         match when_busy {
-            WhenBusy::Queue => self.queue.push_back(turn),
-            WhenBusy::Reject => effects.push(Effect::Refuse(turn, Refused::Busy)),
+            WhenBusy::Queue | WhenBusy::Reject => self.queue.push_back(turn),
             WhenBusy::Supersede => {
                 if let State::Running { turn: running } = &self.state {
                     let running = running.clone();
@@ -196,7 +197,7 @@ impl Machine {
     fn cancel_session(&mut self, mode: CancelMode, asking: Asking, effects: &mut Vec<Effect>) {
         let outcome = self.cancel_current(mode, asking, effects);
         if outcome == Some(CancelOutcome::IgnoredAwaitingAnswer) {
-            return self.verdict(CancelOutcome::IgnoredAwaitingAnswer, effects);
+            return self.verdict(outcome, effects);
         }
         let withdrawn: Vec<_> = self.queue.drain(..).collect();
         let first_withdrawn = withdrawn.first().cloned();
@@ -204,10 +205,9 @@ impl Machine {
         match (outcome, first_withdrawn) {
             // The running turn was past stopping, but prompts that waited behind it were stopped.
             (Some(CancelOutcome::AlreadySettled), Some(turn)) => {
-                effects.push(Effect::Verdict { outcome: CancelOutcome::Cancelled, turn: Some(turn) });
+                effects.push(Effect::Verdict { outcome: CancelOutcome::Cancelled, turn });
             }
-            (Some(outcome), _) => self.verdict(outcome, effects),
-            (None, _) => self.nothing_runs(effects),
+            _ => self.verdict(outcome, effects),
         }
     }
 
@@ -215,19 +215,16 @@ impl Machine {
         if let Some(at) = self.queue.iter().position(|queued| *queued == turn) {
             self.queue.remove(at);
             effects.push(Effect::Withdraw(turn.clone()));
-            effects.push(Effect::Verdict { outcome: CancelOutcome::Cancelled, turn: Some(turn) });
+            effects.push(Effect::Verdict { outcome: CancelOutcome::Cancelled, turn });
         } else if self.current() == Some(&turn) {
-            if let Some(outcome) = self.cancel_current(mode, asking, effects) {
-                self.verdict(outcome, effects);
-            }
-        } else if self.last.as_ref() == Some(&turn) || self.last.is_none() {
-            self.nothing_runs(effects);
+            let outcome = self.cancel_current(mode, asking, effects);
+            self.verdict(outcome, effects);
         } else {
-            // A turn of the past that is not the last one: it has ended, whatever runs now.
-            effects.push(Effect::Verdict { outcome: CancelOutcome::AlreadySettled, turn: None });
+            effects.push(Effect::NothingToStop);
         }
     }
 
+    /// What becomes of the turn that occupies the runner; `None` if there is none.
     fn cancel_current(&mut self, mode: CancelMode, asking: Asking, effects: &mut Vec<Effect>) -> Option<CancelOutcome> {
         match &mut self.state {
             State::Idle => None,
@@ -250,14 +247,12 @@ impl Machine {
         }
     }
 
-    fn verdict(&self, outcome: CancelOutcome, effects: &mut Vec<Effect>) {
-        let turn = self.current().cloned();
-        effects.push(Effect::Verdict { outcome, turn });
-    }
-
-    fn nothing_runs(&self, effects: &mut Vec<Effect>) {
-        let outcome = if self.last.is_some() { CancelOutcome::AlreadySettled } else { CancelOutcome::Idle };
-        effects.push(Effect::Verdict { outcome, turn: self.last.clone() });
+    /// The verdict about the turn that occupies the runner.
+    fn verdict(&self, outcome: Option<CancelOutcome>, effects: &mut Vec<Effect>) {
+        effects.push(match (outcome, self.current()) {
+            (Some(outcome), Some(turn)) => Effect::Verdict { outcome, turn: turn.clone() },
+            _ => Effect::NothingToStop,
+        });
     }
 }
 

@@ -15,31 +15,36 @@ fn cancel() -> Event {
     Event::Cancel { scope: CancelScope::Session, mode: CancelMode::Hard, asking: Asking::No }
 }
 
-fn verdict(outcome: CancelOutcome, of: Option<usize>) -> Effect {
-    Effect::Verdict { outcome, turn: of.map(turn) }
+fn verdict(outcome: CancelOutcome, of: usize) -> Effect {
+    Effect::Verdict { outcome, turn: turn(of) }
+}
+
+fn only(n: usize) -> Event {
+    Event::Cancel { scope: CancelScope::Turn(turn(n)), mode: CancelMode::Hard, asking: Asking::No }
 }
 
 /// Feeds the events and returns the effects of the last one.
 fn last_effects(events: &[Event]) -> (Machine, Vec<Effect>) {
-    events.iter().cloned().fold((Machine::new(None), Vec::new()), |(machine, _), event| machine.step(event))
+    events.iter().cloned().fold((Machine::default(), Vec::new()), |(machine, _), event| machine.step(event))
 }
 
 #[test]
-fn a_cancel_of_a_session_that_never_ran_is_idle_and_of_one_that_did_names_the_last_turn() {
-    assert_eq!(last_effects(&[cancel()]).1, [verdict(CancelOutcome::Idle, None)]);
-    let ended = [prompt(1), Event::WorkEnded { turn: turn(1) }, Event::Settled { turn: turn(1) }, cancel()];
-    assert_eq!(last_effects(&ended).1, [verdict(CancelOutcome::AlreadySettled, Some(1))]);
+fn a_cancel_finds_nothing_to_stop_where_nothing_runs_or_what_it_names_does_not() {
+    assert_eq!(last_effects(&[cancel()]).1, [Effect::NothingToStop]);
+    let ended = [prompt(1), Event::WorkEnded { turn: turn(1) }, Event::Settled { turn: turn(1) }];
+    assert_eq!(last_effects(&[&ended[..], &[cancel()]].concat()).1, [Effect::NothingToStop]);
+    let (_, effects) = last_effects(&[&ended[..], &[prompt(2), only(1)]].concat());
+    assert_eq!(effects, [Effect::NothingToStop]);
 }
 
 #[test]
 fn a_session_cancel_ends_the_run_and_all_that_was_accepted_before_it() {
     let (machine, effects) = last_effects(&[prompt(1), prompt(2), prompt(3), cancel()]);
-    let expected =
-        [Effect::Stop(turn(1)), Effect::Withdraw(turn(2)), Effect::Withdraw(turn(3)), verdict(CancelOutcome::Cancelled, Some(1))];
+    let expected = [Effect::Stop(turn(1)), Effect::Withdraw(turn(2)), Effect::Withdraw(turn(3)), verdict(CancelOutcome::Cancelled, 1)];
     assert_eq!(effects, expected);
     // What comes after the cancel runs.
     let (machine, effects) = machine.step(prompt(4));
-    assert_eq!(effects, []);
+    assert_eq!(effects, [Effect::Accept(turn(4))]);
     let (machine, _) = machine.step(Event::WorkEnded { turn: turn(1) });
     assert_eq!(machine.step(Event::Settled { turn: turn(1) }).1, [Effect::Start(turn(4))]);
 }
@@ -48,25 +53,25 @@ fn a_session_cancel_ends_the_run_and_all_that_was_accepted_before_it() {
 fn the_second_cancel_is_late_and_a_hard_one_hardens_a_soft_one() {
     let soft = Event::Cancel { scope: CancelScope::Session, mode: CancelMode::Soft, asking: Asking::No };
     let (_, effects) = last_effects(&[prompt(1), soft, cancel()]);
-    assert_eq!(effects, [Effect::Harden(turn(1)), verdict(CancelOutcome::AlreadyStopping, Some(1))]);
+    assert_eq!(effects, [Effect::Harden(turn(1)), verdict(CancelOutcome::AlreadyStopping, 1)]);
     let (_, effects) = last_effects(&[prompt(1), cancel(), cancel()]);
-    assert_eq!(effects, [verdict(CancelOutcome::AlreadyStopping, Some(1))]);
+    assert_eq!(effects, [verdict(CancelOutcome::AlreadyStopping, 1)]);
 }
 
 #[test]
 fn while_the_record_is_committed_a_stopped_turn_is_still_stopping_and_one_that_ended_well_has_settled() {
     let ended = Event::WorkEnded { turn: turn(1) };
     let (_, effects) = last_effects(&[prompt(1), cancel(), ended.clone(), cancel()]);
-    assert_eq!(effects, [verdict(CancelOutcome::AlreadyStopping, Some(1))]);
+    assert_eq!(effects, [verdict(CancelOutcome::AlreadyStopping, 1)]);
     let (_, effects) = last_effects(&[prompt(1), ended, cancel()]);
-    assert_eq!(effects, [verdict(CancelOutcome::AlreadySettled, Some(1))]);
+    assert_eq!(effects, [verdict(CancelOutcome::AlreadySettled, 1)]);
 }
 
 #[test]
 fn a_soft_cancel_does_not_take_a_question_away() {
     let soft = Event::Cancel { scope: CancelScope::Session, mode: CancelMode::Soft, asking: Asking::Yes };
     let (machine, effects) = last_effects(&[prompt(1), soft]);
-    assert_eq!(effects, [verdict(CancelOutcome::IgnoredAwaitingAnswer, Some(1))]);
+    assert_eq!(effects, [verdict(CancelOutcome::IgnoredAwaitingAnswer, 1)]);
     assert_eq!(machine.state, State::Running { turn: turn(1) });
 }
 
@@ -74,14 +79,14 @@ fn a_soft_cancel_does_not_take_a_question_away() {
 fn supersede_stops_the_run_only_and_goes_first() {
     let supersede = Event::Prompt { turn: turn(3), when_busy: WhenBusy::Supersede };
     let (machine, effects) = last_effects(&[prompt(1), prompt(2), supersede]);
-    assert_eq!(effects, [Effect::Supersede { running: turn(1), by: turn(3) }]);
+    assert_eq!(effects, [Effect::Accept(turn(3)), Effect::Supersede { running: turn(1), by: turn(3) }]);
     assert_eq!(machine.queue, [turn(3), turn(2)]);
 }
 
 #[test]
 fn reject_is_refused_in_every_state_but_idle() {
     let reject = |n| Event::Prompt { turn: turn(n), when_busy: WhenBusy::Reject };
-    assert_eq!(last_effects(&[reject(1)]).1, [Effect::Start(turn(1))]);
+    assert_eq!(last_effects(&[reject(1)]).1, [Effect::Accept(turn(1)), Effect::Start(turn(1))]);
     for before in [vec![prompt(1)], vec![prompt(1), cancel()], vec![prompt(1), Event::WorkEnded { turn: turn(1) }]] {
         let events: Vec<_> = before.into_iter().chain([reject(2)]).collect();
         assert_eq!(last_effects(&events).1, [Effect::Refuse(turn(2), Refused::Busy)]);
@@ -98,9 +103,8 @@ fn the_grace_forces_a_run_that_does_not_stop_and_its_late_end_changes_nothing() 
 
 #[test]
 fn a_cancel_by_turn_takes_just_that_turn() {
-    let only = |n| Event::Cancel { scope: CancelScope::Turn(turn(n)), mode: CancelMode::Hard, asking: Asking::No };
     let (machine, effects) = last_effects(&[prompt(1), prompt(2), prompt(3), only(2)]);
-    assert_eq!(effects, [Effect::Withdraw(turn(2)), verdict(CancelOutcome::Cancelled, Some(2))]);
+    assert_eq!(effects, [Effect::Withdraw(turn(2)), verdict(CancelOutcome::Cancelled, 2)]);
     assert_eq!(machine.queue, [turn(3)]);
 }
 
@@ -115,7 +119,7 @@ fn random_events_keep_the_invariants() {
             random ^= random << 17;
             usize::try_from(random % n).expect("small")
         };
-        let mut machine = Machine::new(None);
+        let mut machine = Machine::default();
         let mut fates: HashMap<TurnId, Vec<&'static str>> = HashMap::new();
         let mut prompts = 0;
         for _ in 0..200 {
@@ -138,16 +142,17 @@ fn random_events_keep_the_invariants() {
             };
             let cancelled = matches!(event, Event::Cancel { .. });
             let (next, effects) = machine.step(event);
-            let verdicts = effects.iter().filter(|e| matches!(e, Effect::Verdict { .. })).count();
+            let verdicts = effects.iter().filter(|e| matches!(e, Effect::Verdict { .. } | Effect::NothingToStop)).count();
             assert_eq!(verdicts, usize::from(cancelled), "seed {seed}: one verdict a cancel");
             for effect in effects {
                 let (turn, fate) = match effect {
+                    Effect::Accept(turn) => (turn, "accepted"),
                     Effect::Start(turn) => (turn, "started"),
                     Effect::Withdraw(turn) => (turn, "withdrawn"),
                     Effect::Refuse(turn, _) => (turn, "refused"),
                     Effect::Stop(turn) | Effect::Supersede { running: turn, .. } => (turn, "stopped"),
                     Effect::Commit(turn) => (turn, "committed"),
-                    Effect::Force(_) | Effect::Harden(_) | Effect::Verdict { .. } => continue,
+                    Effect::Force(_) | Effect::Harden(_) | Effect::Verdict { .. } | Effect::NothingToStop => continue,
                 };
                 fates.entry(turn).or_default().push(fate);
             }
@@ -157,15 +162,15 @@ fn random_events_keep_the_invariants() {
             let fate = fates.get(&turn(n)).map_or(&[][..], Vec::as_slice);
             let waits = machine.queue.contains(&turn(n));
             let legal: [&[&str]; 7] = [
-                &["withdrawn"],
                 &["refused"],
-                &["started"],
-                &["started", "stopped"],
-                &["started", "committed"],
-                &["started", "stopped", "committed"],
-                &[],
+                &["accepted"],
+                &["accepted", "withdrawn"],
+                &["accepted", "started"],
+                &["accepted", "started", "stopped"],
+                &["accepted", "started", "committed"],
+                &["accepted", "started", "stopped", "committed"],
             ];
-            assert!(legal.contains(&fate) && waits == fate.is_empty(), "seed {seed}: {n} had {fate:?}, waiting: {waits}");
+            assert!(legal.contains(&fate) && waits == (fate == ["accepted"]), "seed {seed}: {n} had {fate:?}, waiting: {waits}");
         }
     }
 }

@@ -1,28 +1,28 @@
 //! Background title generation: its own task, trace and time limit; never in the way of an answer or of the end.
 //!
 //! Invariant: a generation is stored when it starts and again when it ends, and an abort that saw it in flight gets its
-//! final state as a row of its own.
+//! final state as a row of its own. None starts for a turn that is told to stop.
+
+mod words;
 
 use super::context::SessionContext;
 use super::trace::AttemptTrace;
-use crate::config::TitleOnCancel;
+use crate::config::{TitleModel, TitleOnCancel};
 use crate::protocol::abort::TitleState;
-use crate::protocol::diagnostics::{StreamFailure, TitleGeneration, TitleSource};
-use crate::protocol::ids::{AbortId, AttemptId, TitleRunId, TurnId};
-use crate::protocol::message::{Message, Part};
+use crate::protocol::cause::Cause;
+use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, TitleGeneration, TitleSource};
+use crate::protocol::ids::{AbortId, AttemptId, MessageId, TitleRunId, TurnId};
+use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
 use crate::protocol::update::SessionUpdate;
 use crate::provenance::{CancelToken, Canceller, Stop, Stopped};
 use crate::provider::{Provider, TitleSupport};
 use crate::store::{Diagnostic, SessionChange};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// The longest title, in characters.
-const MAX_TITLE_CHARS: usize = 100;
-/// How many characters of the prompt become a title when no model makes one.
-const FALLBACK_CHARS: usize = 60;
 /// How much of the prompt the title model reads, in characters.
 const PROMPT_CHARS: usize = 2_000;
 const SYSTEM: &str = "You name conversations. Answer with one short title for the request below: at most eight words, in the language of \
@@ -43,6 +43,7 @@ enum Desk {
     Running {
         record: TitleGeneration,
         canceller: Canceller,
+        /// The aborts whose records say "in flight".
         seen_by: Vec<(TurnId, AbortId)>,
     },
     Ended {
@@ -63,8 +64,9 @@ impl Title {
         Self::with(Desk::NotApplicable)
     }
 
-    pub(super) fn to_be_made() -> Self {
-        Self::with(Desk::NotStarted)
+    /// For a session without a title: its first turn starts the generation.
+    pub(super) fn to_be_made(by: &TitleModel) -> Self {
+        Self::with(if *by == TitleModel::Off { Desk::Disabled } else { Desk::NotStarted })
     }
 
     /// The session got its title elsewhere.
@@ -103,7 +105,8 @@ impl Title {
         }
     }
 
-    /// A turn was stopped: the generation goes on or is cancelled, as the setting says, and always when the client is gone.
+    /// A turn was told to stop: the generation goes on or is cancelled, as the setting says, and always when the stop is
+    /// one of more than the turn. Call it when the turn's token is pulled and its abort has looked here.
     pub(super) fn turn_stopped(&self, stop: &Stop, policy: TitleOnCancel) {
         if stop.via_ctx_abort || policy == TitleOnCancel::Cancel {
             self.cancel(stop);
@@ -130,19 +133,19 @@ impl Title {
     }
 
     /// Starts the generation if this session still needs a title.
-    pub(super) fn start(self: &Arc<Self>, context: &Arc<SessionContext>, model: &Arc<dyn Provider>, off: bool, turn: &TurnStart<'_>) {
+    pub(super) fn start(self: &Arc<Self>, context: &Arc<SessionContext>, model: Option<&Arc<dyn Provider>>, turn: &TurnStart<'_>) {
         let mut desk = self.lock();
-        if !matches!(*desk, Desk::NotStarted) {
+        // A stop pulls the token before it looks here, so either this sees the stop or the stop sees the generation.
+        if !matches!(*desk, Desk::NotStarted) || turn.token.is_stopped() {
             return;
         }
-        let support = if off { TitleSupport::None } else { model.titles() };
-        let source = match support {
-            TitleSupport::None => {
+        let (model, source) = match model.map(|model| (model, model.titles())) {
+            None | Some((_, TitleSupport::None)) => {
                 *desk = Desk::Disabled;
                 return;
             }
-            TitleSupport::Heuristic => TitleSource::Heuristic,
-            TitleSupport::Model => TitleSource::Model,
+            Some((model, TitleSupport::Heuristic)) => (model, TitleSource::Heuristic),
+            Some((model, TitleSupport::Model)) => (model, TitleSource::Model),
         };
         let title_run_id = context.provenance.ids.title();
         let record = context.provenance.recorded(TitleGeneration {
@@ -168,7 +171,7 @@ impl Title {
         *desk = Desk::Running { record: record.clone(), canceller, seen_by: Vec::new() };
         drop(desk);
         let (title, context, model) = (Arc::clone(self), Arc::clone(context), Arc::clone(model));
-        let prompt = turn.prompt.clone();
+        let prompt = Arc::clone(turn.prompt);
         let span = tracing::info_span!("title", session_id = %context.id, turn_id = %record.turn_id, title_run_id = %record.title_run_id);
         let work = async move { title.generate(&context, &*model, record, prompt, token).await };
         tokio::spawn(tracing::Instrument::instrument(work, span));
@@ -179,13 +182,17 @@ impl Title {
         context: &SessionContext,
         model: &dyn Provider,
         mut record: TitleGeneration,
-        prompt: Message,
+        prompt: Arc<Message>,
         token: CancelToken,
     ) {
-        let words = prompt_text(&prompt);
+        let text = words::prompt_text(&prompt);
         let outcome = match record.source {
-            TitleSource::Model => ask(context, model, &mut record, &words, &token).await,
-            _ => Outcome::Title(fallback(&words)),
+            TitleSource::Model => {
+                let asked = AssertUnwindSafe(ask(context, model, &mut record, &text, &token)).catch_unwind().await;
+                let message = || "the title model's part of pillion panicked".to_owned();
+                asked.unwrap_or_else(|_panic| Outcome::Failed { name: "title_panic", message: message() })
+            }
+            _ => Outcome::Title(words::fallback(&text)),
         };
         let clock = &context.provenance.clock;
         let state = match &outcome {
@@ -193,14 +200,14 @@ impl Title {
             Outcome::Failed { .. } => TitleState::Failed,
             Outcome::Cancelled(_) => TitleState::Cancelled,
         };
-        let (text, source) = match &outcome {
-            Outcome::Title(text) => (context.scrub(text), record.source),
-            _ => (context.scrub(&fallback(&words)), TitleSource::Heuristic),
+        let (title, source) = match &outcome {
+            Outcome::Title(title) => (context.scrub(title), record.source),
+            _ => (context.scrub(&words::fallback(&text)), TitleSource::Heuristic),
         };
-        let stored = if text.is_empty() {
+        let stored = if title.is_empty() {
             Ok(false)
         } else {
-            context.store.change_session(&context.id, SessionChange::Title { title: text.clone(), source }).await
+            context.store.change_session(&context.id, SessionChange::Title { title: title.clone(), source }).await
         };
         record.completed_at = Some(clock.wall_ms());
         record.success = Some(matches!(outcome, Outcome::Title(_)));
@@ -219,10 +226,11 @@ impl Title {
             Outcome::Cancelled(stop) => {
                 record.abort_id = Some(stop.abort_id.clone());
                 record.error_name = Some("cancelled".into());
+                record.error_message = Some(format!("the generation was stopped: {}", stop.cause.name()));
             }
         }
         if matches!(stored, Ok(true)) {
-            let update = SessionUpdate::SessionInfoUpdate { title: Some(text), updated_at: Some(super::rfc3339(clock.wall_ms())) };
+            let update = SessionUpdate::SessionInfoUpdate { title: Some(title), updated_at: Some(super::rfc3339(clock.wall_ms())) };
             context.channel.post(None, update);
         }
         self.end(context, context.provenance.recorded(record), state);
@@ -253,11 +261,12 @@ impl Title {
 /// The turn that a generation starts with.
 pub(super) struct TurnStart<'a> {
     pub(super) turn_id: &'a TurnId,
-    pub(super) message_id: &'a crate::protocol::ids::MessageId,
-    pub(super) prompt: &'a Message,
+    pub(super) message_id: &'a MessageId,
+    pub(super) prompt: &'a Arc<Message>,
+    pub(super) token: &'a CancelToken,
 }
 
-async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleGeneration, words: &str, token: &CancelToken) -> Outcome {
+async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleGeneration, text: &str, token: &CancelToken) -> Outcome {
     let attempt_id = AttemptId::new(format!("{}_{}", AttemptId::PREFIX, record.title_run_id));
     let place = (record.session_id.clone(), record.turn_id.clone());
     let mut trace = AttemptTrace::begin(attempt_id.clone(), place, 0, model.name(), model.model(), context.provenance.clone());
@@ -265,15 +274,15 @@ async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleG
         attempt_id,
         purpose: Purpose::Title,
         system: SYSTEM.to_owned(),
-        messages: vec![Message {
+        messages: vec![Arc::new(Message {
             message_id: record.parent_id.clone(),
-            role: crate::protocol::message::Role::User,
+            role: Role::User,
             created_at: record.started_at,
-            parts: vec![Part::text(words.chars().take(PROMPT_CHARS).collect::<String>())],
+            parts: vec![Part::text(text.chars().take(PROMPT_CHARS).collect::<String>())],
             turn_id: None,
             model: None,
-        }],
-        tools: Vec::new(),
+        })],
+        tools: Arc::default(),
     };
     let answer = async {
         let mut text = String::new();
@@ -294,8 +303,9 @@ async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleG
             Outcome::Cancelled(stop)
         }
         Ok(Err(_elapsed)) => {
-            let limit = context.settings.title_timeout.as_secs();
-            Outcome::Failed { name: "timeout", message: format!("the title model had not answered after {limit} s") }
+            let message = format!("the title model had not answered after {} s", context.settings.title_timeout.as_secs_f32());
+            trace.failed(timed_out(&message));
+            Outcome::Failed { name: "timeout", message }
         }
         Ok(Ok(Err(failure))) => {
             let message = failure.message.clone();
@@ -304,7 +314,7 @@ async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleG
         }
         Ok(Ok(Ok(text))) => {
             trace.completed();
-            match clean(&text) {
+            match words::clean(&text) {
                 title if title.is_empty() => {
                     Outcome::Failed { name: "empty_title", message: "the title model answered without a title".into() }
                 }
@@ -318,57 +328,16 @@ async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleG
     outcome
 }
 
-/// What a model wrote, made a title: no thinking, one line, no quotation marks, not too long.
-fn clean(text: &str) -> String {
-    let mut rest = text;
-    let mut outside = String::new();
-    while let Some((before, after)) = rest.split_once("<think>") {
-        outside.push_str(before);
-        rest = after.split_once("</think>").map_or("", |(_, after)| after);
-    }
-    outside.push_str(rest);
-    let line = outside.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let line = line.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '*' | '#'));
-    line.chars().filter(|c| !c.is_control()).take(MAX_TITLE_CHARS).collect::<String>().trim_end().to_owned()
-}
-
-/// The prompt's first words.
-fn fallback(words: &str) -> String {
-    let mut title = String::new();
-    for word in words.split_whitespace() {
-        if title.chars().count() + word.chars().count() + 1 > FALLBACK_CHARS && !title.is_empty() {
-            break;
-        }
-        if !title.is_empty() {
-            title.push(' ');
-        }
-        title.extend(word.chars().filter(|c| !c.is_control()).take(FALLBACK_CHARS));
-    }
-    title
-}
-
-fn prompt_text(prompt: &Message) -> String {
-    let texts = prompt.parts.iter().filter(|part| part.kind == crate::protocol::message::PartKind::Text);
-    texts.filter_map(|part| part.text.as_deref()).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_title_is_cleaned_of_thinking_quotes_and_length() {
-        assert_eq!(clean("<think>hm\nhm</think>\n\n \"Fix the parser\"\nmore"), "Fix the parser");
-        assert_eq!(clean("<think>never closed"), "");
-        assert_eq!(clean(&"é".repeat(300)).chars().count(), MAX_TITLE_CHARS);
-        assert_eq!(clean("# **Heading**"), "Heading");
-    }
-
-    #[test]
-    fn the_fallback_is_the_first_words_cut_between_words() {
-        assert_eq!(fallback("  explain\nthis   code "), "explain this code");
-        assert_eq!(fallback(&"word ".repeat(40)).len(), 59);
-        assert_eq!(fallback(&"x".repeat(200)).chars().count(), FALLBACK_CHARS);
-        assert_eq!(fallback(""), "");
+/// Our own time limit dropped the stream; nobody's abort did.
+fn timed_out(message: &str) -> StreamFailure {
+    StreamFailure {
+        cause: Cause::ProviderTransport,
+        boundary: Boundary::Watchdog,
+        confidence: Confidence::Certain,
+        evidence: vec!["the time limit of title generations was over".into()],
+        kind: "title_timeout".into(),
+        message: message.into(),
+        os_error: None,
+        code: None,
     }
 }

@@ -73,19 +73,26 @@ async fn run_one(job: &TurnJob, planned: Planned, context: &ToolContext) -> Resu
     let call_id = call.call_id;
     let (tool, plan) = match plan {
         Ok(plan) => plan,
-        Err(why) => return Ok(settle(job, &call_id, ResultStatus::Failed, why, None)),
+        Err(why) => {
+            settle(job, &call_id, ResultStatus::Failed, why, None);
+            return Ok(());
+        }
     };
     let name = tool.spec().name;
+    if job.token.is_stopped() {
+        return Err(Interruption::Stopped);
+    }
     if plan.gate == Gate::Ask {
         job.ledger.tool_enters(&call_id, name, tool.effect(), ToolState::Asking);
         let denied = ask(job, shown, plan.content).await?;
         if let Some(why) = denied {
             job.ledger.tool_leaves(&call_id);
-            return Ok(settle(job, &call_id, ResultStatus::Denied, why.to_owned(), None));
+            settle(job, &call_id, ResultStatus::Denied, why.to_owned(), None);
+            return Ok(());
         }
-    }
-    if job.token.is_stopped() {
-        return Err(Interruption::Stopped);
+        if job.token.is_stopped() {
+            return Err(Interruption::Stopped);
+        }
     }
     job.ledger.tool_enters(&call_id, name, tool.effect(), ToolState::Running);
     let update = ToolCallUpdate { tool_call_id: call_id.clone(), status: ToolCallStatus::InProgress, content: Vec::new() };

@@ -1,40 +1,63 @@
 //! What a demand to stop came to: recorded with its outcome, and answered when its turn has come.
 
 use super::context::{Parts, record};
-use super::demand::CancelDemand;
+use super::demand::{CancelDemand, CancelScope};
 use super::error::Refusal;
 use super::run::stop_of_demand;
-use super::runner::{Runner, WaitingCancel};
+use super::runner::Runner;
+use super::settle::Answered;
 use super::step::State;
 use crate::protocol::abort::{CancelOutcome, CancelRequest};
 use crate::protocol::ids::{AbortId, CancelId, TurnId};
 use crate::protocol::results::CancelResult;
 use crate::provenance::Provenance;
 use crate::store::Diagnostic;
+use std::collections::HashSet;
 use tokio::sync::oneshot;
 
-/// Where the answer of a cancel goes; a notification has none.
+/// Where the answer of a cancel goes; a demand that no client made has none.
 pub(super) type CancelReply = Option<oneshot::Sender<Result<CancelResult, Refusal>>>;
 
 /// What the step decided about a demand.
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) outcome: CancelOutcome,
-    pub(super) turn: Option<TurnId>,
+    /// The turn that it is about, and that turn's abort.
+    pub(super) about: Settled,
     /// Every turn that this demand ended.
     pub(super) ended: Vec<TurnId>,
 }
 
-/// The turn that settled last, and the abort that ended it, if one did.
-#[derive(Debug, Clone, Default)]
+/// A turn, and the abort that ended it, if one did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settled {
     pub(super) turn_id: Option<TurnId>,
     pub(super) abort_id: Option<AbortId>,
 }
 
+/// A cancel whose answer waits until every turn that it ended is answered.
+pub(super) struct WaitingCancel {
+    pub(super) turns: HashSet<TurnId>,
+    /// The answers that must be on their way first.
+    pub(super) answered: Vec<Answered>,
+    pub(super) result: CancelResult,
+    pub(super) reply: oneshot::Sender<Result<CancelResult, Refusal>>,
+}
+
 impl Verdict {
-    pub(super) fn nothing() -> Self {
-        Self { outcome: CancelOutcome::Idle, turn: None, ended: Vec::new() }
+    pub(super) fn idle() -> Self {
+        Self { outcome: CancelOutcome::Idle, about: Settled::default(), ended: Vec::new() }
+    }
+
+    /// About a demand that found nothing to stop, where `last` settled last. It is not about `last` if it named another
+    /// turn: that one has ended too, or was none of this session.
+    pub(super) fn nothing_to_stop(scope: &CancelScope, last: &Settled) -> Self {
+        let is_meant = match scope {
+            CancelScope::Session => true,
+            CancelScope::Turn(turn) => last.turn_id.as_ref() == Some(turn),
+        };
+        let about = if is_meant { last.clone() } else { Settled::default() };
+        Self { outcome: CancelOutcome::AlreadySettled, about, ended: Vec::new() }
     }
 }
 
@@ -42,31 +65,21 @@ impl Verdict {
 pub(super) fn deliver(runner: &mut Runner, demand: CancelDemand, cancel_id: CancelId, verdict: Verdict, reply: CancelReply) {
     if runner.machine.state == State::Idle && verdict.ended.is_empty() {
         // Nothing runs here; it may run in another process.
-        let parts = runner.context.parts.clone();
-        tokio::spawn(nothing_runs(parts, demand, cancel_id, runner.last.clone(), reply));
+        let (parts, last) = (runner.context.parts.clone(), runner.last.clone());
+        runner.context.tasks.spawn(nothing_runs(parts, demand, cancel_id, last, reply));
         return;
     }
-    let abort_id = verdict.turn.as_ref().and_then(|turn| runner.runs.get(turn)).and_then(|run| run.abort_id.clone());
-    let row = cancel_request(&runner.context.provenance, &demand, cancel_id, &verdict, abort_id.clone());
-    runner.context.record(Diagnostic::Cancel(row.clone()));
-    if let (Some(turn_id), Some(abort_id), CancelOutcome::AlreadyStopping | CancelOutcome::AlreadySettled) =
-        (&verdict.turn, &abort_id, verdict.outcome)
-    {
-        runner.context.record(Diagnostic::LateCancel {
-            session_id: demand.session_id.clone(),
-            turn_id: turn_id.clone(),
-            abort_id: abort_id.clone(),
-            cancel_id: row.cancel_id.clone(),
-        });
-    }
-    let about = verdict.turn.iter().filter(|turn| !verdict.ended.contains(turn));
+    let row = cancel_request(&runner.context.provenance, &demand, cancel_id, &verdict);
+    record_with_lateness(&runner.context.parts, row.clone());
+    let about = verdict.about.turn_id.iter().filter(|turn| !verdict.ended.contains(turn));
     for turn in verdict.ended.iter().chain(about) {
         if let Some(run) = runner.runs.get_mut(turn) {
             run.cancel_requests.push(row.clone());
         }
     }
     let Some(reply) = reply else { return };
-    let result = CancelResult { outcome: verdict.outcome, turn_id: verdict.turn, abort_id, abort: None };
+    let Settled { turn_id, abort_id } = verdict.about;
+    let result = CancelResult { outcome: verdict.outcome, turn_id, abort_id, abort: None };
     if verdict.ended.is_empty() {
         let _ = reply.send(Ok(result));
     } else {
@@ -81,52 +94,50 @@ pub(super) fn end_title(runner: &Runner, demand: &CancelDemand) {
     let cancel_id = provenance.ids.cancel();
     let stop = stop_of_demand(demand, &cancel_id, provenance);
     if let Some(turn) = runner.title.cancel(&stop) {
-        let verdict = Verdict { outcome: CancelOutcome::Cancelled, turn: Some(turn), ended: Vec::new() };
-        runner.context.record(Diagnostic::Cancel(cancel_request(provenance, demand, cancel_id, &verdict, Some(stop.abort_id))));
+        let about = Settled { turn_id: Some(turn), abort_id: Some(stop.abort_id) };
+        let verdict = Verdict { outcome: CancelOutcome::Cancelled, about, ended: Vec::new() };
+        runner.context.record(Diagnostic::Cancel(cancel_request(provenance, demand, cancel_id, &verdict)));
     }
 }
 
 /// A demand on a session that runs nothing in this process: another process may own it, or its last turn has settled.
 pub(super) async fn nothing_runs(parts: Parts, demand: CancelDemand, cancel_id: CancelId, last: Settled, reply: CancelReply) {
     let owner = parts.store.owner(&demand.session_id).await.ok().flatten();
-    let outcome = match (&owner, &last.turn_id) {
-        (Some(_), _) => CancelOutcome::NotOwner,
-        (None, Some(_)) => CancelOutcome::AlreadySettled,
-        (None, None) => CancelOutcome::Idle,
+    let verdict = match &owner {
+        Some(_) => Verdict { outcome: CancelOutcome::NotOwner, ..Verdict::idle() },
+        None if last.turn_id.is_none() => Verdict::idle(),
+        None => Verdict::nothing_to_stop(&demand.scope, &last),
     };
-    let named = if owner.is_some() { Settled::default() } else { last };
-    let verdict = Verdict { outcome, turn: named.turn_id.clone(), ended: Vec::new() };
-    let row = cancel_request(&parts.provenance, &demand, cancel_id, &verdict, named.abort_id.clone());
-    if let (Some(turn_id), Some(abort_id)) = (&named.turn_id, &named.abort_id) {
-        let (session_id, turn_id, abort_id, cancel_id) =
-            (demand.session_id.clone(), turn_id.clone(), abort_id.clone(), row.cancel_id.clone());
-        record(&parts.store, Diagnostic::LateCancel { session_id, turn_id, abort_id, cancel_id });
-    }
-    record(&parts.store, Diagnostic::Cancel(row));
+    record_with_lateness(&parts, cancel_request(&parts.provenance, &demand, cancel_id, &verdict));
     let Some(reply) = reply else { return };
+    let Settled { turn_id, abort_id } = verdict.about;
     let _ = reply.send(match owner {
         Some(owner) => Err(Refusal::NotOwner { session_id: demand.session_id, pid: owner.pid }),
-        None => Ok(CancelResult { outcome, turn_id: named.turn_id, abort_id: named.abort_id, abort: None }),
+        None => Ok(CancelResult { outcome: verdict.outcome, turn_id, abort_id, abort: None }),
     });
 }
 
 /// A demand on a session that nobody knows: refused, and recorded all the same.
 pub(super) fn unknown_session(parts: &Parts, demand: &CancelDemand, reply: CancelReply) {
-    let verdict = Verdict { outcome: CancelOutcome::UnknownSession, turn: None, ended: Vec::new() };
-    let row = cancel_request(&parts.provenance, demand, parts.provenance.ids.cancel(), &verdict, None);
+    let verdict = Verdict { outcome: CancelOutcome::UnknownSession, ..Verdict::idle() };
+    let row = cancel_request(&parts.provenance, demand, parts.provenance.ids.cancel(), &verdict);
     record(&parts.store, Diagnostic::Cancel(row));
     if let Some(reply) = reply {
         let _ = reply.send(Err(Refusal::UnknownSession(demand.session_id.clone())));
     }
 }
 
-fn cancel_request(
-    provenance: &Provenance,
-    demand: &CancelDemand,
-    cancel_id: CancelId,
-    verdict: &Verdict,
-    abort_id: Option<AbortId>,
-) -> CancelRequest {
+/// Records a demand; one that came after an abort had won is noted with that abort, too.
+fn record_with_lateness(parts: &Parts, row: CancelRequest) {
+    let is_late = matches!(row.outcome, CancelOutcome::AlreadyStopping | CancelOutcome::AlreadySettled);
+    if let (true, Some(turn_id), Some(abort_id)) = (is_late, &row.turn_id, &row.abort_id) {
+        let (session_id, turn_id, abort_id) = (row.session_id.clone(), turn_id.clone(), abort_id.clone());
+        record(&parts.store, Diagnostic::LateCancel { session_id, turn_id, abort_id, cancel_id: row.cancel_id.clone() });
+    }
+    record(&parts.store, Diagnostic::Cancel(row));
+}
+
+fn cancel_request(provenance: &Provenance, demand: &CancelDemand, cancel_id: CancelId, verdict: &Verdict) -> CancelRequest {
     provenance.recorded(CancelRequest {
         cause: demand.cause.clone(),
         cancel_id,
@@ -136,11 +147,11 @@ fn cancel_request(
         outcome: verdict.outcome,
         at: provenance.clock.wall_at(demand.requested),
         missing: demand.missing.clone(),
-        turn_id: verdict.turn.clone(),
+        turn_id: verdict.about.turn_id.clone(),
         request: demand.request.clone(),
         source: demand.source.clone(),
         reason: demand.reason.clone(),
-        abort_id,
+        abort_id: verdict.about.abort_id.clone(),
         seq: None,
     })
 }

@@ -30,7 +30,7 @@ pub use writer::Pending;
 use crate::protocol::abort::Abort;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
-use crate::protocol::message::{Message, Part};
+use crate::protocol::message::Message;
 use error::Fault;
 use open::Opened;
 use place::Place;
@@ -105,16 +105,14 @@ impl Store {
         self.write(move |conn| turns::begin(conn, &begin))
     }
 
-    /// Adds a part to a message, or replaces the one at `ordinal`; [`StoreError::TurnEnded`] after the end of its turn.
-    pub fn add_part(&self, message: &MessageId, ordinal: u64, part: Part) -> Pending<()> {
+    /// Writes to the parts of a message, all or nothing; [`StoreError::TurnEnded`] after the end of its turn. Appending
+    /// costs what is appended.
+    pub fn write_parts(&self, message: &MessageId, writes: Vec<PartWrite>) -> Pending<()> {
         let message = message.clone();
-        self.write(move |conn| messages::put(conn, messages::open(conn, &message)?, ordinal, &part))
-    }
-
-    /// Appends to the text of a part; the cost is that of what is appended.
-    pub fn extend_part(&self, message: &MessageId, ordinal: u64, text: String) -> Pending<()> {
-        let message = message.clone();
-        self.write(move |conn| messages::extend(conn, messages::open(conn, &message)?, ordinal, &text))
+        self.write(move |conn| {
+            let message = messages::open(conn, &message)?;
+            writes.iter().try_for_each(|write| messages::write(conn, message, write))
+        })
     }
 
     /// Ends a turn, once: [`StoreError::TurnEnded`] for a second time. The answer means that the disk has it; it is the

@@ -136,15 +136,7 @@ pub(super) fn end(conn: &Connection, end: &EndTurn) -> Result<u64, Fault> {
     }
     conn.prepare_cached("UPDATE session SET updated_at = max(updated_at, ?2), last_update = max(last_update, ?3) WHERE session_id = ?1")?
         .execute(params![end.session_id.as_str(), Int(end.ended_at), Int(end.last_update)])?;
-    // The hold goes with the last turn that is open, and only the hold of the process that ran the turn: somebody else
-    // may have taken the session over from a dead one.
-    conn.prepare_cached(
-        "UPDATE session SET owner_pid = NULL, owner_started = NULL, owner_boot = NULL
-         WHERE session_id = ?1
-             AND (owner_pid, owner_started, owner_boot) = (SELECT owner_pid, owner_started, owner_boot FROM turn WHERE turn_id = ?2)
-             AND NOT EXISTS (SELECT 1 FROM turn WHERE session_id = ?1 AND ended_at IS NULL AND turn_id <> ?2)",
-    )?
-    .execute(turn)?;
+    release(conn, end)?;
     conn.prepare_cached(
         "UPDATE turn SET ended_at = ?3, stop = ?4, abort_id = ?5, model = coalesce(?6, model), usage = ?7, last_update = ?8
          WHERE session_id = ?1 AND turn_id = ?2",
@@ -162,6 +154,23 @@ pub(super) fn end(conn: &Connection, end: &EndTurn) -> Result<u64, Fault> {
     diagnostics::newest_seq(conn)
 }
 
+/// Lets go of the session with the last turn that its process has open. Only the hold of the process that ran the turn:
+/// somebody else may have taken the session over from a dead one, whose own turn can still be open.
+fn release(conn: &Connection, end: &EndTurn) -> Result<(), Fault> {
+    // Of the indices, the one of open turns is the one that does not grow with the session.
+    conn.prepare_cached(
+        "UPDATE session SET owner_pid = NULL, owner_started = NULL, owner_boot = NULL
+         WHERE session_id = ?1
+             AND (owner_pid, owner_started, owner_boot) = (SELECT owner_pid, owner_started, owner_boot FROM turn WHERE turn_id = ?2)
+             AND NOT EXISTS (SELECT 1 FROM turn AS other INDEXED BY turn_open
+                 WHERE ended_at IS NULL AND session_id = ?1 AND turn_id <> ?2
+                     AND (other.owner_pid, other.owner_started, other.owner_boot)
+                         = (session.owner_pid, session.owner_started, session.owner_boot))",
+    )?
+    .execute(params![end.session_id.as_str(), end.turn_id.as_str()])?;
+    Ok(())
+}
+
 /// The turns without an end whose process is dead, the oldest first.
 pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> {
     let mut statement = conn.prepare_cached(&format!(
@@ -169,8 +178,16 @@ pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> 
     ))?;
     let mut rows = statement.query([])?;
     let mut abandoned = Vec::new();
+    // The system is asked once for each process, not for each of its turns.
+    let mut alive: Vec<(Owner, bool)> = Vec::new();
     while let Some(row) = rows.next()? {
-        if sessions::read_owner(row, 12)?.is_alive() {
+        let owner = sessions::read_owner(row, 12)?;
+        let known = alive.iter().find(|(asked, _)| *asked == owner).map(|(_, lives)| *lives);
+        let lives = known.unwrap_or_else(|| owner.is_alive());
+        if known.is_none() {
+            alive.push((owner, lives));
+        }
+        if lives {
             continue;
         }
         let turn = info(row)?;

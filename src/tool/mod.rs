@@ -95,7 +95,7 @@ impl From<WorkspaceError> for ToolError {
 /// The tools that a session has, with what a model is told of each.
 #[derive(Clone)]
 pub struct ToolSet {
-    specs: Vec<ToolSpec>,
+    specs: Arc<[ToolSpec]>,
     tools: Vec<Arc<dyn Tool>>,
 }
 
@@ -105,7 +105,7 @@ impl ToolSet {
     }
 
     /// In the order in which the tools were given.
-    pub fn specs(&self) -> &[ToolSpec] {
+    pub fn specs(&self) -> &Arc<[ToolSpec]> {
         &self.specs
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let set = ToolSet::new(standard_tools());
         assert_eq!(set.specs().iter().map(|spec| spec.name).collect::<Vec<_>>(), TOOL_NAMES);
         let room = test_room::Room::new();
-        for spec in set.specs() {
+        for spec in set.specs().iter() {
             let tool = set.find(spec.name).unwrap();
             assert_eq!(tool.spec(), *spec);
             let plan = tool.plan(&json!({ "path": "a", "pattern": "b", "content": "c" }), &room.context()).unwrap();

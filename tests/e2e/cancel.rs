@@ -43,6 +43,7 @@ async fn stop_7_is_named_in_the_answer_and_in_the_export() {
         let cancel = ours(dialect, &all.last().expect("an answer")["result"]).clone();
         exchange.closed_by_client().await;
 
+        assert_eq!(ours(dialect, answer)["sentence"], "The turn was cancelled by the user (test.stopButton).");
         let inline = ours(dialect, answer)["diagnostics"].clone();
         let abort = &inline["abort"];
         assert_eq!(abort["cause"], "client_cancel");

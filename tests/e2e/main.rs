@@ -1,13 +1,20 @@
 //! End-to-end tests: the real binary over pipes, one file for each journey.
+#![expect(unreachable_pub, reason = "a test binary exports nothing, and its support is shared by all journeys")]
 
 mod cancel;
 mod crash;
 mod deterministic;
+mod ends;
 mod export;
 mod faults;
+mod framing;
+mod limits;
 mod main_job;
+mod pipes;
+mod scale;
 mod secrets;
 mod sessions;
+mod startup;
 mod store_faults;
 mod support;
 mod telemetry;

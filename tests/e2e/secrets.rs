@@ -3,7 +3,7 @@
 //! Invariant: no canary stands in the sanitized export or in the log, and a known key stands nowhere at all.
 
 use crate::support::hiding::spellings_in;
-use crate::support::journey::{export, full_export, pointed_at};
+use crate::support::journey::{export, full_export};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
@@ -171,7 +171,8 @@ async fn live_through(home: &Home, canaries: &Canaries, command: std::process::C
     editor.respond(&question["id"], json!({ "outcome": { "outcome": "selected", "optionId": "allow_once" } })).await;
     let mut turn = server.next_request().await;
     turn.text(&words("result")).await;
-    editor.next_update("agent_message_chunk").await;
+    // The first chunk is still unclaimed, so this one is told by its words.
+    while editor.next_update("agent_message_chunk").await["params"]["update"]["content"]["text"] != words("result") {}
     let fields = json!({ "sessionId": session, "source": plain(&name("source")), "reason": words("reason"), "initiator": "user" });
     editor.request_as(id("cancel-id"), "session/cancel", fields).await;
     inline.push_str(&editor.result(&asked).await.to_string());

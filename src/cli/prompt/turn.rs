@@ -10,11 +10,8 @@ use crate::protocol::content::ContentBlock;
 use crate::protocol::ids::SessionId;
 use crate::protocol::params::{CancelParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, WhenBusy};
 use crate::protocol::results::PromptResult;
-use crate::rpc::api::SessionApiClient as _;
-use crate::rpc::client::{Connected, Updates};
+use crate::rpc::client::{Client, ClientError, Connected, SessionApiClient as _, Updates};
 use anyhow::Context as _;
-use jsonrpsee::async_client::Client;
-use jsonrpsee::core::ClientError;
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -128,7 +125,7 @@ where
         Ok(result) => {
             show.result(&json!({ "sessionId": session_id, "result": result }))?;
             if let Some(abort) = &result.diagnostics.abort {
-                tell(&abort.cause.sentence(abort.initiator, abort.source.as_deref()));
+                tell(&abort.sentence());
             }
             Ok(Exit::of_stop(result.stop_reason))
         }

@@ -147,6 +147,7 @@ fn running(abort: View<'_>) -> String {
             Some(ToolOutcome::Withdrawn) => "had not started, was withdrawn",
             Some(ToolOutcome::Stopped) => "stopped by itself",
             Some(ToolOutcome::Killed) => "was ended from outside",
+            Some(ToolOutcome::Escaped) => "had not returned when the grace was over and may have gone on",
             None => tool.said("outcome"),
         };
         format!("{} ({}, {}) {fate}", tool.said("tool"), tool.said("effect"), tool.said("call_id"))
@@ -162,7 +163,7 @@ fn title(abort: View<'_>) -> String {
         Some(TitleState::CompletedAfterAbort) => "was finished after the stop",
         Some(TitleState::Failed) => "failed",
         Some(TitleState::Cancelled) => "was cancelled",
-        Some(TitleState::Disabled) => "titles are switched off",
+        Some(TitleState::Disabled) => "no model is asked for titles",
         Some(TitleState::NotApplicable) => "no title was due in this turn",
         None => NO_WORDS,
     };

@@ -99,15 +99,17 @@ fn variables_are_chosen_by_the_words_of_their_names() {
         ("GITHUB_TOKEN", "github-value-1"),
         ("db_password", "password-value"),
         ("AWS_SECRET_ACCESS_KEY", "aws-value-123"),
+        ("DBPASSWORD", "other-password"),
+        ("SSH_KEY_PATH", "/home/somebody/key"),
         ("KEYBOARD", "keyboard-layout"),
         ("HOME", "/home/somebody"),
     ];
     let keys = KnownKeys::from_environment(Some("configured-key"), variables.map(|(name, value)| (name.into(), value.into())));
-    assert_eq!(format!("{keys:?}"), "KnownKeys(5)");
-    for gone in ["configured-key", "openai-value-1", "github-value-1", "password-value", "aws-value-123"] {
+    assert_eq!(format!("{keys:?}"), "KnownKeys(6)");
+    for gone in ["configured-key", "openai-value-1", "github-value-1", "password-value", "aws-value-123", "other-password"] {
         assert_eq!(keys.scrub(gone), PLACEHOLDER);
     }
-    for kept in ["keyboard-layout", "/home/somebody"] {
+    for kept in ["keyboard-layout", "/home/somebody", "/home/somebody/key"] {
         assert_eq!(keys.scrub(kept), kept);
     }
 }

@@ -93,8 +93,8 @@ impl ChatTemplate {
 }
 
 /// The history as alternating turns of text. Tool calls of other models are left out: this one knows no tools.
-pub(super) fn conversation(history: &[Message]) -> Vec<ChatMessage> {
-    let mut messages: Vec<ChatMessage> = Vec::with_capacity(history.len());
+pub(super) fn conversation<'a>(history: impl IntoIterator<Item = &'a Message>) -> Vec<ChatMessage> {
+    let mut messages: Vec<ChatMessage> = Vec::new();
     for message in history {
         let role = match message.role {
             Role::User => "user",

@@ -24,7 +24,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::{LogOptions, send_logs_to_tracing};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, ready};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
@@ -82,10 +82,10 @@ impl Engine {
     }
 
     /// Queues a request. The stream always says how it ended.
-    pub(super) fn answer(&self, history: &[Message]) -> impl Stream<Item = Result<ModelEvent, StreamFailure>> + use<> {
+    pub(super) fn answer(&self, history: &[Arc<Message>]) -> impl Stream<Item = Result<ModelEvent, StreamFailure>> + use<> {
         let (listener, mut events) = mpsc::channel(EVENTS);
         // When the thread is gone the job is dropped, its listener with it, and the stream below tells.
-        let _ = self.jobs.send(Job { conversation: conversation(history), listener });
+        let _ = self.jobs.send(Job { conversation: conversation(history.iter().map(Arc::as_ref)), listener });
         let mut ended = false;
         stream::poll_fn(move |context| {
             if ended {

@@ -18,12 +18,12 @@ use futures_util::FutureExt;
 use futures_util::stream::BoxStream;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 /// What the default model is good for; shown wherever it is offered.
-pub const ABOUT: &str = "a small model inside pillion, to try it with and not for coding: it calls no tools and is often wrong";
+pub const ABOUT: &str = "a small model to try pillion with, not for coding: it calls no tools and is often wrong";
 
 /// The default model, below the cache directory; `scripts/model.sh` puts it there.
 const DEFAULT_MODEL: &str = "pillion/models/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -85,11 +85,13 @@ pub fn default_model() -> Result<PathBuf, LocalError> {
     Ok(base.cache_dir().join(DEFAULT_MODEL))
 }
 
-/// Ends the process at once. A program that may have a model at work ends like this, and flushes its own output before.
+/// Ends the process at once; a program that may have a model at work ends like this.
 ///
 /// An ordinary exit runs the destructors of llama.cpp's statics, and its threads, still at their last token, crash in
 /// them: a turn that was stopped with Ctrl-C would end as a segmentation fault.
 pub fn exit(code: i32) -> ! {
+    // Nobody flushes it afterwards.
+    let _ = io::stdout().flush();
     signal_hook::low_level::exit(code)
 }
 

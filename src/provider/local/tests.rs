@@ -29,7 +29,8 @@ fn says(role: Role, text: &str) -> Message {
 
 fn request(messages: Vec<Message>) -> ModelRequest {
     let system = "This prompt is for models that know tools.".into();
-    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose: Purpose::Turn, system, messages, tools: Vec::new() }
+    let messages = messages.into_iter().map(Arc::new).collect();
+    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose: Purpose::Turn, system, messages, tools: Arc::default() }
 }
 
 async fn whole(mut stream: impl Stream<Item = Result<ModelEvent, StreamFailure>> + Unpin) -> Result<Answer, StreamFailure> {

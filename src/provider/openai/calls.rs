@@ -8,6 +8,7 @@ use crate::protocol::message::{Message, PartKind};
 use crate::protocol::model::{ModelEvent, ModelRequest};
 use serde_json::Value;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The calls of one answer, in the order in which they began.
 #[derive(Debug)]
@@ -110,7 +111,7 @@ fn input(arguments: String) -> Value {
     }
 }
 
-fn call_ids(messages: &[Message]) -> HashSet<String> {
+fn call_ids(messages: &[Arc<Message>]) -> HashSet<String> {
     let parts = messages.iter().flat_map(|message| &message.parts);
     parts.filter(|part| part.kind == PartKind::ToolCall).filter_map(|part| part.call_id.clone()).collect()
 }

@@ -5,13 +5,15 @@ use crate::protocol::content::{ContentBlock, EmbeddedResource};
 use crate::protocol::ids::{AttemptId, MessageId};
 use crate::protocol::model::Purpose;
 use serde_json::json;
+use std::sync::Arc;
 
 fn message(role: Role, parts: Vec<Part>) -> Message {
     Message { message_id: MessageId::new("msg_1"), role, created_at: 0, parts, turn_id: None, model: None }
 }
 
 fn request(messages: Vec<Message>, tools: Vec<ToolSpec>) -> ModelRequest {
-    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose: Purpose::Turn, system: String::new(), messages, tools }
+    let messages = messages.into_iter().map(Arc::new).collect();
+    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose: Purpose::Turn, system: String::new(), messages, tools: tools.into() }
 }
 
 fn sent(messages: Vec<Message>) -> Value {

@@ -13,6 +13,7 @@ use crate::provider::model_server::ModelServer;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use secrecy::SecretString;
+use std::sync::Arc;
 
 type Events = BoxStream<'static, Result<ModelEvent, StreamFailure>>;
 
@@ -24,7 +25,8 @@ fn provider(base_url: String) -> OpenAi {
 
 fn request(messages: Vec<Message>) -> ModelRequest {
     let attempt_id = AttemptId::new("att_1");
-    ModelRequest { attempt_id, purpose: Purpose::Turn, system: "Be brief.".into(), messages, tools: Vec::new() }
+    let messages = messages.into_iter().map(Arc::new).collect();
+    ModelRequest { attempt_id, purpose: Purpose::Turn, system: "Be brief.".into(), messages, tools: Arc::default() }
 }
 
 fn message(role: Role, parts: Vec<Part>) -> Message {

@@ -4,12 +4,13 @@ use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::message::{Message, PartKind};
 use crate::provider::failure::{ProtocolKind, protocol};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Within each message (a turn), each tool call has an id of its own and exactly one result, behind it.
 ///
 /// # Errors
 /// The first call or result that breaks the rule, by its id.
-pub(super) fn check(messages: &[Message]) -> Result<(), Box<StreamFailure>> {
+pub(super) fn check(messages: &[Arc<Message>]) -> Result<(), Box<StreamFailure>> {
     for message in messages {
         let mut calls: HashMap<&str, Answered> = HashMap::new();
         for part in &message.parts {
@@ -35,7 +36,7 @@ pub(super) fn check(messages: &[Message]) -> Result<(), Box<StreamFailure>> {
 }
 
 /// The ids of all tool calls.
-pub(super) fn call_ids(messages: &[Message]) -> HashSet<String> {
+pub(super) fn call_ids(messages: &[Arc<Message>]) -> HashSet<String> {
     let parts = messages.iter().flat_map(|message| &message.parts);
     parts.filter(|part| part.kind == PartKind::ToolCall).filter_map(|part| part.call_id.clone()).collect()
 }

@@ -17,9 +17,9 @@ fn scripted(script: &Value) -> Scripted {
 }
 
 fn request(purpose: Purpose, parts: Vec<Part>) -> ModelRequest {
-    let messages =
-        vec![Message { message_id: MessageId::new("msg_1"), role: Role::Assistant, created_at: 0, parts, turn_id: None, model: None }];
-    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose, system: String::new(), messages, tools: Vec::new() }
+    let message = Message { message_id: MessageId::new("msg_1"), role: Role::Assistant, created_at: 0, parts, turn_id: None, model: None };
+    let messages = vec![Arc::new(message)];
+    ModelRequest { attempt_id: AttemptId::new("att_1"), purpose, system: String::new(), messages, tools: Arc::default() }
 }
 
 fn turn() -> ModelRequest {

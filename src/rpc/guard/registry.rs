@@ -6,7 +6,7 @@
 
 use crate::protocol::abort::RequestRef;
 use crate::protocol::ids::{RequestId, SessionId, TurnId};
-use crate::rpc::error::{WireError, code};
+use crate::rpc::error::{WireError, code, shown};
 use crate::rpc::outbox::Outbox;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The running requests of one connection.
 #[derive(Clone)]
@@ -24,6 +26,8 @@ struct Shared {
     outbox: Outbox,
     /// The most requests that may run at once.
     limit: usize,
+    /// Holds one token for each request until its answer is in the outbox.
+    owed: TaskTracker,
 }
 
 #[derive(Default)]
@@ -41,6 +45,7 @@ struct Live {
     turn: Option<(SessionId, TurnId)>,
     task: Option<AbortHandle>,
     when_answered: Vec<oneshot::Sender<()>>,
+    owed: TaskTrackerToken,
 }
 
 /// Whether a request counts towards the limit of running requests.
@@ -63,7 +68,7 @@ pub(super) enum Cancelled {
 
 impl Registry {
     pub(super) fn new(outbox: Outbox, limit: usize) -> Self {
-        Self(Arc::new(Shared { table: Mutex::default(), outbox, limit }))
+        Self(Arc::new(Shared { table: Mutex::default(), outbox, limit, owed: TaskTracker::new() }))
     }
 
     /// Registers a request that just arrived.
@@ -76,7 +81,8 @@ impl Registry {
         let vacant = match live.entry(id.clone()) {
             Entry::Vacant(vacant) => vacant,
             Entry::Occupied(first) => {
-                let text = format!("the id {id} belongs to a {} that is still running; use another id", first.get().method);
+                let (id, method) = (shown(id.as_json()), shown(&first.get().method));
+                let text = format!("the id {id} belongs to a {method} that is still running; use another id");
                 return Err(WireError::new(code::INVALID_REQUEST, text));
             }
         };
@@ -88,13 +94,14 @@ impl Registry {
             *counted += 1;
         }
         *serial += 1;
-        vacant.insert(Live { serial: *serial, method: Arc::clone(method), weight, turn: None, task: None, when_answered: Vec::new() });
+        let (method, owed) = (Arc::clone(method), self.0.owed.token());
+        vacant.insert(Live { serial: *serial, method, weight, turn: None, task: None, when_answered: Vec::new(), owed });
         Ok(Ticket { registry: self.clone(), id: id.clone(), serial: *serial })
     }
 
     /// Answers a request that was not admitted.
     pub(super) fn refuse(&self, id: RequestId, error: &WireError) {
-        Responder { id, outbox: self.0.outbox.clone(), when_answered: Vec::new() }.error(error);
+        Responder { id, outbox: self.0.outbox.clone(), when_answered: Vec::new(), _owed: self.0.owed.token() }.error(error);
     }
 
     /// Stops the request that has this id, in the way that its kind wants.
@@ -118,12 +125,21 @@ impl Registry {
         table.live.values_mut().filter(|live| live.turn.is_some()).map(Live::answered).collect()
     }
 
+    /// Resolves when every request that was admitted is answered. Only for the end: nothing is admitted any more.
+    pub(super) fn all_answered(&self) -> impl Future<Output = ()> + Send + use<> {
+        let owed = self.0.owed.clone();
+        async move {
+            owed.close();
+            owed.wait().await;
+        }
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn responder(&self, id: RequestId, live: Live) -> Responder {
-        Responder { id, outbox: self.0.outbox.clone(), when_answered: live.when_answered }
+        Responder { id, outbox: self.0.outbox.clone(), when_answered: live.when_answered, _owed: live.owed }
     }
 
     fn with_live<T>(&self, id: &RequestId, serial: u64, change: impl FnOnce(&mut Live) -> T) -> Option<T> {
@@ -197,6 +213,7 @@ pub(super) struct Responder {
     id: RequestId,
     outbox: Outbox,
     when_answered: Vec<oneshot::Sender<()>>,
+    _owed: TaskTrackerToken,
 }
 
 impl Responder {

@@ -162,6 +162,7 @@ fn result(turn: &TurnId, stop_reason: StopReason) -> PromptResult {
         last_update: 0,
         usage: Usage::absent().into(),
         model: None,
+        sentence: None,
         diagnostics: Diagnostics::default(),
     }
 }

@@ -10,6 +10,7 @@ struct Client {
     to: DuplexStream,
     from: DuplexStream,
     wire: Wire,
+    ending: Ending,
     outbox: Outbox,
     seen: mpsc::Receiver<String>,
 }
@@ -19,7 +20,8 @@ fn connect(limits: Limits) -> Client {
     let (sender, seen) = mpsc::channel();
     let outbox = Outbox::new(limits.outbox);
     let answers = outbox.clone();
-    let wire = Wire::open(read, write, &limits, None, outbox.clone(), move |message, _| {
+    let ending = Ending::new();
+    let wire = Wire::open(read, write, &limits, None, outbox.clone(), ending.clone(), move |message, _| {
         let (text, answer) = match message {
             Inbound::Request { id, method, .. } => {
                 let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{method}"}}"#);
@@ -34,7 +36,7 @@ fn connect(limits: Limits) -> Client {
         answer.into_iter().for_each(|answer| answers.push(answer));
         ControlFlow::Continue(())
     });
-    Client { to, from, wire, outbox, seen }
+    Client { to, from, wire, ending, outbox, seen }
 }
 
 impl Client {
@@ -199,7 +201,7 @@ async fn a_closed_stdout_ends_and_the_first_reason_stays() {
     client.from = duplex(1).0;
     client.send(request(1) + "\n").await;
     assert_eq!(within(client.wire.ended()).await, EndReason::WriteFailed);
-    client.wire.ending().end(EndReason::Eof);
+    client.ending.end(EndReason::Eof);
     assert_eq!(within(client.wire.ended()).await, EndReason::WriteFailed);
 }
 
@@ -207,7 +209,7 @@ async fn a_closed_stdout_ends_and_the_first_reason_stays() {
 async fn another_reason_stops_the_reader() {
     let mut client = connect(Limits::default());
     client.send(notification("a") + "\n").await;
-    client.wire.ending().end(EndReason::ProcessDied { pid: 7 });
+    client.ending.end(EndReason::ProcessDied { pid: 7 });
     assert_eq!(within(client.wire.ended()).await, EndReason::ProcessDied { pid: 7 });
     within(client.to.write_all(&vec![b'\n'; 1 << 20])).await.expect_err("nobody reads any more");
 }

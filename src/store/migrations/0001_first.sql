@@ -46,7 +46,7 @@ CREATE TABLE turn (
     last_update INTEGER
 ) STRICT;
 CREATE INDEX turn_by_session ON turn (session_id, seq);
-CREATE INDEX turn_open ON turn (seq) WHERE ended_at IS NULL;
+CREATE INDEX turn_open ON turn (session_id, seq) WHERE ended_at IS NULL;
 
 CREATE TRIGGER turn_is_final BEFORE UPDATE ON turn WHEN OLD.ended_at IS NOT NULL
 BEGIN

@@ -13,7 +13,7 @@ use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{StreamCounters, StreamState, StreamTrace, Timeline, TitleGeneration, TitleSource, Usage, UsageSource};
 use crate::protocol::export::{TurnInfo, TurnStop};
 use crate::protocol::ids::{AbortId, AttemptId, CancelId, ConnectionId, RequestId, TitleRunId, TurnId};
-use crate::protocol::message::Role;
+use crate::protocol::message::{Part, Role};
 use tempfile::TempDir;
 
 /// A store in a directory of its own.
@@ -43,6 +43,16 @@ impl Rig {
 
     fn file(&self) -> PathBuf {
         self.dir.path().join("data/pillion.db")
+    }
+}
+
+impl Store {
+    fn add_part(&self, message: &MessageId, ordinal: u64, part: Part) -> Pending<()> {
+        self.write_parts(message, vec![PartWrite::Put { ordinal, part }])
+    }
+
+    fn extend_part(&self, message: &MessageId, ordinal: u64, text: String) -> Pending<()> {
+        self.write_parts(message, vec![PartWrite::Extend { ordinal, text }])
     }
 }
 

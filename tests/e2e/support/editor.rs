@@ -8,9 +8,16 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+
+/// Whatever leads to pillion's stdin.
+pub type Input = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Whatever comes from its stdout.
+pub type Output = Box<dyn AsyncRead + Send + Unpin>;
 
 /// How long anything may take before a test is called hanging.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,7 +78,12 @@ impl Home {
 
     /// The binary, cut off from everything of the real user.
     pub fn command(&self) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pillion"));
+        self.command_of(env!("CARGO_BIN_EXE_pillion"))
+    }
+
+    /// Another program in pillion's place, as cut off as pillion.
+    pub fn command_of(&self, program: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(program);
         command
             .env_clear()
             .env("HOME", self.dir.path().join("home"))
@@ -87,10 +99,13 @@ impl Home {
 /// A running pillion and what it has said so far.
 pub struct Editor {
     child: Child,
-    stdin: Option<ChildStdin>,
+    stdin: Option<Input>,
     framing: Framing,
     dialect: Dialect,
     incoming: mpsc::UnboundedReceiver<Value>,
+    /// Whether we read what pillion writes.
+    reading: watch::Sender<bool>,
+    reader: AbortHandle,
     /// Arrived and not claimed, in order.
     unclaimed: VecDeque<Value>,
     next_id: i64,
@@ -112,11 +127,17 @@ impl Editor {
             .kill_on_drop(true)
             .spawn()
             .expect("pillion starts");
-        let stdout = child.stdout.take().expect("a stdout");
-        let stdin = child.stdin.take();
+        let (stdin, stdout) = (child.stdin.take().expect("a stdin"), child.stdout.take().expect("a stdout"));
+        Self::attach(child, Box::new(stdin), Box::new(stdout), framing, dialect)
+    }
+
+    /// Speaks to a process that was started in another way.
+    pub fn attach(child: Child, stdin: Input, stdout: Output, framing: Framing, dialect: Dialect) -> Self {
         let (sender, incoming) = mpsc::unbounded_channel();
-        tokio::spawn(read_messages(BufReader::new(stdout), framing, sender));
-        Self { child, stdin, framing, dialect, incoming, unclaimed: VecDeque::new(), next_id: 0, finished: false }
+        let (reading, gate) = watch::channel(true);
+        let reader = tokio::spawn(read_messages(BufReader::new(stdout), framing, sender, gate)).abort_handle();
+        let (stdin, unclaimed) = (Some(stdin), VecDeque::new());
+        Self { child, stdin, framing, dialect, incoming, reading, reader, unclaimed, next_id: 0, finished: false }
     }
 
     /// A server that has answered `initialize`.
@@ -253,6 +274,16 @@ impl Editor {
         self.child.start_kill().expect("pillion was running");
     }
 
+    /// Stops reading what pillion writes, or goes on with it. What was read ahead may still arrive.
+    pub fn read_on(&self, reading: bool) {
+        self.reading.send_replace(reading);
+    }
+
+    /// Closes our end of pillion's stdout.
+    pub fn close_stdout(&self) {
+        self.reader.abort();
+    }
+
     /// Closes stdin.
     pub fn hang_up(&mut self) {
         self.stdin = None;
@@ -312,8 +343,13 @@ pub fn frame(framing: Framing, message: &Value) -> Vec<u8> {
     }
 }
 
-async fn read_messages(mut stdout: BufReader<tokio::process::ChildStdout>, framing: Framing, sender: mpsc::UnboundedSender<Value>) {
-    loop {
+async fn read_messages(
+    mut stdout: BufReader<Output>,
+    framing: Framing,
+    sender: mpsc::UnboundedSender<Value>,
+    mut reading: watch::Receiver<bool>,
+) {
+    while reading.wait_for(|reading| *reading).await.is_ok() {
         let mut line = String::new();
         if stdout.read_line(&mut line).await.unwrap_or(0) == 0 {
             return;

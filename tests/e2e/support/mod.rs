@@ -4,6 +4,9 @@ pub mod editor;
 pub(crate) mod hiding;
 pub(crate) mod journey;
 #[path = "../../support/model_server.rs"]
+#[expect(dead_code, reason = "the provider's own tests use the rest of it")]
 pub mod model_server;
+pub mod process;
+pub mod raw;
 
 pub use editor::{Dialect, Editor, Framing, Home};

@@ -1,0 +1,120 @@
+//! One model call, streamed to the client as it comes. Every wait races the token.
+
+use super::history;
+use super::saver::Saver;
+use super::toolcalls::Call;
+use super::trace::AttemptTrace;
+use super::turn::{Fault, Interruption, TurnJob};
+use crate::protocol::abort::Phase;
+use crate::protocol::diagnostics::StreamFailure;
+use crate::protocol::message::Part;
+use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
+use crate::provider::failure::{TransportKind, transport};
+use crate::store::Diagnostic;
+use futures_util::StreamExt;
+use std::collections::HashSet;
+use std::pin::pin;
+
+/// What a whole answer came to.
+pub(super) struct Answered {
+    pub(super) reason: FinishReason,
+    pub(super) calls: Vec<Call>,
+}
+
+/// What is known while an answer streams.
+struct Answer<'a> {
+    job: &'a TurnJob,
+    /// Every call id of the conversation.
+    call_ids: &'a mut HashSet<String>,
+    calls: Vec<Call>,
+    finish: Option<FinishReason>,
+}
+
+/// Makes the call. `call_ids` are those of the conversation so far; those of the answer come to them.
+pub(super) async fn run(
+    job: &TurnJob,
+    step: u64,
+    request: ModelRequest,
+    call_ids: &mut HashSet<String>,
+    saver: &mut Saver,
+) -> Result<Answered, Interruption> {
+    let (context, ledger) = (&job.context, &job.ledger);
+    let place = (context.id.clone(), job.turn_id.clone());
+    let (name, model) = (job.provider.name(), job.provider.model());
+    let trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, context.provenance.clone());
+    context.record(Diagnostic::Trace(trace.trace().clone()));
+    ledger.attempt_begins(trace);
+    tracing::debug!(step, provider = name, "a model call starts");
+    let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None };
+    let mut stream = job.provider.stream(request);
+    let mut stopped = pin!(job.token.stopped());
+    let editor = context.channel.editor();
+    loop {
+        let full = editor.is_full();
+        let event = tokio::select! {
+            biased;
+            _ = &mut stopped => {
+                drop(stream);
+                ledger.hop("turn.stream_dropped");
+                return Err(Interruption::Stopped);
+            }
+            // Before the stream: one that never pauses must not hide that its output cannot be kept.
+            went_on = saver.go_on() => {
+                went_on?;
+                continue;
+            }
+            // A client that reads too slowly slows the model down.
+            () = async { editor.room().await }, if full => continue,
+            event = stream.next(), if !full => event,
+        };
+        match event {
+            None => break,
+            Some(Ok(event)) => answer.take(event),
+            Some(Err(failure)) => return Err(failed(job, step, failure)),
+        }
+        saver.note();
+    }
+    let Some(reason) = answer.finish else {
+        let message = "the stream ended, but the model never said that it had finished";
+        return Err(failed(job, step, *transport(TransportKind::UnexpectedEof, message, &["the provider's stream was over"])));
+    };
+    if let Some(trace) = ledger.attempt_ends(AttemptTrace::completed) {
+        tracing::debug!(step, attempt_id = %trace.attempt_id, calls = answer.calls.len(), "the model call is complete");
+        context.record(Diagnostic::Trace(trace));
+    }
+    Ok(Answered { reason, calls: answer.calls })
+}
+
+impl Answer<'_> {
+    fn take(&mut self, event: ModelEvent) {
+        let ledger = &self.job.ledger;
+        ledger.observe(&event);
+        match event {
+            ModelEvent::RequestSent => ledger.enter(Phase::WaitingForModel),
+            ModelEvent::Headers { .. } | ModelEvent::ResponseId(_) | ModelEvent::Usage(_) => {}
+            ModelEvent::ToolInput { .. } => ledger.enter(Phase::ToolInput),
+            ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
+            ModelEvent::Text(text) => ledger.text(text),
+            ModelEvent::Reasoning(text) => ledger.reasoning(text),
+            ModelEvent::ToolCall { call_id, tool, input } => {
+                ledger.enter(Phase::ToolInput);
+                let call_id = history::unused_call_id(call_id, self.call_ids);
+                ledger.add(Part::tool_call(call_id.clone(), tool.clone(), input.clone()));
+                self.calls.push(Call { call_id, tool, input });
+            }
+        }
+    }
+}
+
+/// Ends the attempt's trace with its failure.
+fn failed(job: &TurnJob, step: u64, failure: StreamFailure) -> Interruption {
+    let fault = Fault {
+        cause: failure.cause.clone(),
+        point: "provider.stream_failed",
+        name: failure.kind.clone(),
+        message: failure.message.clone(),
+    };
+    tracing::info!(step, kind = failure.kind, "the model call has failed");
+    job.ledger.attempt_ends(|trace| trace.failed(failure));
+    Interruption::Fault(fault)
+}

@@ -1,0 +1,125 @@
+//! The ledger by itself: what a stop sees of it, and what nothing can do to it once it is closed.
+
+use super::*;
+use crate::protocol::diagnostics::{StreamState, UsageSource};
+use crate::protocol::ids::SessionId;
+use crate::provenance::Provenance;
+use crate::session::editor::{Editor, Outgoing};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+/// An editor that counts.
+#[derive(Default)]
+struct Counter(Mutex<u64>);
+
+impl Editor for Counter {
+    fn post(&self, _: Outgoing) {
+        *self.0.lock().expect("a count") += 1;
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+fn ledger() -> (Ledger, Arc<Counter>) {
+    let counter = Arc::new(Counter::default());
+    let channel = UpdateChannel::new(SessionId::new("s"), Arc::clone(&counter) as _, 10);
+    (Ledger::new(TurnId::new("t"), MessageId::new("m"), Arc::new(channel)), counter)
+}
+
+fn attempt(ledger: &Ledger, id: &str) {
+    let provenance = Provenance::deterministic();
+    ledger.attempt_begins(AttemptTrace::begin(AttemptId::new(id), (SessionId::new("s"), TurnId::new("t")), 1, "fake", "m", provenance));
+}
+
+fn tokens(count: u64) -> ModelEvent {
+    ModelEvent::Usage(Usage { source: UsageSource::Provider, output_tokens: Some(count), ..Usage::absent() })
+}
+
+#[test]
+fn a_stop_sees_the_phase_the_attempt_and_the_tools() {
+    let (ledger, _) = ledger();
+    assert_eq!(ledger.glance().phase, Phase::BeforeRequest);
+    attempt(&ledger, "a1");
+    ledger.enter(Phase::WaitingForModel);
+    ledger.reasoning("hm".into());
+    assert_eq!(ledger.glance().phase, Phase::Reasoning);
+    ledger.tool_enters("c1", "read_file", Effect::Read, ToolState::Running);
+    assert_eq!(ledger.glance().phase, Phase::ToolRunning);
+    ledger.tool_enters("c2", "write_file", Effect::Write, ToolState::Asking);
+    let glance = ledger.glance();
+    assert_eq!((glance.phase, glance.attempt_id), (Phase::AwaitingPermission, Some(AttemptId::new("a1"))));
+    let outcomes: Vec<_> = glance.tools.iter().map(|tool| (tool.call_id.as_str(), tool.effect, tool.outcome)).collect();
+    assert_eq!(outcomes, [("c1", Effect::Read, ToolOutcome::Stopped), ("c2", Effect::Write, ToolOutcome::Withdrawn)]);
+    assert!(ledger.is_asking());
+    ledger.tool_enters("c2", "write_file", Effect::Write, ToolState::Running);
+    assert!(!ledger.is_asking());
+    assert_eq!(ledger.running_tools(), ["c1", "c2"]);
+    ledger.tool_leaves("c1");
+    ledger.tool_leaves("c2");
+    assert_eq!((ledger.glance().phase, ledger.running_tools()), (Phase::ToolRunning, vec![]));
+}
+
+#[test]
+fn nothing_enters_and_nothing_leaves_after_the_close() {
+    let (ledger, sent) = ledger();
+    attempt(&ledger, "a1");
+    ledger.text("Once".into());
+    let closed = ledger.close(Some(&AbortId::new("abort")));
+    assert_eq!((closed.partial.updates_sent, closed.last_update, closed.kept_bytes), (1, 11, 0));
+    ledger.text(" more".into());
+    ledger.add(Part::text("more"));
+    ledger.post(SessionUpdate::SessionInfoUpdate { title: None, updated_at: None });
+    ledger.hop("late");
+    ledger.tool_enters("c", "open", Effect::Write, ToolState::Running);
+    attempt(&ledger, "a2");
+    assert_eq!(ledger.begin_save(), []);
+    assert!(ledger.attempt_ends(AttemptTrace::completed).is_none());
+    let glance = ledger.glance();
+    assert_eq!((glance.phase, glance.attempt_id, glance.tools.len()), (Phase::Persisting, Some(AttemptId::new("a1")), 0));
+    assert_eq!(ledger.parts(), []);
+    assert_eq!(*sent.0.lock().expect("a count"), 1);
+}
+
+#[test]
+fn calls_without_a_result_get_the_one_that_is_true() {
+    let (ledger, _) = ledger();
+    for id in ["ran", "runs", "asks", "waits"] {
+        ledger.add(Part::tool_call(id, "open", Value::Null));
+    }
+    ledger.add(Part::tool_result("ran", ResultStatus::Completed, "done"));
+    ledger.tool_enters("runs", "open", Effect::Write, ToolState::Running);
+    ledger.tool_enters("asks", "gated", Effect::Write, ToolState::Asking);
+    let closed = ledger.close(None);
+    let results = closed.parts.iter().filter(|part| part.kind == PartKind::ToolResult);
+    let results: Vec<_> = results.map(|part| (part.call_id.as_deref().unwrap_or_default(), part.status)).collect();
+    let expected = [
+        ("ran", Some(ResultStatus::Completed)),
+        ("runs", Some(ResultStatus::Interrupted)),
+        ("asks", Some(ResultStatus::NotStarted)),
+        ("waits", Some(ResultStatus::NotStarted)),
+    ];
+    assert_eq!(results, expected);
+}
+
+#[test]
+fn only_the_open_attempt_was_dropped_by_the_abort_and_each_counts_once() {
+    let (ledger, _) = ledger();
+    attempt(&ledger, "a1");
+    ledger.observe(&tokens(3));
+    ledger.observe(&tokens(7));
+    assert_eq!(ledger.attempt_ends(AttemptTrace::completed).map(|trace| trace.state), Some(StreamState::Completed));
+    attempt(&ledger, "a2");
+    ledger.observe(&tokens(5));
+    let abort = AbortId::new("abort");
+    let closed = ledger.close(Some(&abort));
+    let states: Vec<_> = closed.traces.iter().map(|trace| (trace.state, trace.abort_id.clone())).collect();
+    assert_eq!(states, [(StreamState::Completed, None), (StreamState::Aborted, Some(abort))]);
+    assert_eq!(closed.usage.output_tokens, Some(12));
+}

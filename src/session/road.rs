@@ -1,0 +1,120 @@
+//! How the runner carries out what the step decided about one turn: it starts, it is told to stop, it ends.
+
+use super::demand::{CancelDemand, CancelScope};
+use super::run::{stop_of_demand, stop_of_fault};
+use super::runner::{Mail, Place, Runner};
+use super::settle;
+use super::turn::{self, Begun, Fault, TurnEnd, TurnJob};
+use super::verdict::{self, Settled, Verdict};
+use crate::protocol::abort::CancelOutcome;
+use crate::protocol::cause::{CancelMode, Cause};
+use crate::protocol::ids::TurnId;
+use crate::provenance::Stop;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tracing::Instrument;
+
+impl Runner {
+    pub(super) fn start(&mut self, turn_id: &TurnId) {
+        let Some(run) = self.runs.get_mut(turn_id) else { return };
+        let context = &self.context;
+        let work: BoxFuture<'static, TurnEnd> = match self.model.providers(&context.parts) {
+            Ok((provider, title_provider)) => {
+                run.model = Some(format!("{}:{}", provider.name(), provider.model()));
+                run.stands_at = Some(self.history.len());
+                let begun = Begun { row: run.begin(context), after: self.newest.replace(turn_id.clone()), runner: self.mailbox.clone() };
+                let job = TurnJob {
+                    context: Arc::clone(context),
+                    turn_id: run.turn_id.clone(),
+                    message_id: run.message_id.clone(),
+                    provider,
+                    title: Arc::clone(&self.title),
+                    title_provider,
+                    history: self.history.clone(),
+                    prompt: Arc::clone(&run.prompt),
+                    ledger: Arc::clone(&run.ledger),
+                    token: run.canceller.token(),
+                };
+                turn::run(job, begun).boxed()
+            }
+            // It takes a while to find out what is within reach, and the refusal goes the way of every end: a stop can
+            // come first, and the next turn starts behind it.
+            Err(missing) => {
+                let (parts, token) = (context.parts.clone(), run.canceller.token());
+                async move { token.race(missing.refusal(&parts)).await.map_or(TurnEnd::Stopped, TurnEnd::NotBegun) }.boxed()
+            }
+        };
+        let (mailbox, turn_id) = (self.mailbox.clone(), turn_id.clone());
+        let span = tracing::info_span!("turn", session_id = %context.id, turn_id = %turn_id);
+        let work = async move {
+            let end = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_panic| TurnEnd::Fault(panicked()));
+            // The runner outlives its turns; a closed mailbox means that the process is ending.
+            let _ = mailbox.send(Mail::Ended { turn_id, end });
+        };
+        run.task = Some(tokio::spawn(work.instrument(span)).abort_handle());
+    }
+
+    pub(super) fn stop(&mut self, turn_id: &TurnId, stop: Stop, point: &str) {
+        if let Some(run) = self.runs.get_mut(turn_id) {
+            run.stop(stop.clone(), point, &self.title, &self.context);
+        }
+        self.title.turn_stopped(&stop, self.context.settings.title_on_cancel);
+        self.arm_grace(turn_id, stop.mode);
+    }
+
+    pub(super) fn arm_grace(&self, turn_id: &TurnId, mode: CancelMode) {
+        let grace = match mode {
+            CancelMode::Soft => self.context.settings.grace.soft,
+            CancelMode::Hard => self.context.settings.grace.hard,
+        };
+        let (mailbox, turn_id) = (self.mailbox.clone(), turn_id.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(grace).await;
+            let _ = mailbox.send(Mail::GraceOver { turn_id });
+        });
+    }
+
+    /// A prompt took the place of the running turn: the demand to stop it is that prompt's.
+    pub(super) fn supersede(&mut self, running: &TurnId, by: &TurnId) {
+        let Some(request) = self.runs.get(by).map(|run| run.origin.clone()) else { return };
+        let cause = Cause::SupersededByPrompt { superseding_turn_id: by.clone() };
+        let scope = CancelScope::Turn(running.clone());
+        let demand = CancelDemand::of(self.context.id.clone(), scope, cause, "rpc.session/prompt", Some(request));
+        let cancel_id = self.context.provenance.ids.cancel();
+        self.stop(running, stop_of_demand(&demand, &cancel_id, &self.context.provenance), demand.point);
+        let abort_id = self.runs.get(running).and_then(|run| run.abort_id.clone());
+        let about = Settled { turn_id: Some(running.clone()), abort_id };
+        let verdict = Verdict { outcome: CancelOutcome::Cancelled, about, ended: vec![running.clone()] };
+        verdict::deliver(self, demand, cancel_id, verdict, None);
+    }
+
+    /// A fault that nobody's demand came before is what stopped the turn.
+    pub(super) fn commit(&mut self, turn_id: &TurnId) {
+        if let Some(run) = self.runs.get_mut(turn_id)
+            && run.abort.is_none()
+            && let Some(TurnEnd::Fault(fault)) = &run.end
+        {
+            let (stop, point) = (stop_of_fault(fault, &self.context.provenance), fault.point);
+            run.stop(stop, point, &self.title, &self.context);
+        }
+        settle::commit(self, turn_id, Place::Running);
+    }
+
+    pub(super) fn withdraw(&mut self, turn_id: &TurnId, stop: Stop, point: &str) {
+        if let Some(run) = self.runs.get_mut(turn_id) {
+            run.stop(stop, point, &self.title, &self.context);
+            settle::commit(self, turn_id, Place::Queued);
+        }
+    }
+}
+
+fn panicked() -> Fault {
+    Fault {
+        cause: Cause::InternalPanic,
+        point: "panic.contained",
+        name: "turn_panic".into(),
+        message: "the turn's own task panicked".into(),
+    }
+}

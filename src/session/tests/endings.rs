@@ -1,0 +1,150 @@
+//! How turns end that do not end by themselves: forced, failed, without a store.
+
+use super::rig::{Rig, soon};
+use crate::protocol::abort::{CancelOutcome, Phase, ToolOutcome};
+use crate::protocol::cause::Cause;
+use crate::protocol::diagnostics::StreamState;
+use crate::protocol::message::{PartKind, ResultStatus};
+use crate::protocol::model::{FinishReason, ModelEvent};
+use crate::protocol::results::StopReason;
+use crate::protocol::update::SessionUpdate;
+use crate::session::Refusal;
+
+fn is_text(update: &SessionUpdate) -> bool {
+    matches!(update, SessionUpdate::AgentMessageChunk { .. })
+}
+
+#[tokio::test]
+async fn a_tool_that_ignores_the_stop_is_given_up_after_the_grace() {
+    let rig = Rig::new();
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    call.tool("c1", "open");
+    call.tool("c2", "gated");
+    call.finish(FinishReason::ToolCalls);
+    let (tool, question) = (rig.tool().await, rig.desk.question().await);
+    let cancelled = rig.cancel(&session);
+    let result = prompt.answer().await.expect("a result");
+    assert_eq!(result.stop_reason, StopReason::Cancelled);
+    let abort = result.diagnostics.abort.expect("an abort");
+    assert!(abort.forced);
+    assert_eq!(abort.propagation_point, "turn.forced");
+    let outcomes: Vec<_> = abort.tools_in_flight.iter().map(|tool| (tool.call_id.as_str(), tool.outcome)).collect();
+    assert_eq!(outcomes, [("c1", ToolOutcome::Escaped), ("c2", ToolOutcome::Withdrawn)]);
+    assert_eq!(cancelled.await.expect("an answer").outcome, CancelOutcome::Cancelled);
+    assert!(question.is_closed());
+    // What it still does changes nothing that is told.
+    let numbers = rig.desk.numbers();
+    tool.done("too late");
+    let told = rig.told(&session).await;
+    let results: Vec<_> =
+        told.messages.iter().flat_map(|message| &message.parts).filter(|part| part.kind == PartKind::ToolResult).collect();
+    assert_eq!(
+        results.iter().map(|part| (part.call_id.as_deref(), part.status)).collect::<Vec<_>>(),
+        [(Some("c1"), Some(ResultStatus::Interrupted)), (Some("c2"), Some(ResultStatus::NotStarted))]
+    );
+    assert_eq!(rig.desk.numbers(), numbers);
+    assert_eq!(rig.turn(&session, "two").await.stop_reason, StopReason::EndTurn);
+}
+
+#[tokio::test]
+async fn no_question_is_asked_and_no_tool_is_started_after_a_stop() {
+    let rig = Rig::with(|settings| settings.grace.hard = std::time::Duration::from_secs(15));
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    call.text("Once");
+    rig.desk.update(is_text).await;
+    let cancelled = rig.cancel(&session);
+    // On this test's one thread nothing has run since: stop and calls reach the turn together.
+    call.tool("c1", "gated");
+    call.tool("c2", "open");
+    call.finish(FinishReason::ToolCalls);
+    let abort = prompt.answer().await.expect("a result").diagnostics.abort.expect("an abort");
+    assert_eq!((abort.phase, abort.forced, abort.tools_in_flight.as_slice()), (Phase::Text, false, &[][..]));
+    cancelled.await.expect("an answer");
+    assert_eq!(rig.desk.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_without_an_end_has_failed_and_was_not_aborted() {
+    let rig = Rig::new();
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    call.text("Once");
+    drop(call);
+    let Err(Refusal::TurnFailed { cause, diagnostics, .. }) = prompt.answer().await else { panic!("it did not fail") };
+    assert_eq!(cause, Cause::ProviderTransport);
+    let trace = &diagnostics.stream_traces.expect("a trace")[0];
+    assert_eq!((trace.state, &trace.abort_id), (StreamState::Failed, &None));
+    assert_eq!(trace.failure.as_ref().map(|failure| failure.kind.as_str()), Some("unexpected_eof"));
+}
+
+#[tokio::test]
+async fn usage_that_a_provider_reports_again_is_not_counted_twice() {
+    let rig = Rig::new();
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    let usage = |tokens| {
+        let source = crate::protocol::diagnostics::UsageSource::Provider;
+        ModelEvent::Usage(crate::protocol::diagnostics::Usage {
+            source,
+            output_tokens: Some(tokens),
+            ..crate::protocol::diagnostics::Usage::absent()
+        })
+    };
+    call.event(usage(3));
+    call.event(usage(7));
+    call.tool("c1", "open");
+    call.finish(FinishReason::ToolCalls);
+    rig.tool().await.done("done");
+    let call = rig.call().await;
+    call.event(usage(5));
+    call.finish(FinishReason::EndTurn);
+    assert_eq!(prompt.answer().await.expect("a result").usage.output_tokens, Some(12));
+}
+
+#[tokio::test]
+async fn a_record_that_could_not_be_stored_does_not_claim_that_the_text_was() {
+    let rig = Rig::new();
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    call.text("Once");
+    rig.desk.update(is_text).await;
+    std::fs::remove_dir_all(rig.data_dir()).expect("the store is gone");
+    let cancelled = rig.cancel(&session);
+    let abort = prompt.answer().await.expect("a result").diagnostics.abort.expect("an abort");
+    assert_eq!(abort.missing, ["not_durable"]);
+    assert_eq!((abort.partial.text_bytes, abort.partial.persisted_bytes), (4, 0));
+    cancelled.await.expect("an answer");
+    call.dropped().await;
+}
+
+#[tokio::test]
+async fn a_turn_that_ended_well_and_was_not_stored_has_failed() {
+    let rig = Rig::new();
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    std::fs::remove_dir_all(rig.data_dir()).expect("the store is gone");
+    call.text("Once");
+    call.finish(FinishReason::EndTurn);
+    let Err(Refusal::TurnFailed { cause, diagnostics, .. }) = prompt.answer().await else { panic!("it did not fail") };
+    assert_eq!(cause, Cause::StoreFailure);
+    let abort = diagnostics.abort.expect("an abort");
+    assert_eq!((abort.phase, abort.propagation_point.as_str()), (Phase::Persisting, "store.failed"));
+    assert_eq!((abort.partial.persisted_bytes, abort.missing.as_slice()), (0, &["not_durable".to_owned()][..]));
+    assert!(abort.attempt_id.is_some());
+}
+
+#[tokio::test]
+async fn a_save_that_fails_ends_the_turn_while_the_model_is_silent() {
+    let rig = Rig::new();
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    std::fs::remove_dir_all(rig.data_dir()).expect("the store is gone");
+    // Enough for one save, and then nothing more.
+    call.text(&"x".repeat(64 * 1024));
+    let Err(Refusal::TurnFailed { cause, diagnostics, .. }) = soon(prompt.answer()).await else { panic!("it did not fail") };
+    assert_eq!(cause, Cause::StoreFailure);
+    assert_eq!(diagnostics.abort.expect("an abort").partial.persisted_bytes, 0);
+    call.dropped().await;
+}

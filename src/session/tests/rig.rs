@@ -1,0 +1,445 @@
+//! The sessions of one process with everything around them in the test's hands.
+
+use crate::config::{ModelName, Overrides, Places, Settings};
+use crate::protocol::abort::{Abort, CancelRequest, Client, Effect, RequestRef, Transport};
+use crate::protocol::cause::{CancelMode, Cause, Initiator};
+use crate::protocol::content::ContentBlock;
+use crate::protocol::diagnostics::{StreamFailure, StreamTrace, TitleGeneration};
+use crate::protocol::export::{LifecyclePoint, TurnInfo};
+use crate::protocol::ids::{AbortId, CancelId, ConnectionId, RequestId, SessionId, TurnId};
+use crate::protocol::message::Message;
+use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose, ToolSpec};
+use crate::protocol::params::{NewSessionParams, OpenSessionParams, PromptParams, SessionParams, WhenBusy};
+use crate::protocol::results::{CancelResult, PromptResult};
+use crate::protocol::update::{SessionUpdate, ToolKind};
+use crate::provenance::Provenance;
+use crate::provider::Provider;
+use crate::session::demand::{CancelDemand, CancelScope};
+use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer};
+use crate::session::service::{PromptTicket, SessionService};
+use crate::session::{Parts, Refusal, Sessions};
+use crate::store::{Diagnostic, Recorded, Store};
+use crate::tool::documents::Documents;
+use crate::tool::workspace::Seen;
+use crate::tool::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, ToolSet};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// How long anything may take before a test is called hanging.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for something that the test has caused.
+pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it hangs")
+}
+
+/// The sessions of one process.
+pub(super) struct Rig {
+    pub(super) dir: TempDir,
+    pub(super) store: Store,
+    pub(super) sessions: Sessions,
+    pub(super) desk: Arc<Desk>,
+    calls: tokio::sync::Mutex<mpsc::UnboundedReceiver<ModelCall>>,
+    titles: tokio::sync::Mutex<mpsc::UnboundedReceiver<ModelCall>>,
+    tools: tokio::sync::Mutex<mpsc::UnboundedReceiver<ToolRun>>,
+}
+
+impl Rig {
+    /// A model is chosen, titles are off, and the grace is short.
+    pub(super) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        Self::at(dir, change)
+    }
+
+    fn at(dir: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
+        let ((call, calls), (title, titles), (run, tools)) =
+            (mpsc::unbounded_channel(), mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let model = FakeModel { calls: call, titles: title };
+        let tool = |name, gate| Arc::new(FakeTool { name, gate, runs: run.clone() }) as Arc<dyn Tool>;
+        let tool_set = ToolSet::new(vec![tool("open", Gate::Open), tool("gated", Gate::Ask)]);
+        let parts = parts(dir.path(), model, tool_set, change);
+        let desk = Arc::new(Desk::default());
+        let store = parts.store.clone();
+        let exporter = Arc::new(|_params| async { Err(Refusal::Export("not here".into())) }.boxed());
+        let sessions = Sessions::new(parts, Arc::clone(&desk) as _, exporter);
+        let [calls, titles] = [calls, titles].map(tokio::sync::Mutex::new);
+        Self { dir, store, sessions, desk, calls, titles, tools: tokio::sync::Mutex::new(tools) }
+    }
+
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub(super) async fn session(&self) -> SessionId {
+        let params = NewSessionParams { cwd: self.dir.path().display().to_string(), ..Default::default() };
+        soon(self.sessions.create(origin("session/new"), params)).await.expect("a session").session_id
+    }
+
+    pub(super) fn prompt(&self, session: &SessionId, text: &str) -> Prompt {
+        self.prompt_when(session, text, WhenBusy::Queue)
+    }
+
+    pub(super) fn prompt_when(&self, session: &SessionId, text: &str, when_busy: WhenBusy) -> Prompt {
+        let (answered, received) = oneshot::channel();
+        let params = PromptParams { session_id: session.clone(), prompt: vec![ContentBlock::text(text)], when_busy };
+        Prompt { ticket: self.sessions.prompt(origin("session/prompt"), params, received), answered }
+    }
+
+    /// A prompt whose turn has sent its request.
+    pub(super) async fn running(&self, session: &SessionId, text: &str) -> (Prompt, ModelCall) {
+        let prompt = self.prompt(session, text);
+        (prompt, self.call().await)
+    }
+
+    /// A whole turn that ends well.
+    pub(super) async fn turn(&self, session: &SessionId, text: &str) -> PromptResult {
+        let (prompt, call) = self.running(session, text).await;
+        call.text("Yes.");
+        call.finish(FinishReason::EndTurn);
+        prompt.answer().await.expect("a result")
+    }
+
+    /// The next model call of a turn.
+    pub(super) async fn call(&self) -> ModelCall {
+        soon(async { self.calls.lock().await.recv().await }).await.expect("a model call")
+    }
+
+    /// The next model call for a title.
+    pub(super) async fn title_call(&self) -> ModelCall {
+        soon(async { self.titles.lock().await.recv().await }).await.expect("a title's model call")
+    }
+
+    /// The next tool that runs.
+    pub(super) async fn tool(&self) -> ToolRun {
+        soon(async { self.tools.lock().await.recv().await }).await.expect("a tool call")
+    }
+
+    /// Posts a cancel; resolves with its answer.
+    pub(super) fn cancel(&self, session: &SessionId) -> BoxFuture<'static, Result<CancelResult, Refusal>> {
+        self.cancel_as(CancelDemand { session_id: session.clone(), ..demand() })
+    }
+
+    pub(super) fn cancel_as(&self, demand: CancelDemand) -> BoxFuture<'static, Result<CancelResult, Refusal>> {
+        let reply = self.sessions.cancel(demand);
+        async { soon(reply).await.expect("a cancel is answered") }.boxed()
+    }
+
+    pub(super) fn close(&self, session: &SessionId) -> BoxFuture<'static, Result<(), Refusal>> {
+        let answer = self.sessions.close(origin("session/close"), SessionParams { session_id: session.clone() });
+        async { soon(answer).await.map(drop) }.boxed()
+    }
+
+    pub(super) fn load(&self, session: &SessionId) -> BoxFuture<'static, Result<(), Refusal>> {
+        let answer = self.sessions.load(open_params(session));
+        async { soon(answer).await.map(drop) }.boxed()
+    }
+
+    /// Everything that the store has on a session.
+    pub(super) async fn told(&self, session: &SessionId) -> Told {
+        let id = session.clone();
+        let read = self.store.snapshot(session, move |snapshot| {
+            let mut told = Told::default();
+            snapshot
+                .for_each_turn(&id, |turn| {
+                    told.turns.push(turn);
+                    Ok::<_, crate::store::StoreError>(())
+                })
+                .expect("turns");
+            snapshot
+                .for_each_message(&id, |message| {
+                    told.messages.push(message);
+                    Ok::<_, crate::store::StoreError>(())
+                })
+                .expect("messages");
+            snapshot
+                .for_each_diagnostic(|row| {
+                    told.take(row.record);
+                    Ok::<_, crate::store::StoreError>(())
+                })
+                .expect("diagnostics");
+            told
+        });
+        soon(read).await.expect("readable").expect("there")
+    }
+}
+
+/// Parts by themselves, for what needs no session.
+pub(in crate::session) fn parts_with(change: impl FnOnce(&mut Settings)) -> (TempDir, Parts) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (calls, titles) = (mpsc::unbounded_channel().0, mpsc::unbounded_channel().0);
+    let parts = parts(dir.path(), FakeModel { calls, titles }, ToolSet::new(Vec::new()), change);
+    (dir, parts)
+}
+
+/// The fake model is `openai:fake`, which is configured, and any other but `openai:broken`.
+fn parts(dir: &Path, model: FakeModel, tools: ToolSet, change: impl FnOnce(&mut Settings)) -> Parts {
+    let env = |name: &str| (name == "PILLION_DATA_DIR").then(|| dir.join("data").display().to_string());
+    let flags = vec![("--model", "openai:fake".to_owned()), ("--title-model", "none".to_owned())];
+    let mut settings = Settings::load_at(&Places::default(), &Overrides { config: None, flags }, &env).expect("settings");
+    settings.grace.hard = Duration::from_millis(50);
+    change(&mut settings);
+    let model = Arc::new(model);
+    let providers = move |name: &ModelName| {
+        if name.model == "broken" { Err("it is broken".to_owned()) } else { Ok(Arc::clone(&model) as Arc<dyn Provider>) }
+    };
+    Parts {
+        store: Store::open(settings.data_dir.clone()),
+        settings: Arc::new(settings),
+        provenance: Provenance::real(),
+        providers: Arc::new(providers),
+        no_model: Arc::new(|| async { "choose a model".to_owned() }.boxed()),
+        tools: Arc::new(tools),
+        documents: Documents::default(),
+    }
+}
+
+/// A demand as the wire makes it, of no session yet.
+pub(super) fn demand() -> CancelDemand {
+    CancelDemand {
+        session_id: SessionId::new("none"),
+        scope: CancelScope::Session,
+        cause: Cause::ClientCancel,
+        initiator: Initiator::User,
+        mode: CancelMode::Hard,
+        source: None,
+        reason: None,
+        request: Some(origin("session/cancel")),
+        requested: Instant::now(),
+        point: "rpc.session/cancel",
+        via_ctx_abort: false,
+        missing: Vec::new(),
+    }
+}
+
+pub(super) fn origin(method: &str) -> RequestRef {
+    RequestRef {
+        method: method.into(),
+        id: RequestId::from_number(1),
+        connection_id: ConnectionId::new("conn"),
+        client: Client { name: "test".into(), version: None },
+        transport: Transport::InProcess,
+        traceparent: None,
+    }
+}
+
+pub(super) fn open_params(session: &SessionId) -> OpenSessionParams {
+    OpenSessionParams { session_id: session.clone(), cwd: None, mcp_servers: Vec::new() }
+}
+
+/// A prompt that was posted.
+pub(super) struct Prompt {
+    ticket: PromptTicket,
+    answered: oneshot::Sender<()>,
+}
+
+impl Prompt {
+    pub(super) fn turn(&self) -> TurnId {
+        self.ticket.turn_id.clone()
+    }
+
+    /// Its answer, which then counts as sent.
+    pub(super) async fn answer(self) -> Result<PromptResult, Refusal> {
+        let answer = soon(self.ticket.answer).await.expect("a prompt is answered");
+        let _ = self.answered.send(());
+        answer
+    }
+}
+
+/// What the store has on a session, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) turns: Vec<TurnInfo>,
+    pub(super) messages: Vec<Message>,
+    pub(super) aborts: Vec<Abort>,
+    pub(super) cancels: Vec<CancelRequest>,
+    pub(super) late: Vec<(AbortId, CancelId)>,
+    pub(super) titles: Vec<TitleGeneration>,
+    pub(super) traces: Vec<StreamTrace>,
+    pub(super) lives: Vec<(TurnId, LifecyclePoint)>,
+}
+
+impl Told {
+    fn take(&mut self, record: Recorded) {
+        match record {
+            Recorded::Abort(abort) => self.aborts.push(*abort),
+            Recorded::Diagnostic(Diagnostic::Cancel(cancel)) => self.cancels.push(cancel),
+            Recorded::Diagnostic(Diagnostic::LateCancel { abort_id, cancel_id, .. }) => self.late.push((abort_id, cancel_id)),
+            Recorded::Diagnostic(Diagnostic::Title(title)) => self.titles.push(title),
+            Recorded::Diagnostic(Diagnostic::Trace(trace)) => self.traces.push(trace),
+            Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => self.lives.push((event.turn_id, event.event)),
+            Recorded::Diagnostic(Diagnostic::TitleState { .. } | Diagnostic::Incident(_)) => {}
+        }
+    }
+}
+
+/// An editor that keeps what it is told and answers questions when the test does.
+#[derive(Default)]
+pub(super) struct Desk {
+    updates: Mutex<Vec<NumberedUpdate>>,
+    questions: Mutex<Vec<oneshot::Sender<PermissionAnswer>>>,
+    heard: Notify,
+}
+
+impl Desk {
+    /// Waits until an update fits.
+    pub(super) async fn update(&self, wanted: impl Fn(&SessionUpdate) -> bool) {
+        let there = || self.updates.lock().expect("updates").iter().any(|update| wanted(&update.update));
+        soon(self.until(there)).await;
+    }
+
+    /// The oldest question that is open.
+    pub(super) async fn question(&self) -> oneshot::Sender<PermissionAnswer> {
+        soon(self.until(|| self.asked() > 0)).await;
+        self.questions.lock().expect("questions").remove(0)
+    }
+
+    pub(super) fn asked(&self) -> usize {
+        self.questions.lock().expect("questions").len()
+    }
+
+    /// The numbers of all updates so far.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.updates.lock().expect("updates").iter().map(|update| update.seq).collect()
+    }
+
+    async fn until(&self, reached: impl Fn() -> bool) {
+        loop {
+            let heard = self.heard.notified();
+            if reached() {
+                return;
+            }
+            heard.await;
+        }
+    }
+}
+
+impl Editor for Desk {
+    fn post(&self, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Update(update) => self.updates.lock().expect("updates").push(*update),
+            Outgoing::AskPermission { reply, .. } => self.questions.lock().expect("questions").push(reply),
+        }
+        self.heard.notify_waiters();
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+/// A model whose every call is answered by the test.
+struct FakeModel {
+    calls: mpsc::UnboundedSender<ModelCall>,
+    titles: mpsc::UnboundedSender<ModelCall>,
+}
+
+/// One call of the model: what was asked, and the way to answer.
+pub(super) struct ModelCall {
+    pub(super) request: ModelRequest,
+    /// Nothing: panic.
+    say: mpsc::UnboundedSender<Option<ModelEvent>>,
+}
+
+impl ModelCall {
+    pub(super) fn text(&self, text: &str) {
+        self.event(ModelEvent::Text(text.into()));
+    }
+
+    pub(super) fn tool(&self, call_id: &str, tool: &str) {
+        self.event(ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input: json!({}) });
+    }
+
+    pub(super) fn finish(self, reason: FinishReason) {
+        self.event(ModelEvent::Finish { reason, raw: "end".into() });
+    }
+
+    pub(super) fn event(&self, event: ModelEvent) {
+        // A turn that has ended hears nothing more.
+        let _ = self.say.send(Some(event));
+    }
+
+    pub(super) fn panic(self) {
+        let _ = self.say.send(None);
+    }
+
+    /// Resolves when the stream was dropped.
+    pub(super) async fn dropped(&self) {
+        soon(self.say.closed()).await;
+    }
+}
+
+impl Provider for FakeModel {
+    fn name(&self) -> &'static str {
+        "openai"
+    }
+
+    fn model(&self) -> &str {
+        "fake"
+    }
+
+    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
+        let (say, said) = mpsc::unbounded_channel();
+        let calls = if request.purpose == Purpose::Turn { &self.calls } else { &self.titles };
+        calls.send(ModelCall { request, say }).expect("the rig listens");
+        let next = |mut said: mpsc::UnboundedReceiver<Option<ModelEvent>>| async {
+            let event = said.recv().await?;
+            Some((Ok(event.expect("the test wants a panic")), said))
+        };
+        stream::unfold(said, next).boxed()
+    }
+}
+
+/// A tool whose every call is ended by the test; it never looks at its token.
+struct FakeTool {
+    name: &'static str,
+    gate: Gate,
+    runs: mpsc::UnboundedSender<ToolRun>,
+}
+
+/// One tool call that runs. Dropping it makes the tool panic.
+pub(super) struct ToolRun(oneshot::Sender<Result<ToolOutput, ToolError>>);
+
+impl ToolRun {
+    pub(super) fn done(self, text: &str) {
+        let _ = self.0.send(Ok(ToolOutput { text: text.into(), content: Vec::new() }));
+    }
+}
+
+impl Tool for FakeTool {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec { name: self.name, description: "", input_schema: Value::Null }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Write
+    }
+
+    fn kind(&self) -> ToolKind {
+        ToolKind::Other
+    }
+
+    fn plan(&self, _: &Value, _: &ToolContext) -> Result<ToolPlan, ToolError> {
+        Ok(ToolPlan { title: self.name.into(), locations: Vec::new(), content: Vec::new(), gate: self.gate, seen: None })
+    }
+
+    fn run(&self, _: Value, _: Option<Seen>, _: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        let (done, end) = oneshot::channel();
+        self.runs.send(ToolRun(done)).expect("the rig listens");
+        async { end.await.expect("the test ends every tool") }.boxed()
+    }
+}
