@@ -140,9 +140,7 @@ impl Cause {
             Self::SessionClosed => by("The session was closed"),
             Self::SessionDeleted => by("The session was deleted"),
             Self::InternalPanic => "A defect inside pillion stopped the turn.".into(),
-            Self::CrashRecovered => {
-                "The process that ran the turn ended without finishing it; the turn was found and closed later.".into()
-            }
+            Self::CrashRecovered => "The process that ran the turn ended without finishing it; the turn was found and closed later.".into(),
             Self::Unknown => "The cause of the stop is not one that this version knows.".into(),
         }
     }
