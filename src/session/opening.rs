@@ -211,5 +211,7 @@ fn notices(mcp_servers: &[serde_json::Value]) -> Vec<String> {
 }
 
 fn settled(last: Option<LastTurn>) -> Settled {
+    // A turn that another process is running has not settled.
+    let last = last.filter(|last| last.stop.is_some());
     last.map_or_else(Settled::default, |last| Settled { turn_id: Some(last.turn_id), abort_id: last.abort_id })
 }
