@@ -10,6 +10,7 @@ use crate::protocol::ids::SessionId;
 use crate::protocol::message::{Part, PartKind};
 use crate::provenance::{AbortBuilder, RunFacts, Stop};
 use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
+use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,7 +21,8 @@ pub(super) async fn recover(parts: &Parts) {
         Ok(abandoned) => abandoned,
         Err(error) => return tracing::error!(%error, "the turns of dead processes could not be looked for"),
     };
-    for turn in abandoned {
+    // Side by side, so that the store can take many ends in one transaction.
+    join_all(abandoned.into_iter().map(|turn| async {
         let turn_id = turn.turn.turn_id.clone();
         match close(parts, turn).await {
             Ok(()) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
@@ -28,7 +30,8 @@ pub(super) async fn recover(parts: &Parts) {
             Err(StoreError::TurnEnded) => {}
             Err(error) => tracing::error!(%turn_id, %error, "a turn whose process had died could not be closed"),
         }
-    }
+    }))
+    .await;
 }
 
 async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError> {
