@@ -274,3 +274,20 @@ async fn the_first_prompt_has_the_title_in_whichever_process_it_was() {
         editor.finish().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_died_with_its_process_is_closed_with_its_turn() {
+    let Begun { home, server, mut editor, session, mut turn, mut title, .. } = begun("").await;
+    editor.kill();
+    editor.exited().await;
+    turn.closed_by_client().await;
+    title.closed_by_client().await;
+    let mut editor = pointed_at(&server, &home, &[]).await;
+    let export = export(&mut editor, &session).await;
+    let (abort, title) = (&export["diagnostics"]["aborts"][0], &export["diagnostics"]["title_generations"][0]);
+    assert_eq!((&abort["cause"], &abort["title_generation_state"]), (&json!("crash_recovered"), &json!("cancelled")));
+    assert_eq!((&abort["title_run_id"], &title["abort_id"]), (&title["title_run_id"], &abort["abort_id"]));
+    assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": "process_died" }));
+    assert_eq!(export["session"]["info"].get("title"), None);
+    editor.finish().await;
+}
