@@ -7,7 +7,7 @@ use super::runner::Mail;
 use super::saver::Saver;
 use super::title::{Title, TurnStart};
 use super::toolcalls;
-use super::{Refusal, history, recovery};
+use super::{Refusal, history};
 use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
@@ -109,7 +109,7 @@ impl TurnJob {
     /// Reads the turns that another process has run since this one looked, here and for the turns to come. If it died in
     /// the last of them, that one is closed first.
     async fn catch_up(&mut self, runner: &mpsc::UnboundedSender<Mail>) -> Result<(), Interruption> {
-        self.token.race(recovery::recover(&self.context.parts)).await?;
+        self.token.race(self.context.recovery.run(&self.context.parts)).await?;
         let (store, id) = (&self.context.store, &self.context.id);
         let (session, history) = (store.session(id), store.history(id));
         let history = self.token.race(history).await??;

@@ -1,13 +1,13 @@
 //! The sessions of one process with everything around them in the test's hands.
 
 use crate::config::{ModelName, Overrides, Places, Settings};
-use crate::protocol::abort::{Abort, CancelRequest, Client, Effect, RequestRef, Transport};
+use crate::protocol::abort::{Abort, CancelRequest, Client, Effect, PromptRequest, RequestRef, Transport};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::diagnostics::{StreamFailure, StreamTrace, TitleGeneration};
-use crate::protocol::export::{LifecyclePoint, TurnInfo};
-use crate::protocol::ids::{AbortId, CancelId, ConnectionId, RequestId, SessionId, TurnId};
-use crate::protocol::message::Message;
+use crate::protocol::export::{LifecyclePoint, TurnInfo, TurnStop};
+use crate::protocol::ids::{AbortId, CancelId, ConnectionId, MessageId, RequestId, SessionId, TurnId};
+use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose, ToolSpec};
 use crate::protocol::params::{NewSessionParams, OpenSessionParams, PromptParams, SessionParams, WhenBusy};
 use crate::protocol::results::{CancelResult, PromptResult};
@@ -18,7 +18,7 @@ use crate::session::demand::{CancelDemand, CancelScope};
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer};
 use crate::session::service::{PromptTicket, SessionService};
 use crate::session::{Parts, Refusal, Sessions};
-use crate::store::{Diagnostic, Recorded, Store};
+use crate::store::{BeginTurn, Diagnostic, EndTurn, Owner, PartWrite, Recorded, Store};
 use crate::tool::documents::Documents;
 use crate::tool::workspace::Seen;
 use crate::tool::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, ToolSet};
@@ -145,6 +145,36 @@ impl Rig {
         async { soon(answer).await.map(drop) }.boxed()
     }
 
+    /// Another process takes the session, and gives it back with one more turn.
+    pub(super) async fn turn_of_another_process(&self, session: &SessionId, text: &str) {
+        let begin = foreign(session, text, Owner::this_process("boot"));
+        let end = EndTurn {
+            session_id: session.clone(),
+            turn_id: begin.turn.turn_id.clone(),
+            message_id: begin.turn.message_id.clone(),
+            ended_at: 2,
+            stop: TurnStop::EndTurn,
+            abort: None,
+            traces: Vec::new(),
+            parts: Vec::new(),
+            usage: None,
+            model: None,
+            last_update: 0,
+        };
+        self.store.begin_turn(begin).await.expect("begun");
+        self.store.end_turn(end).await.expect("ended");
+    }
+
+    /// Another process takes the session, begins a turn, and dies in a tool call.
+    pub(super) async fn turn_of_a_dead_process(&self, session: &SessionId, text: &str) {
+        let me = Owner::this_process("boot");
+        let begin = foreign(session, text, Owner { started: me.started + 1, ..me });
+        let message = begin.turn.message_id.clone();
+        self.store.begin_turn(begin).await.expect("begun");
+        let part = Part::tool_call(text, "open", json!({}));
+        self.store.write_parts(&message, vec![PartWrite::Put { ordinal: 0, part }]).await.expect("written");
+    }
+
     /// Everything that the store has on a session.
     pub(super) async fn told(&self, session: &SessionId) -> Told {
         let id = session.clone();
@@ -202,6 +232,34 @@ fn parts(dir: &Path, model: FakeModel, tools: ToolSet, change: impl FnOnce(&mut 
         tools: Arc::new(tools),
         documents: Documents::default(),
     }
+}
+
+/// A turn as another process begins it.
+fn foreign(session: &SessionId, text: &str, owner: Owner) -> BeginTurn {
+    let turn_id = TurnId::new(format!("turn {text}"));
+    let prompt = Message {
+        message_id: MessageId::new(format!("prompt {text}")),
+        role: Role::User,
+        created_at: 1,
+        parts: vec![Part::text(text)],
+        turn_id: Some(turn_id.clone()),
+        model: None,
+    };
+    let turn = TurnInfo {
+        turn_id,
+        session_id: session.clone(),
+        message_id: MessageId::new(format!("answer {text}")),
+        parent_id: prompt.message_id.clone(),
+        started_at: 1,
+        ended_at: None,
+        stop: None,
+        abort_id: None,
+        model: None,
+        usage: None,
+        last_update: None,
+    };
+    let prompt_request = PromptRequest { id: RequestId::from_number(1), connection_id: ConnectionId::new("theirs") };
+    BeginTurn { turn, prompt, prompt_request, owner }
 }
 
 /// A demand as the wire makes it, of no session yet.
