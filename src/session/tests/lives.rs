@@ -1,6 +1,7 @@
 //! Sessions that come and go: opening, closing, deleting and ending, in every order that a pipe can hold.
 
-use super::rig::{ModelCall, Rig, demand, open_params, origin, soon};
+use super::fakes::ModelCall;
+use super::rig::{Rig, demand, open_params, origin, soon};
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::SessionId;
 use crate::protocol::message::PartKind;
