@@ -47,7 +47,7 @@ pub enum Cause {
     SessionDeleted,
     /// A defect of pillion's own, contained.
     InternalPanic,
-    /// The process that ran the turn died; a later start found it.
+    /// The process that ran the turn died; another one found it later.
     CrashRecovered,
     /// Read from a foreign or newer record; never written by this version.
     #[serde(other)]
@@ -140,9 +140,7 @@ impl Cause {
             Self::SessionClosed => by("The session was closed"),
             Self::SessionDeleted => by("The session was deleted"),
             Self::InternalPanic => "A defect inside pillion stopped the turn.".into(),
-            Self::CrashRecovered => {
-                "The process that ran the turn ended without finishing it; the turn was found and closed at a later start.".into()
-            }
+            Self::CrashRecovered => "The process that ran the turn ended without finishing it; the turn was found and closed later.".into(),
             Self::Unknown => "The cause of the stop is not one that this version knows.".into(),
         }
     }

@@ -7,10 +7,13 @@ use super::json::Fields;
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::Diagnostics;
 use crate::protocol::ids::{BadRequestId, TurnId};
+use crate::provenance::KnownKeys;
 use crate::session::error::Refusal;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
+use std::borrow::Cow;
 
 /// The error codes of the LSP dialect.
 pub mod code {
@@ -50,6 +53,21 @@ impl WireError {
     /// A defect of pillion's own, contained.
     pub fn internal(what: &str) -> Self {
         Self::new(code::INTERNAL, format!("{what}; this is a defect of pillion, and its log says more"))
+    }
+
+    /// The same without any known key: whatever a client sends wrong, it does not get its keys shown. The records of a
+    /// failed turn have lost theirs where they were made.
+    pub fn without(&self, keys: &KnownKeys) -> Cow<'_, Self> {
+        if keys.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut clean = self.clone();
+        clean.message = keys.scrub_record(clean.message);
+        if !self.names("diagnostics") {
+            let data = self.data.as_deref().and_then(|data| serde_json::from_str::<Value>(data.get()).ok());
+            clean.data = data.and_then(|data| to_raw_value(&keys.scrub_record(data)).ok());
+        }
+        Cow::Owned(clean)
     }
 
     /// Whether `data` has this key.
@@ -181,7 +199,7 @@ mod tests {
     use super::*;
     use crate::protocol::ids::SessionId;
     use crate::protocol::params::BadField;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn written(error: &WireError) -> Value {
         serde_json::to_value(error).expect("json")

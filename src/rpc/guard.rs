@@ -94,7 +94,7 @@ impl Guard {
         listener: Box<dyn Listener>,
     ) -> Self {
         let methods = SessionDoor::new(Arc::clone(&sessions)).into_rpc().into();
-        let registry = Registry::new(outbox.clone(), connection.limits.in_flight);
+        let registry = Registry::new(outbox.clone(), connection.limits.in_flight, Arc::clone(&connection.known_keys));
         Self { connection, stage: Stage::New, registry, methods, sessions, lsp, editor, listener, outbox }
     }
 

@@ -1,6 +1,7 @@
 //! What the parts of one session share: its identity, the store, the update channel, the settings, the tools.
 
 use super::channel::UpdateChannel;
+use super::recovery::Recovery;
 use crate::config::Settings;
 use crate::protocol::export::{LifecycleEvent, LifecyclePoint};
 use crate::protocol::ids::{SessionId, TurnId};
@@ -34,6 +35,7 @@ pub(super) struct SessionContext {
     pub(super) workspace: Arc<Workspace>,
     pub(super) channel: Arc<UpdateChannel>,
     pub(super) parts: Parts,
+    pub(super) recovery: Arc<Recovery>,
     /// Everything that the end of the process waits for.
     pub(super) tasks: TaskTracker,
 }

@@ -4,13 +4,13 @@ use super::channel::UpdateChannel;
 use super::context::{Parts, SessionContext};
 use super::demand::CancelDemand;
 use super::error::Refusal;
+use super::history;
 use super::model_choice::{CONFIG_ID, ModelChoice};
 use super::runner::{Mail, Runner};
 use super::sessions::{not_open, store_refusal};
 use super::table::{Seat, Shared};
 use super::title::Title;
 use super::verdict::{self, Settled};
-use super::{history, recovery};
 use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::message::Message;
@@ -143,7 +143,7 @@ async fn make(seat: &Seat, params: NewSessionParams) -> Result<Found, Refusal> {
 
 async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refusal> {
     let (parts, id) = (&seat.shared.parts, &seat.id);
-    recovery::recover(parts).await;
+    seat.shared.recovery.run(parts).await;
     let stored = parts.store.session(id).await.map_err(store_refusal)?.ok_or_else(|| Refusal::UnknownSession(id.clone()))?;
     let workspace = workspace(&stored.info.cwd, parts)?;
     check_cwd(params.cwd.as_deref(), &workspace)?;
@@ -160,10 +160,11 @@ async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refus
 
 fn runner(seat: &Seat, found: Found) -> Runner {
     let Found { workspace, title, model, history, last, last_update } = found;
-    let Shared { parts, editor, tasks, .. } = &*seat.shared;
+    let Shared { parts, editor, recovery, tasks, .. } = &*seat.shared;
     let channel = Arc::new(UpdateChannel::new(seat.id.clone(), Arc::clone(editor), last_update));
     let (id, workspace) = (seat.id.clone(), Arc::new(workspace));
-    let context = Arc::new(SessionContext { id, workspace, channel, parts: parts.clone(), tasks: tasks.clone() });
+    let (parts, recovery, tasks) = (parts.clone(), Arc::clone(recovery), tasks.clone());
+    let context = Arc::new(SessionContext { id, workspace, channel, parts, recovery, tasks });
     Runner::new(context, seat.mailbox.clone(), Arc::new(title), model, history, last)
 }
 
@@ -211,5 +212,7 @@ fn notices(mcp_servers: &[serde_json::Value]) -> Vec<String> {
 }
 
 fn settled(last: Option<LastTurn>) -> Settled {
+    // A turn that another process is running has not settled.
+    let last = last.filter(|last| last.stop.is_some());
     last.map_or_else(Settled::default, |last| Settled { turn_id: Some(last.turn_id), abort_id: last.abort_id })
 }

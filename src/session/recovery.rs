@@ -10,24 +10,35 @@ use crate::protocol::ids::SessionId;
 use crate::protocol::message::{Part, PartKind};
 use crate::provenance::{AbortBuilder, RunFacts, Stop};
 use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
+use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Mutex;
 
-/// Closes every abandoned turn as `crash_recovered`: those of earlier processes, and of others that died since. What
-/// cannot be closed now is found again the next time; it is in nobody's way.
-pub(super) async fn recover(parts: &Parts) {
-    let abandoned = match parts.store.abandoned_turns().await {
-        Ok(abandoned) => abandoned,
-        Err(error) => return tracing::error!(%error, "the turns of dead processes could not be looked for"),
-    };
-    for turn in abandoned {
-        let turn_id = turn.turn.turn_id.clone();
-        match close(parts, turn).await {
-            Ok(()) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
-            // Somebody else who found it at the same time was faster.
-            Err(StoreError::TurnEnded) => {}
-            Err(error) => tracing::error!(%turn_id, %error, "a turn whose process had died could not be closed"),
-        }
+/// Looks for abandoned turns, one look at a time: whoever comes second finds the work done.
+#[derive(Default)]
+pub(super) struct Recovery(Mutex<()>);
+
+impl Recovery {
+    /// Closes every abandoned turn as `crash_recovered`: those of earlier processes, and of others that died since. What
+    /// cannot be closed now is found again the next time; it is in nobody's way.
+    pub(super) async fn run(&self, parts: &Parts) {
+        let _one_at_a_time = self.0.lock().await;
+        let abandoned = match parts.store.abandoned_turns().await {
+            Ok(abandoned) => abandoned,
+            Err(error) => return tracing::error!(%error, "the turns of dead processes could not be looked for"),
+        };
+        // Side by side, so that the store can take many ends in one transaction.
+        join_all(abandoned.into_iter().map(|turn| async {
+            let turn_id = turn.turn.turn_id.clone();
+            match close(parts, turn).await {
+                Ok(()) => tracing::info!(%turn_id, "a turn whose process had died was closed"),
+                // Another process that found it at the same time was faster.
+                Err(StoreError::TurnEnded) => {}
+                Err(error) => tracing::error!(%turn_id, %error, "a turn whose process had died could not be closed"),
+            }
+        }))
+        .await;
     }
 }
 

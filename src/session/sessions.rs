@@ -7,10 +7,10 @@ use super::context::Parts;
 use super::demand::CancelDemand;
 use super::editor::SharedEditor;
 use super::error::Refusal;
+use super::opening;
 use super::runner::{DeskWork, Mail, Posted, Runner};
 use super::service::{Answer, PromptTicket, Reply, SessionService};
 use super::table::{Registered, Shared};
-use super::{opening, recovery};
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
 use crate::protocol::export::SessionInfo;
@@ -138,9 +138,9 @@ impl SessionService for Sessions {
     }
 
     fn export(&self, params: ExportParams) -> Answer<ExportResult> {
-        let (parts, exporter) = (self.shared.parts.clone(), Arc::clone(&self.exporter));
+        let (shared, exporter) = (Arc::clone(&self.shared), Arc::clone(&self.exporter));
         async move {
-            recovery::recover(&parts).await;
+            shared.recovery.run(&shared.parts).await;
             exporter(params).await
         }
         .boxed()

@@ -7,6 +7,7 @@ use super::context::Parts;
 use super::demand::CancelDemand;
 use super::editor::SharedEditor;
 use super::error::Refusal;
+use super::recovery::Recovery;
 use super::runner::Mail;
 use crate::protocol::ids::SessionId;
 use futures_util::FutureExt;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 pub(super) struct Shared {
     pub(super) parts: Parts,
     pub(super) editor: SharedEditor,
+    pub(super) recovery: Arc<Recovery>,
     /// Runners, and whatever else must have ended before the process does.
     pub(super) tasks: TaskTracker,
     open: Mutex<Open>,
@@ -83,7 +85,7 @@ impl Drop for Forget {
 
 impl Shared {
     pub(super) fn new(parts: Parts, editor: SharedEditor) -> Self {
-        Self { parts, editor, tasks: TaskTracker::new(), open: Mutex::default() }
+        Self { parts, editor, recovery: Arc::default(), tasks: TaskTracker::new(), open: Mutex::default() }
     }
 
     /// Puts a mailbox for `id` on the table, unless there is one.

@@ -69,6 +69,14 @@ impl Title {
         Self::with(if *by == TitleModel::Off { Desk::Disabled } else { Desk::NotStarted })
     }
 
+    /// The session got its title elsewhere.
+    pub(super) fn not_due(&self) {
+        let mut desk = self.lock();
+        if matches!(*desk, Desk::NotStarted) {
+            *desk = Desk::NotApplicable;
+        }
+    }
+
     fn with(desk: Desk) -> Self {
         Self { desk: Mutex::new(desk), ended: watch::Sender::new(()) }
     }

@@ -106,14 +106,19 @@ pub(super) async fn run(mut job: TurnJob, begun: Begun) -> TurnEnd {
 }
 
 impl TurnJob {
-    /// Reads the turns that another process has run since this one looked, here and for the turns to come.
+    /// Reads the turns that another process has run since this one looked, here and for the turns to come. If it died in
+    /// the last of them, that one is closed first.
     async fn catch_up(&mut self, runner: &mpsc::UnboundedSender<Mail>) -> Result<(), Interruption> {
+        self.token.race(self.context.recovery.run(&self.context.parts)).await?;
         let (store, id) = (&self.context.store, &self.context.id);
         let (session, history) = (store.session(id), store.history(id));
         let history = self.token.race(history).await??;
         self.history = history.into_iter().take_while(|message| message.turn_id.as_ref() != Some(&self.turn_id)).map(Arc::new).collect();
         if let Some(session) = self.token.race(session).await?? {
             self.context.channel.count_from(session.last_update);
+            if session.info.title.is_some() {
+                self.title.not_due();
+            }
         }
         // It is read before the end of this turn, which is posted behind it.
         let _ = runner.send(Mail::CaughtUp { turn_id: self.turn_id.clone(), history: self.history.clone() });

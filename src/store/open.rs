@@ -93,6 +93,8 @@ fn connect(place: &Place) -> Result<Connection, StoreError> {
 
 /// Whether nothing has to be set up. A database that is not ours, or newer than we know, is refused here.
 fn is_current(conn: &Connection, place: &Place) -> Result<bool, Fault> {
+    // One look: what another process sets up meanwhile would seem to be somebody else's.
+    let _look = conn.unchecked_transaction()?;
     let number = |pragma: &str| conn.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let found = number("user_version")?;
     let application = number("application_id")?;
@@ -120,4 +122,32 @@ fn set_up(conn: &mut Connection, place: &Place) -> Result<(), StoreError> {
         rusqlite_migration::Error::RusqliteError { err, .. } => failed(err),
         other => StoreError::Internal { file: place.file.clone(), detail: other.to_string() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn whoever_looks_while_the_store_is_set_up_sees_it_before_or_after() {
+        for _ in 0..15 {
+            let dir = tempfile::tempdir().expect("a directory");
+            let place = Place::prepare(dir.path()).expect("a place");
+            place.create_file().expect("an empty file");
+            let looking = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let conn = connect(&place).expect("a connection");
+                    while !is_current(&conn, &place).expect("ours, or nobody's yet") {
+                        looking.store(true, Ordering::SeqCst);
+                    }
+                });
+                while !looking.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                set_up(&mut connect(&place).expect("a connection"), &place).expect("set up");
+            });
+        }
+    }
 }

@@ -115,6 +115,40 @@ async fn killed_while_a_permission_is_pending_each_call_has_one_result() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_moment_the_history_is_one_that_a_provider_takes() {
+    let read = |path: &str| json!({ "tool_call": { "name": "read_file", "input": { "path": path } } });
+    let words = json!({ "text": { "text": "and on ", "repeat": 8 } });
+    let script = json!({ "steps": [[words, read("a.txt"), read("b.txt")], [read("a.txt"), read("missing.txt")], [words], [words]] });
+    // The turn has 24 updates and then an answer.
+    for moment in [1, 5, 8, 9, 10, 11, 12, 13, 14, 16, 20, 24, 25] {
+        let home = Home::new();
+        home.file("a.txt", "one\n");
+        home.file("b.txt", "two\n");
+        let model = home.script(&script);
+        let mut editor = Editor::lsp(&home, &["--model", &model]).await;
+        let session = editor.new_session(&home).await;
+        editor.prompt(&session, "go on").await;
+        for _ in 0..moment {
+            editor.next_message().await;
+        }
+        editor.kill();
+        editor.exited().await;
+
+        let mut editor = Editor::lsp(&home, &["--model", &model]).await;
+        editor.call("session/load", json!({ "sessionId": session })).await;
+        // The scripted model refuses a call without its one result, as a vendor would.
+        let prompt = editor.prompt(&session, "and now?").await;
+        assert_eq!(editor.result(&prompt).await["stopReason"], "end_turn", "killed after {moment} messages");
+        editor.ignore_updates();
+        let export = full_export(&mut editor, &session).await;
+        let stops: Vec<_> = export["session"]["turns"].as_array().expect("turns").iter().map(|turn| turn["stop"].clone()).collect();
+        assert!(stops == ["cancelled", "end_turn"] || stops == ["end_turn", "end_turn"], "{stops:?}");
+        assert_eq!(export["completeness"], "complete");
+        editor.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_another_process_runs_can_be_read_but_not_prompted_or_cancelled() {
     let home = Home::new();
     let mut server = ModelServer::start().await;
@@ -142,6 +176,7 @@ async fn a_session_that_another_process_runs_can_be_read_but_not_prompted_or_can
     assert_eq!(recorded, ["not_owner", "not_owner"]);
 
     // The owner has noticed nothing.
+    exchange.text(" hard").await;
     exchange.finish("stop").await;
     exchange.done().await;
     let answer = owner.result(&running).await;
@@ -151,13 +186,13 @@ async fn a_session_that_another_process_runs_can_be_read_but_not_prompted_or_can
     other.call("session/resume", json!({ "sessionId": session })).await;
     let next = other.prompt(&session, "and now?").await;
     let exchange = server.next_request().await;
-    assert_eq!(said(&exchange.body), [("user", "mine"), ("assistant", "working"), ("user", "and now?")].map(words));
+    assert_eq!(said(&exchange.body), [("user", "mine"), ("assistant", "working hard"), ("user", "and now?")].map(words));
     exchange.answer("mine now").await;
     let answer = other.result(&next).await;
     assert_eq!(answer["stopReason"], "end_turn");
     let back = owner.prompt(&session, "back").await;
     let exchange = server.next_request().await;
-    let before = [("user", "mine"), ("assistant", "working"), ("user", "and now?"), ("assistant", "mine now"), ("user", "back")];
+    let before = [("user", "mine"), ("assistant", "working hard"), ("user", "and now?"), ("assistant", "mine now"), ("user", "back")];
     assert_eq!(said(&exchange.body), before.map(words));
     exchange.answer("and back").await;
     assert_eq!(owner.result(&back).await["stopReason"], "end_turn");
@@ -166,6 +201,46 @@ async fn a_session_that_another_process_runs_can_be_read_but_not_prompted_or_can
     for mut editor in [owner, other] {
         editor.ignore_updates();
         editor.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_there_before_the_crash_recovers_it_as_well() {
+    for opened_before in [false, true] {
+        let home = Home::new();
+        let mut server = ModelServer::start().await;
+        let mut victim = pointed_at(&server, &home, &UNTITLED).await;
+        let session = victim.new_session(&home).await;
+        let mut heir = pointed_at(&server, &home, &UNTITLED).await;
+        if opened_before {
+            heir.call("session/resume", json!({ "sessionId": session })).await;
+        } else {
+            full_export(&mut heir, &session).await;
+        }
+        victim.prompt(&session, "write it").await;
+        let mut exchange = server.next_request().await;
+        exchange.tool_call(0, "w", "write_file", &json!({ "path": "x.txt", "content": "x" })).await;
+        exchange.finish("tool_calls").await;
+        exchange.done().await;
+        victim.next("session/request_permission").await;
+        victim.kill();
+        victim.exited().await;
+
+        if !opened_before {
+            heir.call("session/load", json!({ "sessionId": session })).await;
+        }
+        let prompt = heir.prompt(&session, "and?").await;
+        let exchange = server.next_request().await;
+        let roles: Vec<_> = exchange.body["messages"].as_array().expect("messages").iter().map(|message| message["role"].clone()).collect();
+        assert_eq!(roles, ["system", "user", "assistant", "tool", "user"]);
+        exchange.answer("gone").await;
+        assert_eq!(heir.result(&prompt).await["stopReason"], "end_turn");
+        heir.ignore_updates();
+        let export = export(&mut heir, &session).await;
+        let aborts: Vec<_> =
+            export["diagnostics"]["aborts"].as_array().expect("aborts").iter().map(|abort| abort["cause"].clone()).collect();
+        assert_eq!((aborts, &export["completeness"]), (vec![json!("crash_recovered")], &json!("complete")));
+        heir.finish().await;
     }
 }
 

@@ -13,6 +13,7 @@ mod main_job;
 mod pipes;
 mod scale;
 mod secrets;
+mod sessions;
 mod startup;
 mod store_faults;
 mod support;

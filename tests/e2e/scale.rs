@@ -56,7 +56,9 @@ async fn cancel_one_then_end_all(size: usize, mut editor: Editor, home: &Home) -
     let since = Instant::now();
     editor.hang_up();
     assert_eq!(left(&mut editor, since).await, Some(0));
+    let gone = since.elapsed();
     let in_time = !std::fs::read_to_string(home.log_file()).expect("a log").contains(OUT_OF_TIME);
+    eprintln!("{size} turns: a cancel took {took:?}, the memory {peak} KiB, the end {gone:?}; in time: {in_time}");
     for n in (0..size).filter(|n| in_time && *n != ONE) {
         let answer = editor.result(&json!(format!("p{n}"))).await;
         assert_eq!(answer["diagnostics"]["abort"]["cause"], "client_eof", "{n}");

@@ -109,6 +109,16 @@ async fn a_known_key_stands_nowhere_at_all() {
         } else {
             editor.result(&refused).await;
         }
+        // An error must not repeat what it complains about, as far as that is a key.
+        for (method, params) in [
+            (key, json!({})),
+            ("session/export", json!({ "sessionId": key })),
+            ("session/new", json!({ "cwd": home.workspace(), "model": format!("{key}:x") })),
+            ("session/prompt", json!({ "sessionId": sessions[0], "prompt": [{ "type": key }] })),
+        ] {
+            let request = editor.request(method, params).await;
+            shown.push(("error", editor.error(&request).await.to_string()));
+        }
         editor.ignore_updates();
         editor.finish().await;
         shown.push(("log", std::fs::read_to_string(home.log_file()).expect("a log")));

@@ -248,3 +248,46 @@ async fn a_prompt_that_is_cancelled_before_it_could_start_leaves_the_title_to_th
     editor.ignore_updates();
     editor.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_prompt_has_the_title_in_whichever_process_it_was() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let (mut first, mut second) = (pointed_at(&server, &home, &[]).await, pointed_at(&server, &home, &[]).await);
+    let session = first.new_session(&home).await;
+    second.call("session/resume", json!({ "sessionId": session })).await;
+    let prompt = first.prompt(&session, "hello").await;
+    let (turn, title) = turn_and_title(&mut server).await;
+    says(title, "A greeting").await;
+    turn.answer("Hi").await;
+    first.result(&prompt).await;
+    first.next_update("session_info_update").await;
+    let prompt = second.prompt(&session, "and again").await;
+    let turn = server.next_request().await;
+    assert!(turn.body.get("tools").is_some(), "no second title is asked for");
+    turn.answer("Hi again").await;
+    assert_eq!(second.result(&prompt).await["diagnostics"].get("title_generation"), None);
+    let listed = second.call("session/list", json!({})).await;
+    assert_eq!(listed["sessions"][0]["title"], "A greeting");
+    for mut editor in [first, second] {
+        editor.ignore_updates();
+        editor.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_died_with_its_process_is_closed_with_its_turn() {
+    let Begun { home, server, mut editor, session, mut turn, mut title, .. } = begun("").await;
+    editor.kill();
+    editor.exited().await;
+    turn.closed_by_client().await;
+    title.closed_by_client().await;
+    let mut editor = pointed_at(&server, &home, &[]).await;
+    let export = export(&mut editor, &session).await;
+    let (abort, title) = (&export["diagnostics"]["aborts"][0], &export["diagnostics"]["title_generations"][0]);
+    assert_eq!((&abort["cause"], &abort["title_generation_state"]), (&json!("crash_recovered"), &json!("cancelled")));
+    assert_eq!((&abort["title_run_id"], &title["abort_id"]), (&title["title_run_id"], &abort["abort_id"]));
+    assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": "process_died" }));
+    assert_eq!(export["session"]["info"].get("title"), None);
+    editor.finish().await;
+}

@@ -6,6 +6,7 @@
 
 use crate::protocol::abort::RequestRef;
 use crate::protocol::ids::{RequestId, SessionId, TurnId};
+use crate::provenance::KnownKeys;
 use crate::rpc::error::{WireError, code, shown};
 use crate::rpc::outbox::Outbox;
 use std::collections::HashMap;
@@ -24,6 +25,8 @@ pub(super) struct Registry(Arc<Shared>);
 struct Shared {
     table: Mutex<Table>,
     outbox: Outbox,
+    /// What no error may repeat.
+    known_keys: Arc<KnownKeys>,
     /// The most requests that may run at once.
     limit: usize,
     /// Holds one token for each request until its answer is in the outbox.
@@ -67,8 +70,8 @@ pub(super) enum Cancelled {
 }
 
 impl Registry {
-    pub(super) fn new(outbox: Outbox, limit: usize) -> Self {
-        Self(Arc::new(Shared { table: Mutex::default(), outbox, limit, owed: TaskTracker::new() }))
+    pub(super) fn new(outbox: Outbox, limit: usize, known_keys: Arc<KnownKeys>) -> Self {
+        Self(Arc::new(Shared { table: Mutex::default(), outbox, known_keys, limit, owed: TaskTracker::new() }))
     }
 
     /// Registers a request that just arrived.
@@ -101,7 +104,7 @@ impl Registry {
 
     /// Answers a request that was not admitted.
     pub(super) fn refuse(&self, id: RequestId, error: &WireError) {
-        Responder { id, outbox: self.0.outbox.clone(), when_answered: Vec::new(), _owed: self.0.owed.token() }.error(error);
+        Responder { id, shared: Arc::clone(&self.0), when_answered: Vec::new(), _owed: self.0.owed.token() }.error(error);
     }
 
     /// Stops the request that has this id, in the way that its kind wants.
@@ -139,7 +142,7 @@ impl Registry {
     }
 
     fn responder(&self, id: RequestId, live: Live) -> Responder {
-        Responder { id, outbox: self.0.outbox.clone(), when_answered: live.when_answered, _owed: live.owed }
+        Responder { id, shared: Arc::clone(&self.0), when_answered: live.when_answered, _owed: live.owed }
     }
 
     fn with_live<T>(&self, id: &RequestId, serial: u64, change: impl FnOnce(&mut Live) -> T) -> Option<T> {
@@ -211,7 +214,7 @@ impl Drop for Ticket {
 /// The right to answer one request.
 pub(super) struct Responder {
     id: RequestId,
-    outbox: Outbox,
+    shared: Arc<Shared>,
     when_answered: Vec<oneshot::Sender<()>>,
     _owed: TaskTrackerToken,
 }
@@ -223,7 +226,7 @@ impl Responder {
     }
 
     pub(super) fn error(self, error: &WireError) {
-        match serde_json::to_string(error) {
+        match serde_json::to_string(&error.without(&self.shared.known_keys)) {
             Ok(json) => self.send("error", &json),
             Err(_) => self.send("error", r#"{"code":-32603,"message":"the error could not be written"}"#),
         }
@@ -235,7 +238,7 @@ impl Responder {
         for part in [r#"{"jsonrpc":"2.0","id":"#, id, ",\"", kind, "\":", json, "}"] {
             bytes.extend_from_slice(part.as_bytes());
         }
-        self.outbox.push(bytes);
+        self.shared.outbox.push(bytes);
         // Whoever waits for this may be gone; then nobody needs to know.
         for sender in self.when_answered {
             let _ = sender.send(());

@@ -4,6 +4,7 @@
 
 mod cancels;
 mod endings;
+mod fakes;
 mod lives;
 mod rig;
 mod titles;

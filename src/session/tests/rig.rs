@@ -1,36 +1,33 @@
 //! The sessions of one process with everything around them in the test's hands.
 
+use super::fakes::{Desk, FakeModel, FakeTool, ModelCall, ToolRun};
 use crate::config::{ModelName, Overrides, Places, Settings};
-use crate::protocol::abort::{Abort, CancelRequest, Client, Effect, RequestRef, Transport};
+use crate::protocol::abort::{Abort, CancelRequest, Client, PromptRequest, RequestRef, Transport};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::content::ContentBlock;
-use crate::protocol::diagnostics::{StreamFailure, StreamTrace, TitleGeneration};
-use crate::protocol::export::{LifecyclePoint, TurnInfo};
-use crate::protocol::ids::{AbortId, CancelId, ConnectionId, RequestId, SessionId, TurnId};
-use crate::protocol::message::Message;
-use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose, ToolSpec};
+use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
+use crate::protocol::export::{LifecyclePoint, TurnInfo, TurnStop};
+use crate::protocol::ids::{AbortId, CancelId, ConnectionId, MessageId, RequestId, SessionId, TurnId};
+use crate::protocol::message::{Message, Part, Role};
+use crate::protocol::model::FinishReason;
 use crate::protocol::params::{NewSessionParams, OpenSessionParams, PromptParams, SessionParams, WhenBusy};
 use crate::protocol::results::{CancelResult, PromptResult};
-use crate::protocol::update::{SessionUpdate, ToolKind};
 use crate::provenance::Provenance;
 use crate::provider::Provider;
 use crate::session::demand::{CancelDemand, CancelScope};
-use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer};
 use crate::session::service::{PromptTicket, SessionService};
 use crate::session::{Parts, Refusal, Sessions};
-use crate::store::{Diagnostic, Recorded, Store};
+use crate::store::{BeginTurn, Diagnostic, EndTurn, Owner, PartWrite, Recorded, Store};
 use crate::tool::documents::Documents;
-use crate::tool::workspace::Seen;
-use crate::tool::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, ToolSet};
+use crate::tool::{Gate, Tool, ToolSet};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 /// How long anything may take before a test is called hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -145,6 +142,36 @@ impl Rig {
         async { soon(answer).await.map(drop) }.boxed()
     }
 
+    /// Another process takes the session, and gives it back with one more turn.
+    pub(super) async fn turn_of_another_process(&self, session: &SessionId, text: &str) {
+        let begin = foreign(session, text, Owner::this_process("boot"));
+        let end = EndTurn {
+            session_id: session.clone(),
+            turn_id: begin.turn.turn_id.clone(),
+            message_id: begin.turn.message_id.clone(),
+            ended_at: 2,
+            stop: TurnStop::EndTurn,
+            abort: None,
+            traces: Vec::new(),
+            parts: Vec::new(),
+            usage: None,
+            model: None,
+            last_update: 0,
+        };
+        self.store.begin_turn(begin).await.expect("begun");
+        self.store.end_turn(end).await.expect("ended");
+    }
+
+    /// Another process takes the session, begins a turn, and dies in a tool call.
+    pub(super) async fn turn_of_a_dead_process(&self, session: &SessionId, text: &str) {
+        let me = Owner::this_process("boot");
+        let begin = foreign(session, text, Owner { started: me.started + 1, ..me });
+        let message = begin.turn.message_id.clone();
+        self.store.begin_turn(begin).await.expect("begun");
+        let part = Part::tool_call(text, "open", json!({}));
+        self.store.write_parts(&message, vec![PartWrite::Put { ordinal: 0, part }]).await.expect("written");
+    }
+
     /// Everything that the store has on a session.
     pub(super) async fn told(&self, session: &SessionId) -> Told {
         let id = session.clone();
@@ -202,6 +229,34 @@ fn parts(dir: &Path, model: FakeModel, tools: ToolSet, change: impl FnOnce(&mut 
         tools: Arc::new(tools),
         documents: Documents::default(),
     }
+}
+
+/// A turn as another process begins it.
+fn foreign(session: &SessionId, text: &str, owner: Owner) -> BeginTurn {
+    let turn_id = TurnId::new(format!("turn {text}"));
+    let prompt = Message {
+        message_id: MessageId::new(format!("prompt {text}")),
+        role: Role::User,
+        created_at: 1,
+        parts: vec![Part::text(text)],
+        turn_id: Some(turn_id.clone()),
+        model: None,
+    };
+    let turn = TurnInfo {
+        turn_id,
+        session_id: session.clone(),
+        message_id: MessageId::new(format!("answer {text}")),
+        parent_id: prompt.message_id.clone(),
+        started_at: 1,
+        ended_at: None,
+        stop: None,
+        abort_id: None,
+        model: None,
+        usage: None,
+        last_update: None,
+    };
+    let prompt_request = PromptRequest { id: RequestId::from_number(1), connection_id: ConnectionId::new("theirs") };
+    BeginTurn { turn, prompt, prompt_request, owner }
 }
 
 /// A demand as the wire makes it, of no session yet.
@@ -280,166 +335,5 @@ impl Told {
             Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => self.lives.push((event.turn_id, event.event)),
             Recorded::Diagnostic(Diagnostic::TitleState { .. } | Diagnostic::Incident(_)) => {}
         }
-    }
-}
-
-/// An editor that keeps what it is told and answers questions when the test does.
-#[derive(Default)]
-pub(super) struct Desk {
-    updates: Mutex<Vec<NumberedUpdate>>,
-    questions: Mutex<Vec<oneshot::Sender<PermissionAnswer>>>,
-    heard: Notify,
-}
-
-impl Desk {
-    /// Waits until an update fits.
-    pub(super) async fn update(&self, wanted: impl Fn(&SessionUpdate) -> bool) {
-        let there = || self.updates.lock().expect("updates").iter().any(|update| wanted(&update.update));
-        soon(self.until(there)).await;
-    }
-
-    /// The oldest question that is open.
-    pub(super) async fn question(&self) -> oneshot::Sender<PermissionAnswer> {
-        soon(self.until(|| self.asked() > 0)).await;
-        self.questions.lock().expect("questions").remove(0)
-    }
-
-    pub(super) fn asked(&self) -> usize {
-        self.questions.lock().expect("questions").len()
-    }
-
-    /// The numbers of all updates so far.
-    pub(super) fn numbers(&self) -> Vec<u64> {
-        self.updates.lock().expect("updates").iter().map(|update| update.seq).collect()
-    }
-
-    async fn until(&self, reached: impl Fn() -> bool) {
-        loop {
-            let heard = self.heard.notified();
-            if reached() {
-                return;
-            }
-            heard.await;
-        }
-    }
-}
-
-impl Editor for Desk {
-    fn post(&self, outgoing: Outgoing) {
-        match outgoing {
-            Outgoing::Update(update) => self.updates.lock().expect("updates").push(*update),
-            Outgoing::AskPermission { reply, .. } => self.questions.lock().expect("questions").push(reply),
-        }
-        self.heard.notify_waiters();
-    }
-
-    fn room(&self) -> BoxFuture<'_, ()> {
-        async {}.boxed()
-    }
-
-    fn is_full(&self) -> bool {
-        false
-    }
-}
-
-/// A model whose every call is answered by the test.
-struct FakeModel {
-    calls: mpsc::UnboundedSender<ModelCall>,
-    titles: mpsc::UnboundedSender<ModelCall>,
-}
-
-/// One call of the model: what was asked, and the way to answer.
-pub(super) struct ModelCall {
-    pub(super) request: ModelRequest,
-    /// Nothing: panic.
-    say: mpsc::UnboundedSender<Option<ModelEvent>>,
-}
-
-impl ModelCall {
-    pub(super) fn text(&self, text: &str) {
-        self.event(ModelEvent::Text(text.into()));
-    }
-
-    pub(super) fn tool(&self, call_id: &str, tool: &str) {
-        self.event(ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input: json!({}) });
-    }
-
-    pub(super) fn finish(self, reason: FinishReason) {
-        self.event(ModelEvent::Finish { reason, raw: "end".into() });
-    }
-
-    pub(super) fn event(&self, event: ModelEvent) {
-        // A turn that has ended hears nothing more.
-        let _ = self.say.send(Some(event));
-    }
-
-    pub(super) fn panic(self) {
-        let _ = self.say.send(None);
-    }
-
-    /// Resolves when the stream was dropped.
-    pub(super) async fn dropped(&self) {
-        soon(self.say.closed()).await;
-    }
-}
-
-impl Provider for FakeModel {
-    fn name(&self) -> &'static str {
-        "openai"
-    }
-
-    fn model(&self) -> &str {
-        "fake"
-    }
-
-    fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
-        let (say, said) = mpsc::unbounded_channel();
-        let calls = if request.purpose == Purpose::Turn { &self.calls } else { &self.titles };
-        calls.send(ModelCall { request, say }).expect("the rig listens");
-        let next = |mut said: mpsc::UnboundedReceiver<Option<ModelEvent>>| async {
-            let event = said.recv().await?;
-            Some((Ok(event.expect("the test wants a panic")), said))
-        };
-        stream::unfold(said, next).boxed()
-    }
-}
-
-/// A tool whose every call is ended by the test; it never looks at its token.
-struct FakeTool {
-    name: &'static str,
-    gate: Gate,
-    runs: mpsc::UnboundedSender<ToolRun>,
-}
-
-/// One tool call that runs. Dropping it makes the tool panic.
-pub(super) struct ToolRun(oneshot::Sender<Result<ToolOutput, ToolError>>);
-
-impl ToolRun {
-    pub(super) fn done(self, text: &str) {
-        let _ = self.0.send(Ok(ToolOutput { text: text.into(), content: Vec::new() }));
-    }
-}
-
-impl Tool for FakeTool {
-    fn spec(&self) -> ToolSpec {
-        ToolSpec { name: self.name, description: "", input_schema: Value::Null }
-    }
-
-    fn effect(&self) -> Effect {
-        Effect::Write
-    }
-
-    fn kind(&self) -> ToolKind {
-        ToolKind::Other
-    }
-
-    fn plan(&self, _: &Value, _: &ToolContext) -> Result<ToolPlan, ToolError> {
-        Ok(ToolPlan { title: self.name.into(), locations: Vec::new(), content: Vec::new(), gate: self.gate, seen: None })
-    }
-
-    fn run(&self, _: Value, _: Option<Seen>, _: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
-        let (done, end) = oneshot::channel();
-        self.runs.send(ToolRun(done)).expect("the rig listens");
-        async { end.await.expect("the test ends every tool") }.boxed()
     }
 }

@@ -308,7 +308,7 @@ impl Editor {
         assert!(left.is_empty(), "nobody claimed {left:#?}");
     }
 
-    async fn claim(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn claim(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.unclaimed.iter().position(&wanted) {
             return self.unclaimed.remove(at).expect("it was found there");
         }
