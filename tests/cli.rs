@@ -172,7 +172,7 @@ fn ctrl_c_cancels_and_says_what_was_recorded() {
     let abort = &user.export()["diagnostics"]["aborts"][0];
     assert_eq!((&abort["cause"], &abort["initiator"], &abort["source"]), (&"client_cancel".into(), &"user".into(), &"cli.sigint".into()));
     assert_eq!((&abort["request"]["method"], &abort["request"]["transport"]), (&"session/cancel".into(), &"in_process".into()));
-    assert_eq!(abort["request"]["client"]["name"], "pillion prompt");
+    assert_eq!(abort["request"]["client"]["name"], "pillion-prompt");
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl PromptArgs {
         let (read, write) = tokio::io::split(server);
         let serving = tokio::spawn(serve::in_process(read, write, settings));
         let (read, write) = tokio::io::split(editor);
-        let info = Client { name: "pillion prompt".into(), version: Some(crate::build_info::runtime_version().into()) };
+        let info = Client { name: "pillion-prompt".into(), version: Some(crate::build_info::runtime_version().into()) };
         let connected = client::connect(read, write, info, Arc::new(policy)).await.context("the session server did not start")?;
         let exit = turn::run(connected, turn::Order { session, prompt, timeout: self.timeout.map(Duration::from_secs) }, self.show()).await;
         // The end of its input has ended the server; it writes the last records and goes.
