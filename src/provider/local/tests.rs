@@ -77,13 +77,13 @@ async fn it_answers_in_real_tokens_counts_them_and_remembers_what_it_read() {
 async fn a_window_that_fills_up_ends_the_answer_and_a_prompt_that_does_not_fit_is_refused() {
     let model = Engine::start(default_model().expect("home"), 256).expect("engine");
     let story = says(Role::User, "Write a long story about the keeper of a lighthouse.");
-    let answer = whole(model.answer(&[story])).await.expect("answer");
+    let answer = whole(model.answer(&[Arc::new(story)])).await.expect("answer");
     assert_eq!((answer.reason, answer.raw.as_str()), (FinishReason::MaxTokens, "context_window"), "{answer:?}");
     // The last token needs no place: nothing is drawn after it.
     assert_eq!(answer.usage.input_tokens.zip(answer.usage.output_tokens).map(|(read, wrote)| read + wrote), Some(257));
 
     for length in [300, 100_000] {
-        let refused = whole(model.answer(&[says(Role::User, &"word ".repeat(length))])).await.expect_err("too long");
+        let refused = whole(model.answer(&[Arc::new(says(Role::User, &"word ".repeat(length)))])).await.expect_err("too long");
         assert_eq!(refused.kind, "context_window");
         assert!(refused.message.contains("window holds 256") && refused.message.contains("new session"), "{}", refused.message);
     }

@@ -20,7 +20,7 @@ fn loaded() -> LlamaModel {
 #[test]
 fn a_listener_that_leaves_stops_the_writing() {
     let model = loaded();
-    let mut reader = Reader::new(&model, 512).ok().expect("reader");
+    let mut reader = Reader::new(&model, 512).expect("reader");
     let story = "Write a long story about the keeper of a lighthouse.";
 
     let (whole, mut events) = job(story);
@@ -44,7 +44,7 @@ fn a_listener_that_leaves_stops_the_writing() {
 #[test]
 fn a_listener_that_leaves_stops_the_reading() {
     let model = loaded();
-    let mut reader = Reader::new(&model, 512).ok().expect("reader");
+    let mut reader = Reader::new(&model, 512).expect("reader");
     let (job, events) = job(&"word ".repeat(300));
     let prompt = reader.prompt(&job.conversation).expect("prompt");
     assert!(prompt.len() > 2 * BATCH);
