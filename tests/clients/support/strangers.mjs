@@ -9,7 +9,7 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const clients = path.join(process.env.XDG_CACHE_HOME || path.join(process.env.HOME, ".cache"), "pillion", "clients");
+const clients = path.join(process.env.PILLION_CACHE, "clients");
 
 /** The scripted model of the stories: one prompt for each thing that a client does. */
 export const model = `scripted:${path.join(here, "..", "turns.json")}`;

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pillion" / "clients"
+CACHE = Path(os.environ["PILLION_CACHE"]) / "clients"
 PILLION = os.environ["PILLION"]
 # The scripted model of the stories: one prompt for each thing that a client does.
 MODEL = f"scripted:{HERE / 'turns.json'}"
