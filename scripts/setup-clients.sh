@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches the clients that strangers wrote and the tests drive: pytest-lsp and the ACP Python SDK (PyPI), vscode-jsonrpc,
-# the ACP TypeScript SDK and acpx (npm), Emacs and Vim (Debian). Versions and hashes stand in tests/clients. The first time
+# the ACP TypeScript SDK and acpx (npm), Emacs, Vim and jq (Debian). Versions and hashes stand in tests/clients. The first time
 # about 250 MB and a minute; nothing is installed into this Python or this checkout.
 . "$(dirname "$0")/common.sh"
 
@@ -14,6 +14,7 @@ pins=tests/clients
 
 missing=()
 has npm || missing+=(npm)
+has jq || missing+=(jq)
 has emacs || missing+=(emacs-nox)
 { has vim && vim --version | grep -q '+channel'; } || missing+=(vim-nox)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3 python3-pip)
