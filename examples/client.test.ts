@@ -25,6 +25,8 @@ let session: Awaited<ReturnType<typeof open>>;
 
 before(async () => {
   writeFileSync(script, JSON.stringify(model));
+  // Its sessions are not among yours.
+  process.env.PILLION_DATA_DIR = path.join(workspace, "data");
   const command = [process.env.PILLION ?? "pillion", "--model", `scripted:${script}`, "--title-model", "none"];
   session = await open(command, workspace, {
     show: (text) => {

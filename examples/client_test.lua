@@ -3,7 +3,7 @@ local here = vim.fs.dirname(vim.fs.normalize(vim.fn.fnamemodify(debug.getinfo(1,
 local client = dofile(here .. "/client.lua")
 
 -- What the model does: the first prompt is answered, the second one writes a file, the third one never ends.
-local model = vim.fn.tempname() .. ".json"
+local model = vim.fn.tempname()
 vim.fn.writefile({ vim.json.encode({
   steps = {
     { { text = { text = "Hello, Neovim!", chunks = 4 } } },
@@ -13,11 +13,16 @@ vim.fn.writefile({ vim.json.encode({
   },
 }) }, model)
 
+-- Neither its sessions nor its files are among yours.
+vim.env.PILLION_DATA_DIR = vim.fn.tempname()
+local workspace = vim.fn.tempname()
+vim.fn.mkdir(workspace)
+
 local shown, asked, code = "", nil, nil
 local function wait(what, holds) assert(vim.wait(10000, holds, 10), "waited 10 s for " .. what) end
 
 local problem, session
-client.open({ vim.env.PILLION or "pillion", "--model", "scripted:" .. model, "--title-model", "none" }, vim.fn.getcwd(), {
+client.open({ vim.env.PILLION or "pillion", "--model", "scripted:" .. model, "--title-model", "none" }, workspace, {
   show = function(text) shown = shown .. text end,
   allow = function(title)
     asked = title
@@ -55,7 +60,7 @@ same(shown, "Hello, Neovim!")
 
 same(prompt("Write a note").stopReason, "end_turn")
 same(asked, "Make note.txt")
-same(vim.fn.readfile("note.txt"), { "from the model" })
+same(vim.fn.readfile(workspace .. "/note.txt"), { "from the model" })
 
 local stopped = prompt("Take your time", function() session.stop("my-plugin.key", function() end) end)
 same(stopped.stopReason, "cancelled")
@@ -65,4 +70,3 @@ same(stopped.diagnostics.abort.request.client.name, "Neovim")
 session.close()
 wait("the end of pillion", function() return code end)
 same(code, 0)
-os.remove(model)
