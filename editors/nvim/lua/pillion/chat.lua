@@ -1,0 +1,476 @@
+--- The conversations of this Neovim: which one a workspace has, what happens in them, and who is told.
+---
+--- Everything that happens is an event; events go through the reducer in the order in which they came, whole words at a
+--- time, and then the view draws the turns that they touched.
+
+local client = require("pillion.client")
+local config = require("pillion.config")
+local documents = require("pillion.documents")
+local last = require("pillion.last")
+local permission = require("pillion.permission")
+local render = require("pillion.view.render")
+local session = require("pillion.session")
+local text = require("pillion.text")
+local view = require("pillion.view")
+
+local M = {}
+
+--- A burst of words is drawn this often.
+local DRAW_MS = 40
+
+--- How long a Stop may go unanswered before the user is told what else there is.
+local STOP_MS = 3000
+
+---@class pillion.OpenChat : pillion.Chat
+---@field workspace string
+---@field inbox pillion.Event[] what came and is not in the state yet
+---@field drawing boolean a drawing is due
+---@field asked table<integer, {turn_id?: string, call_id: string}> open questions by key
+
+---@type table<string, pillion.OpenChat> by session
+local chats = {}
+---@type table<string, pillion.OpenChat> the one that each workspace shows
+local current = {}
+---@type table<string, (fun(chat?: pillion.OpenChat, problem?: string))[]> who waits for a workspace's conversation
+local opening = {}
+
+local next_key = 0
+
+---@return integer
+local function new_key()
+  next_key = next_key + 1
+  return next_key
+end
+
+---@param message string
+---@param level? integer
+local function tell(message, level)
+  vim.notify(text.plain(message), level or vim.log.levels.INFO, { title = "pillion" })
+end
+
+---@param chat pillion.OpenChat
+---@return pillion.Turn?
+local function running_turn(chat)
+  return vim.iter(chat.conversation.turns):rfind(function(turn)
+    return turn.state == "running"
+  end)
+end
+
+---@param chat pillion.OpenChat
+---@param question {turn_id?: string, call_id: string}
+---@return pillion.ToolItem?
+local function item_of(chat, question)
+  for _, turn in ipairs(chat.conversation.turns) do
+    for _, item in ipairs(turn.turnId == question.turn_id and turn.items or {}) do
+      if item.toolCallId == question.call_id then
+        return item --[[@as pillion.ToolItem]]
+      end
+    end
+  end
+end
+
+---@param chat pillion.OpenChat
+local function refresh_state(chat)
+  local before = chat.state
+  chat.state = next(chat.asked) and "asks" or running_turn(chat) and "working" or "idle"
+  if chat.state ~= before then
+    view.refresh()
+    vim.api.nvim_exec_autocmds("User", { pattern = "PillionStatus", modeline = false })
+  end
+end
+
+---@param chat pillion.OpenChat
+---@param touched table<pillion.Turn, true>?
+local function draw(chat, touched)
+  refresh_state(chat)
+  view.changed(chat, touched)
+end
+
+local dispatch
+
+--- A question is over when its turn is, or when its tool call goes on without an answer.
+---@param chat pillion.OpenChat
+local function drop_answered_questions(chat)
+  for key, question in pairs(chat.asked) do
+    local item = item_of(chat, question)
+    local decided = item and item.permission and item.permission.decision
+    if not item or decided or item.status ~= "pending" then
+      chat.asked[key] = nil
+      permission.withdraw(key)
+      if not decided then
+        dispatch(chat, { type = "decided", key = key, decision = "unanswered" })
+      end
+    end
+  end
+end
+
+--- Files that a tool has just written are read again where they are open.
+---@param chat pillion.OpenChat
+---@param event pillion.Event
+local function reread_written(chat, event)
+  local update = event.type == "updated" and event.params.update or {}
+  if update.sessionUpdate ~= "tool_call_update" or update.status ~= "completed" then
+    return
+  end
+  local turn_id = vim.tbl_get(event.params, "_meta", "pillion", "turnId")
+  local item = item_of(chat, { turn_id = turn_id, call_id = update.toolCallId })
+  if item and item.kind == "edit" then
+    documents.reread(vim.tbl_map(function(location)
+      return location.path
+    end, item.locations or {}))
+  end
+end
+
+--- Puts what came into the state, and draws it.
+---@param chat pillion.OpenChat
+local function take_in(chat)
+  local events = session.coalesce(chat.inbox)
+  chat.inbox = {}
+  local touched = {} ---@type table<pillion.Turn, true>?
+  for _, event in ipairs(events) do
+    local changed
+    chat.conversation, changed = session.reduce(chat.conversation, event)
+    if changed == "all" then
+      touched = nil
+    elseif changed and touched then
+      touched[changed] = true
+    end
+    reread_written(chat, event)
+  end
+  drop_answered_questions(chat)
+  draw(chat, touched)
+end
+
+--- Something happened in a conversation. Words of the model may wait a moment for their neighbours.
+---@param chat pillion.OpenChat
+---@param event pillion.Event
+function dispatch(chat, event)
+  table.insert(chat.inbox, event)
+  if event.type ~= "updated" then
+    take_in(chat)
+  elseif not chat.drawing then
+    chat.drawing = true
+    vim.defer_fn(function()
+      chat.drawing = false
+      if #chat.inbox > 0 then
+        take_in(chat)
+      end
+    end, DRAW_MS)
+  end
+end
+
+---@param session_id string
+---@param workspace string
+---@return pillion.OpenChat
+local function add(session_id, workspace)
+  documents.add(workspace)
+  local chat = {
+    conversation = session.new(session_id),
+    workspace = workspace,
+    state = "idle",
+    inbox = {},
+    drawing = false,
+    asked = {},
+  }
+  chats[session_id] = chat
+  return chat
+end
+
+--- Remembers for the next start what this conversation has come to.
+---@param chat pillion.OpenChat
+local function remember(chat)
+  local ended = vim.iter(chat.conversation.turns):rfind(function(turn)
+    return turn.state ~= "running" and turn.state ~= "lost" and turn.turnId ~= nil
+  end)
+  last.remember(chat.workspace, { sessionId = chat.conversation.sessionId, seen = ended and ended.turnId or nil })
+end
+
+---@param chat pillion.OpenChat
+local function show_as_current(chat)
+  local before = current[chat.workspace]
+  current[chat.workspace] = chat
+  if before and before ~= chat and view.is_shown(before) then
+    view.open(chat, { enter = false })
+  end
+end
+
+--- Tells how the last turn ended, if it was stopped and nobody has told it yet.
+---@param chat pillion.OpenChat
+local function tell_last_stop(chat)
+  local turn = chat.conversation.turns[#chat.conversation.turns]
+  local memory = last.recall(chat.workspace) or {}
+  local known = memory.sessionId == chat.conversation.sessionId and memory.seen == (turn and turn.turnId)
+  if turn and turn.sentence and turn.state ~= "running" and not known then
+    tell("Of the last turn of this session: " .. turn.sentence, vim.log.levels.WARN)
+  end
+end
+
+---@param session_id string
+---@param workspace string
+---@param done fun(chat?: pillion.OpenChat, problem?: pillion.Problem)
+local function load(session_id, workspace, done)
+  local chat = add(session_id, workspace)
+  client.request("session/load", { sessionId = session_id }, function(problem, result)
+    if problem then
+      chats[session_id] = nil
+      return done(nil, problem)
+    end
+    dispatch(chat, { type = "opened", result = result })
+    tell_last_stop(chat)
+    remember(chat)
+    done(chat)
+  end)
+end
+
+---@param workspace string
+---@param done fun(chat?: pillion.OpenChat, problem?: string)
+local function create(workspace, done)
+  client.request("session/new", { cwd = workspace }, function(problem, result)
+    if problem then
+      return done(nil, problem.message)
+    end
+    local chat = add(result.sessionId, workspace)
+    remember(chat)
+    done(chat)
+  end)
+end
+
+---@param workspace string
+---@param chat? pillion.OpenChat
+---@param problem? string
+local function opened(workspace, chat, problem)
+  local waiting = opening[workspace] or {}
+  opening[workspace] = nil
+  if chat then
+    show_as_current(chat)
+  end
+  for _, done in ipairs(waiting) do
+    done(chat, problem)
+  end
+end
+
+--- The workspace's conversation: the one that is open, else its last one, else a new one.
+---@param done fun(chat?: pillion.OpenChat, problem?: string)
+function M.with_current(done)
+  local workspace = vim.fs.normalize(config.get().workspace())
+  if current[workspace] then
+    return done(current[workspace])
+  end
+  if opening[workspace] then
+    return table.insert(opening[workspace], done)
+  end
+  opening[workspace] = { done }
+  local function finish(chat, problem)
+    opened(workspace, chat, problem)
+  end
+  local memory = config.get().resume_last and last.recall(workspace) or nil
+  if not memory then
+    return create(workspace, finish)
+  end
+  load(memory.sessionId, workspace, function(chat, problem)
+    if chat then
+      finish(chat)
+    elseif problem and problem.code == client.UNREACHABLE then
+      finish(nil, problem.message)
+    else
+      -- The session is gone, or cannot be read: that is no reason not to talk.
+      create(workspace, finish)
+    end
+  end)
+end
+
+--- The conversation of this workspace, if one is open.
+---@return pillion.OpenChat?
+function M.current()
+  return current[vim.fs.normalize(config.get().workspace())]
+end
+
+--- Begins a new conversation in this workspace.
+---@param done fun(chat?: pillion.OpenChat, problem?: string)
+function M.new(done)
+  local workspace = vim.fs.normalize(config.get().workspace())
+  create(workspace, function(chat, problem)
+    if chat then
+      show_as_current(chat)
+    end
+    done(chat, problem)
+  end)
+end
+
+--- Goes on with another session.
+---@param entry pillion.SessionEntry
+---@param done fun(chat?: pillion.OpenChat, problem?: string)
+function M.switch(entry, done)
+  local function switched(chat)
+    current[vim.fs.normalize(config.get().workspace())] = chat
+    remember(chat)
+    done(chat)
+  end
+  if chats[entry.sessionId] then
+    return switched(chats[entry.sessionId])
+  end
+  load(entry.sessionId, vim.fs.normalize(entry.cwd), function(chat, problem)
+    if not chat then
+      return done(nil, problem and problem.message)
+    end
+    switched(chat)
+  end)
+end
+
+--- Sends a prompt; `refused` is called if it did not even reach pillion.
+---@param content pillion.ContentBlock[]
+---@param refused fun(problem: string)
+function M.prompt(content, refused)
+  M.with_current(function(chat, problem)
+    if not chat then
+      return refused(problem or "")
+    end
+    local key = new_key()
+    dispatch(chat, { type = "prompted", key = key, content = content })
+    if config.get().open_on_prompt then
+      view.open(chat, { enter = false })
+    end
+    local params = { sessionId = chat.conversation.sessionId, prompt = content }
+    client.request("session/prompt", params, function(failure, result)
+      if failure and failure.code == client.LOST then
+        return -- `lost` has been told already
+      elseif failure then
+        dispatch(chat, { type = "failed", key = key, error = failure })
+        tell(failure.message, vim.log.levels.ERROR)
+      else
+        dispatch(chat, { type = "answered", key = key, result = result })
+        if result.sentence then
+          tell(result.sentence, vim.log.levels.WARN)
+        end
+      end
+      remember(chat)
+    end)
+  end)
+end
+
+--- Stops what runs in this workspace's conversation.
+---@param source "nvim.keymap"|"nvim.command"
+function M.stop(source)
+  local chat = M.current()
+  if not chat or not running_turn(chat) then
+    return tell("Nothing is running.")
+  end
+  local answered = false
+  local params = { sessionId = chat.conversation.sessionId, initiator = "user", source = source }
+  client.request("session/cancel", params, function(problem)
+    answered = true
+    if problem and problem.code ~= client.LOST then
+      tell(problem.message, vim.log.levels.ERROR)
+    end
+  end)
+  vim.defer_fn(function()
+    if not answered then
+      tell("pillion has not answered the Stop yet. `:Pillion restart` ends it and starts it anew.", vim.log.levels.ERROR)
+    end
+  end, STOP_MS)
+end
+
+--- A question of pillion's: shown in its conversation, then asked.
+---@param params table
+---@param reply fun(result: table)
+local function asked(params, reply)
+  local chat = chats[params.sessionId]
+  if not chat then
+    return reply({ outcome = { outcome = "cancelled" } })
+  end
+  local key = new_key()
+  chat.asked[key] = { turn_id = vim.tbl_get(params, "_meta", "pillion", "turnId"), call_id = params.toolCall.toolCallId }
+  dispatch(chat, { type = "asked", key = key, params = params })
+  local item = item_of(chat, chat.asked[key] or {})
+  if not item then
+    return reply({ outcome = { outcome = "cancelled" } })
+  end
+  if not view.is_shown(chat) then
+    view.open(chat, { enter = false })
+  end
+  permission.ask({
+    key = key,
+    title = render.tool_title(item),
+    options = params.options,
+    show = function()
+      view.show_change(item)
+    end,
+    answer = function(option_id)
+      if not option_id then
+        return reply({ outcome = { outcome = "cancelled" } })
+      end
+      reply({ outcome = { outcome = "selected", optionId = option_id } })
+      chat.asked[key] = nil
+      dispatch(chat, { type = "decided", key = key, decision = option_id })
+    end,
+  })
+end
+
+--- Takes up again, after pillion ended and is back, what was open: it knows by now what became of the turns.
+local function resume_all()
+  for session_id, chat in pairs(chats) do
+    client.request("session/resume", { sessionId = session_id }, function(problem, result)
+      if problem then
+        return tell(problem.message, vim.log.levels.ERROR)
+      end
+      dispatch(chat, { type = "opened", result = result })
+      remember(chat)
+    end)
+  end
+  tell("pillion was started again; the conversation goes on.")
+end
+
+--- Ends pillion and starts it anew, with the conversations that are open.
+function M.restart()
+  client.restart(function(problem)
+    if problem then
+      return tell(problem, vim.log.levels.ERROR)
+    end
+    resume_all()
+  end)
+end
+
+--- Chooses the model of this workspace's conversation; `done` gets what it is now and what else there is.
+---@param model? string without it nothing is changed
+---@param done fun(option?: pillion.ConfigOption, problem?: string)
+function M.model(model, done)
+  M.with_current(function(chat, problem)
+    if not chat then
+      return done(nil, problem)
+    end
+    local id = chat.conversation.sessionId
+    local method, params = "session/resume", { sessionId = id } ---@type string, table
+    if model then
+      method, params = "session/set_config_option", { sessionId = id, configId = "model", value = model }
+    end
+    client.request(method, params, function(failure, result)
+      local option = result and vim.iter(result.configOptions):find(function(each)
+        return each.id == "model"
+      end)
+      done(option, failure and failure.message)
+    end)
+  end)
+end
+
+client.hook({
+  updated = function(params)
+    local chat = chats[params.sessionId]
+    if chat then
+      dispatch(chat, { type = "updated", params = params })
+    end
+  end,
+  asked = asked,
+  ready = documents.follow,
+  lost = function(sentence)
+    for _, chat in pairs(chats) do
+      dispatch(chat, { type = "lost", sentence = sentence })
+    end
+    tell(sentence, vim.log.levels.ERROR)
+  end,
+  restarted = resume_all,
+  broken = function(problem)
+    tell(problem, vim.log.levels.ERROR)
+  end,
+})
+
+return M
