@@ -11,7 +11,8 @@ local PATIENCE_MS = 20000
 M.repo = assert(vim.env.PILLION_REPO, "PILLION_REPO is not set; run the stories with `cargo test --test editors`")
 M.plugin = vim.fs.joinpath(M.repo, "editors", "nvim")
 M.pillion = assert(vim.env.PILLION)
-M.workspace = vim.uv.fs_realpath(vim.uv.cwd())
+--- The directory that the children work in; each part of a story has one of its own.
+M.workspace = ""
 
 vim.opt.runtimepath:prepend(M.plugin)
 
@@ -278,6 +279,20 @@ function Child:wait_state(state)
   end)
 end
 
+--- Waits until the conversation has so many turns and none of them runs.
+---@param count integer
+function Child:wait_turns(count)
+  M.wait(("%d turns that have ended"):format(count), function()
+    return self:lua([[
+      local chat = package.loaded["pillion.chat"] and require("pillion.chat").current()
+      local ended = chat and vim.tbl_filter(function(turn) return turn.state ~= "running" end, chat.conversation.turns) or {}
+      return chat ~= nil and #chat.conversation.turns == ... and #ended == ...
+    ]], count)
+  end, function()
+    return { self:chat(), self:notes(), self:messages() }
+  end)
+end
+
 --- The conversation's state in this child.
 ---@return table
 function Child:conversation()
@@ -310,7 +325,10 @@ end
 --- Runs the parts of a story, then ends the children that are left.
 ---@param parts table<integer, {[1]: string, [2]: fun()}>
 function M.tell(parts)
-  for _, part in ipairs(parts) do
+  local room = vim.uv.fs_realpath(vim.uv.cwd())
+  for at, part in ipairs(parts) do
+    M.workspace = ("%s/workspace-%d"):format(room, at)
+    vim.fn.mkdir(M.workspace)
     local ok, problem = xpcall(part[2], debug.traceback)
     for _, child in ipairs(children) do
       if M.runs(child.pid) then

@@ -81,7 +81,7 @@ local function prompt(call)
   elseif call.range then
     blocks = context.collect({ "selection" }, source)
   else
-    blocks = context.collect_available(config.get().context, source)
+    blocks = context.collect_available(config.get().context, source, config.get().workspace())
   end
   if words ~= "" then
     return send(blocks --[[@as pillion.ContentBlock[] ]], words)

@@ -1,6 +1,7 @@
 --- What goes with a prompt: the selection, the current file, the diagnostics under the cursor, as content blocks; and how
 --- such a block is named where a person reads.
 
+local documents = require("pillion.documents")
 local text = require("pillion.text")
 
 local M = {}
@@ -123,14 +124,17 @@ function M.collect(kinds, source)
   return blocks
 end
 
---- The blocks of what goes along unasked: whatever of it is there.
+--- The blocks of what goes along unasked: whatever of it is there, but no file that the workspace does not have.
 ---@param kinds pillion.ContextKind[]
 ---@param source pillion.ContextSource
+---@param workspace string
 ---@return pillion.ContentBlock[]
-function M.collect_available(kinds, source)
+function M.collect_available(kinds, source, workspace)
   return vim.iter(kinds)
     :map(function(kind)
-      return (collect[kind](source))
+      if kind ~= "file" or documents.is_below(source.buf, workspace) then
+        return (collect[kind](source))
+      end
     end)
     :totable()
 end

@@ -25,23 +25,27 @@ local function real_file(name)
   return vim.uv.fs_realpath(name) and real(name) or vim.fs.joinpath(real(vim.fs.dirname(name)), vim.fs.basename(name))
 end
 
+--- Whether a buffer is that of a file below a directory.
+---@param buf integer
+---@param directory string
+---@return boolean
+function M.is_below(buf, directory)
+  local name = vim.api.nvim_buf_get_name(buf)
+  if vim.bo[buf].buftype ~= "" or name == "" or name:find("^%a[%w+.-]*://") then
+    return false
+  end
+  local root = real(directory)
+  return vim.startswith(real_file(name), root == "/" and root or root .. "/")
+end
+
 ---@param buf integer
 ---@return boolean
 local function belongs(buf)
-  if not vim.api.nvim_buf_is_loaded(buf) or vim.bo[buf].buftype ~= "" then
-    return false
-  end
-  local name = vim.api.nvim_buf_get_name(buf)
-  if name == "" or name:find("^%a[%w+.-]*://") or vim.api.nvim_buf_get_offset(buf, vim.api.nvim_buf_line_count(buf)) > MAX_BYTES then
-    return false
-  end
-  local path = real_file(name)
-  for root in pairs(roots) do
-    if vim.startswith(path, root == "/" and root or root .. "/") then
-      return true
-    end
-  end
-  return false
+  return vim.api.nvim_buf_is_loaded(buf)
+    and vim.api.nvim_buf_get_offset(buf, vim.api.nvim_buf_line_count(buf)) <= MAX_BYTES
+    and vim.iter(pairs(roots)):any(function(root)
+      return M.is_below(buf, root)
+    end)
 end
 
 ---@param buf integer

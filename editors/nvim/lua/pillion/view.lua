@@ -43,6 +43,18 @@ local group = vim.api.nvim_create_augroup("pillion.view", {})
 define_highlights()
 vim.api.nvim_create_autocmd("ColorScheme", { group = group, callback = define_highlights })
 
+vim.api.nvim_create_autocmd("InsertLeave", {
+  group = group,
+  desc = "pillion: folds are not updated while something is being inserted",
+  callback = function()
+    for buf in pairs(chats) do
+      for _, win in ipairs(vim.fn.win_findbuf(buf)) do
+        vim.wo[win].foldmethod = "expr"
+      end
+    end
+  end,
+})
+
 --- Markdown as this Neovim can show it.
 ---@param buf integer
 local function highlight(buf)
@@ -302,10 +314,14 @@ function M.foldexpr()
     return "0"
   end
   local drawn, first = chat.page:at(row)
-  if not drawn or not drawn.fold_from or row < first + drawn.fold_from then
+  if not drawn or not drawn.fold_from then
     return "0"
   end
-  return row == first + drawn.fold_from and ">1" or "1"
+  local at = row - first
+  if at < drawn.fold_from or at > (drawn.fold_to or at) then
+    return "0"
+  end
+  return at == drawn.fold_from and ">1" or "1"
 end
 
 --- What stands in place of a closed fold.
@@ -316,7 +332,7 @@ function M.foldtext()
   local count = vim.v.foldend - vim.v.foldstart + 1
   local first = vim.fn.getline(vim.v.foldstart):gsub("^> ", "")
   if drawn and drawn.label == "Change" then
-    return ("  + the change, %d lines"):format(count - 2)
+    return ("  + the change, %d lines"):format(count)
   end
   return ("> Thought: %s%s"):format(text.cut(first, 60), count > 1 and (" (%d lines)"):format(count) or "")
 end

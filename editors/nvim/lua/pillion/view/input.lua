@@ -78,7 +78,7 @@ local function winbar(given)
     end)
     :join("; ")
   local keys = config.get().keys
-  local along = names ~= "" and (" with " .. names:gsub("%%", "%%%%")) or ""
+  local along = names ~= "" and (" with %<" .. names:gsub("%%", "%%%%")) or ""
   local how = keys.send_insert and (keys.send_insert .. " sends") or keys.send and (keys.send .. " sends") or ""
   return (" %%#PillionYou#Prompt%%*%%#PillionContext#%s%%*%%=%%#PillionHint#%s "):format(along, how)
 end

@@ -15,6 +15,7 @@ local namespace = vim.api.nvim_create_namespace("pillion.view")
 ---@field text? string
 ---@field height integer
 ---@field fold_from? integer
+---@field fold_to? integer
 ---@field label? string what its fold is called
 
 ---@class pillion.Section the blocks of one turn
@@ -63,55 +64,77 @@ function Page:_dim(first, last, highlight)
   end
 end
 
+--- Takes away the blocks of a turn from `at` on.
+---@param row integer where block `at` begins
+---@param section pillion.Section
+---@param at integer
+function Page:_cut(row, section, at)
+  local height = 0
+  for index = #section.blocks, at, -1 do
+    height = height + section.blocks[index].height
+    section.blocks[index] = nil
+  end
+  section.height = section.height - height
+  if height > 0 then
+    self:_set(row, row + height, {})
+  end
+end
+
+--- Draws block `at` of a turn anew.
 ---@param row integer
----@param height integer of what is replaced
+---@param section pillion.Section
+---@param at integer
 ---@param block pillion.Block
----@return pillion.Drawn
-function Page:_draw(row, height, block)
-  local drawing = block.draw()
+function Page:_draw(row, section, at, block)
+  local drawing, row_of_mark = block.draw(), row
   if row == 0 and drawing.lines[1] == "" then
+    -- The buffer does not begin with an empty line.
     table.remove(drawing.lines, 1)
-    drawing.fold_from = drawing.fold_from and drawing.fold_from - 1
-    for _, mark in ipairs(drawing.marks or {}) do
-      mark.line = mark.line - 1
-    end
+    row_of_mark = -1
   end
-  self:_set(row, row + height, drawing.lines)
-  for _, mark in ipairs(drawing.marks or {}) do
-    self:_mark(row, mark)
-  end
-  if block.highlight then
-    self:_dim(row + 1, row + #drawing.lines, block.highlight)
-  end
-  return {
+  local before = section.blocks[at] and section.blocks[at].height or 0
+  -- Set first: Neovim asks for the folds of the lines while it takes them.
+  section.blocks[at] = {
     id = block.id,
     stamp = block.stamp,
     text = block.text,
     height = #drawing.lines,
     fold_from = drawing.fold_from,
+    fold_to = drawing.fold_to,
     label = block.folds == "thought" and "Thought" or "Change",
   }
+  section.height = section.height - before + #drawing.lines
+  self:_set(row, row + before, drawing.lines)
+  for _, mark in ipairs(drawing.marks or {}) do
+    self:_mark(row_of_mark, mark)
+  end
+  if block.highlight then
+    self:_dim(row + 1, row + #drawing.lines, block.highlight)
+  end
 end
 
---- Writes what a text has grown by.
+--- Writes what the text of a block has grown by.
 ---@param row integer
----@param drawn pillion.Drawn
+---@param section pillion.Section
+---@param at integer
 ---@param block pillion.Block
-function Page:_grow(row, drawn, block)
+function Page:_grow(row, section, at, block)
+  local drawn = section.blocks[at]
   local added = text.lines(block.text:sub(#drawn.text + 1))
-  for at = 2, #added do
-    added[at] = block.prefix .. added[at]
+  for index = 2, #added do
+    added[index] = block.prefix .. added[index]
   end
   local last = row + drawn.height - 1
   local line = vim.api.nvim_buf_get_lines(self.buf, last, last + 1, false)[1]
   added[1] = line .. added[1]
+  drawn.text = block.text
+  drawn.height = drawn.height + #added - 1
+  section.height = section.height + #added - 1
   vim.api.nvim_buf_set_lines(self.buf, last, last + 1, false, added)
   if block.highlight then
     vim.api.nvim_buf_clear_namespace(self.buf, namespace, last, last + 1)
     self:_dim(last, last + #added, block.highlight)
   end
-  drawn.text = block.text
-  drawn.height = drawn.height + #added - 1
 end
 
 ---@param row integer where the turn begins
@@ -119,32 +142,21 @@ end
 ---@param turn pillion.Turn
 function Page:_draw_turn(row, section, turn)
   local blocks = render.turn(turn)
-  local start = row
   for at, block in ipairs(blocks) do
     local drawn = section.blocks[at]
-    if not drawn or drawn.id ~= block.id then
+    if drawn and drawn.id ~= block.id then
       -- Something new stands here: what was below is drawn again behind it.
-      local rest = 0
-      for index = at, #section.blocks do
-        rest = rest + section.blocks[index].height
-        section.blocks[index] = nil
-      end
-      self:_set(row, row + rest, {})
-      drawn = self:_draw(row, 0, block)
-      section.blocks[at] = drawn
-    elseif drawn.stamp ~= block.stamp or (block.text and #block.text < #drawn.text) then
-      drawn = self:_draw(row, drawn.height, block)
-      section.blocks[at] = drawn
-    elseif block.text and #block.text > #drawn.text then
-      self:_grow(row, drawn, block)
+      self:_cut(row, section, at)
+      drawn = nil
     end
-    row = row + drawn.height
+    if not drawn or drawn.stamp ~= block.stamp or (block.text and #block.text < #drawn.text) then
+      self:_draw(row, section, at, block)
+    elseif block.text and #block.text > #drawn.text then
+      self:_grow(row, section, at, block)
+    end
+    row = row + section.blocks[at].height
   end
-  for index = #section.blocks, #blocks + 1, -1 do
-    self:_set(row, row + section.blocks[index].height, {})
-    section.blocks[index] = nil
-  end
-  section.height = row - start
+  self:_cut(row, section, #blocks + 1)
 end
 
 --- Draws the turns in `touched`, or all of them.

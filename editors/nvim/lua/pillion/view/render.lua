@@ -20,6 +20,7 @@ local M = {}
 ---@field lines string[]
 ---@field marks? pillion.Mark[]
 ---@field fold_from? integer the line, from 0, where its fold begins; without it there is none
+---@field fold_to? integer its last line, if that is not the drawing's
 
 ---@class pillion.Mark a highlight of one whole line, or text behind it
 ---@field line integer from 0
@@ -137,13 +138,15 @@ local function draw_tool(item, after_tool)
     return { lines = lines, marks = marks }
   end
   local diff = M.diff(change.oldText or "", change.newText)
-  local fence, fold_from = fence_for(diff), #lines
+  local fence = fence_for(diff)
   lines[#lines + 1] = fence .. "diff"
+  local fold_from = #lines
   vim.list_extend(lines, diff)
   lines[#lines + 1] = fence
-  -- What the user is asked about is shown without being opened first.
+  -- What the user is asked about is shown without being opened first. The fences stand outside of the fold: Neovim hides
+  -- their lines, and with its first line a fold would be hidden.
   local asks = item.permission and not item.permission.decision
-  return { lines = lines, marks = marks, fold_from = not asks and fold_from or nil }
+  return { lines = lines, marks = marks, fold_from = not asks and fold_from or nil, fold_to = #lines - 2 }
 end
 
 ---@param turn pillion.Turn
