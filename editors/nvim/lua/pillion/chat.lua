@@ -205,6 +205,21 @@ local function tell_last_stop(chat)
   end
 end
 
+--- A history is replayed without its title: the list has it.
+---@param chat pillion.OpenChat
+local function fetch_title(chat)
+  client.request("session/list", { cwd = chat.workspace }, function(_, result)
+    local id = chat.conversation.sessionId
+    local entry = vim.iter(result and result.sessions or {}):find(function(each)
+      return each.sessionId == id
+    end)
+    if entry and entry.title and not chat.conversation.title then
+      local update = { sessionUpdate = "session_info_update", title = entry.title }
+      dispatch(chat, { type = "updated", params = { sessionId = id, update = update } })
+    end
+  end)
+end
+
 ---@param session_id string
 ---@param workspace string
 ---@param done fun(chat?: pillion.OpenChat, problem?: pillion.Problem)
@@ -218,6 +233,7 @@ local function load(session_id, workspace, done)
     dispatch(chat, { type = "opened", result = result })
     tell_last_stop(chat)
     remember(chat)
+    fetch_title(chat)
     done(chat)
   end)
 end

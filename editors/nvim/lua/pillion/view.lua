@@ -292,17 +292,20 @@ local STATES = {
 --- The bar above the window that is being drawn.
 ---@return string
 function M.winbar()
-  local chat = chats[vim.api.nvim_win_get_buf(vim.g.statusline_winid or 0)]
+  local win = vim.g.statusline_winid or vim.api.nvim_get_current_win()
+  local chat = chats[vim.api.nvim_win_get_buf(win)]
   if not chat then
     return ""
   end
+  local hint = STATES[chat.state](config.get().keys)
+  local room = vim.api.nvim_win_get_width(win) - vim.fn.strdisplaywidth(hint) - 4
+  local title = text.cut(text.plain(chat.conversation.title or "pillion"), math.max(room, 8))
   -- A percent sign would be an instruction, and a title is a model's or a stranger's text.
   local function literal(words)
-    return (text.plain(words):gsub("%%", "%%%%"))
+    return (words:gsub("%%", "%%%%"))
   end
-  local hint = literal(STATES[chat.state](config.get().keys))
   local tint = chat.state == "asks" and "PillionAsks" or "PillionHint"
-  return (" %%#PillionAgent#%s%%*%%=%%#%s#%s "):format(literal(chat.conversation.title or "pillion"), tint, hint)
+  return (" %%#PillionAgent#%s%%*%%=%%#%s#%s "):format(literal(title), tint, literal(hint))
 end
 
 --- The fold level of a line: what was thought, and changes that were decided on, are folded.
