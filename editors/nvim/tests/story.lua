@@ -49,7 +49,8 @@ function M.wait(what, condition, seen)
   local found
   local ok = vim.wait(PATIENCE_MS, function()
     found = condition()
-    return found and true or false
+    -- What is nil in the child comes as NIL.
+    return found ~= vim.NIL and found and true or false
   end, 5)
   if not ok then
     error(("waited in vain for: %s%s"):format(what, seen and ("\n--- seen:\n" .. vim.inspect(seen())) or ""), 2)

@@ -123,7 +123,8 @@ end
 ---@return string?
 function M.mismatch(path, answer)
   local info = answer.serverInfo or {}
-  local found = ("%s is %s %s"):format(path, text.plain(tostring(info.name or "unknown")), text.plain(tostring(info.version or "")))
+  local called = vim.trim(("%s %s"):format(info.name or "a program without a name", info.version or ""))
+  local found = ("%s is %s"):format(path, text.plain(called))
   local ours = vim.tbl_get(answer, "capabilities", "experimental", "pillion")
   local mend = (" Install the one that belongs to this plugin with `%s`, then `:Pillion restart`."):format(M.install_command())
   if type(ours) ~= "table" then

@@ -26,6 +26,8 @@ local STOP_MS = 3000
 ---@field inbox pillion.Event[] what came and is not in the state yet
 ---@field drawing boolean a drawing is due
 ---@field asked table<integer, {turn_id?: string, call_id: string}> open questions by key
+---@field closed boolean the pillion that had the session open is gone
+---@field reopening? (fun(problem?: pillion.Problem))[] who waits for the next one to open it
 
 ---@type table<string, pillion.OpenChat> by session
 local chats = {}
@@ -171,6 +173,7 @@ local function add(session_id, workspace)
     inbox = {},
     drawing = false,
     asked = {},
+    closed = false,
   }
   chats[session_id] = chat
   return chat
@@ -265,27 +268,55 @@ local function opened(workspace, chat, problem)
   end
 end
 
+--- Opens a conversation's session again if its pillion is gone; by then it is known what became of the last turn.
+---@param chat pillion.OpenChat
+---@param done fun(problem?: pillion.Problem)
+local function reopen(chat, done)
+  if not chat.closed then
+    return done()
+  end
+  if chat.reopening then
+    return table.insert(chat.reopening, done)
+  end
+  chat.reopening = { done }
+  client.request("session/resume", { sessionId = chat.conversation.sessionId }, function(problem, result)
+    local waiting = chat.reopening or {}
+    chat.reopening = nil
+    if not problem then
+      chat.closed = false
+      dispatch(chat, { type = "opened", result = result })
+      remember(chat)
+    end
+    for _, each in ipairs(waiting) do
+      each(problem)
+    end
+  end)
+end
+
 --- The workspace's conversation: the one that is open, else its last one, else a new one.
 ---@param done fun(chat?: pillion.OpenChat, problem?: string)
 function M.with_current(done)
   local workspace = vim.fs.normalize(config.get().workspace())
-  if current[workspace] then
-    return done(current[workspace])
+  local chat = current[workspace]
+  if chat then
+    return reopen(chat, function(problem)
+      done(not problem and chat or nil, problem and problem.message)
+    end)
   end
   if opening[workspace] then
     return table.insert(opening[workspace], done)
   end
   opening[workspace] = { done }
-  local function finish(chat, problem)
-    opened(workspace, chat, problem)
+  local function finish(made, problem)
+    opened(workspace, made, problem)
   end
   local memory = config.get().resume_last and last.recall(workspace) or nil
   if not memory then
     return create(workspace, finish)
   end
-  load(memory.sessionId, workspace, function(chat, problem)
-    if chat then
-      finish(chat)
+  load(memory.sessionId, workspace, function(loaded, problem)
+    if loaded then
+      finish(loaded)
     elseif problem and problem.code == client.UNREACHABLE then
       finish(nil, problem.message)
     else
@@ -322,8 +353,14 @@ function M.switch(entry, done)
     remember(chat)
     done(chat)
   end
-  if chats[entry.sessionId] then
-    return switched(chats[entry.sessionId])
+  local known = chats[entry.sessionId]
+  if known then
+    return reopen(known, function(problem)
+      if problem then
+        return done(nil, problem.message)
+      end
+      switched(known)
+    end)
   end
   load(entry.sessionId, vim.fs.normalize(entry.cwd), function(chat, problem)
     if not chat then
@@ -422,18 +459,15 @@ local function asked(params, reply)
   })
 end
 
---- Takes up again, after pillion ended and is back, what was open: it knows by now what became of the turns.
-local function resume_all()
-  for session_id, chat in pairs(chats) do
-    client.request("session/resume", { sessionId = session_id }, function(problem, result)
-      if problem then
-        return tell(problem.message, vim.log.levels.ERROR)
+--- Takes up again, when pillion is back, what was open.
+local function reopen_all()
+  for _, chat in pairs(chats) do
+    reopen(chat, function(problem)
+      if problem and problem.code ~= client.LOST then
+        tell(problem.message, vim.log.levels.ERROR)
       end
-      dispatch(chat, { type = "opened", result = result })
-      remember(chat)
     end)
   end
-  tell("pillion was started again; the conversation goes on.")
 end
 
 --- Ends pillion and starts it anew, with the conversations that are open.
@@ -442,7 +476,7 @@ function M.restart()
     if problem then
       return tell(problem, vim.log.levels.ERROR)
     end
-    resume_all()
+    reopen_all()
   end)
 end
 
@@ -477,13 +511,19 @@ client.hook({
   end,
   asked = asked,
   ready = documents.follow,
-  lost = function(sentence)
+  ended = function(sentence)
     for _, chat in pairs(chats) do
+      chat.closed = true
       dispatch(chat, { type = "lost", sentence = sentence })
     end
+  end,
+  lost = function(sentence)
     tell(sentence, vim.log.levels.ERROR)
   end,
-  restarted = resume_all,
+  restarted = function()
+    reopen_all()
+    tell("pillion was started again; the conversation goes on.")
+  end,
   broken = function(problem)
     tell(problem, vim.log.levels.ERROR)
   end,

@@ -28,6 +28,7 @@ local GRACE_MS = 2500
 ---@field updated fun(params: table) a `session/update`
 ---@field asked fun(params: table, reply: fun(result: table)) a `session/request_permission`
 ---@field ready fun(client_id: integer) a pillion can be talked to
+---@field ended fun(sentence: string) it ended, wanted or not
 ---@field lost fun(sentence: string) it ended although nobody asked it to
 ---@field restarted fun() it is there again after that
 ---@field broken fun(problem: string) it is not started again
@@ -65,9 +66,6 @@ local function end_client(client)
   call(client, "stop")
   vim.defer_fn(client.rpc.terminate, GRACE_MS)
 end
-
--- After a reload of the plugin nobody remembers the client of the one before.
-vim.iter(vim.lsp.get_clients({ name = NAME })):each(end_client)
 
 ---@param run pillion.Run
 ---@param problem? string
@@ -135,6 +133,7 @@ local function ended(run, code, signal)
     current = nil
   end
   local sentence = ("pillion ended while it was needed: %s."):format(binary.meaning(code, signal))
+  hooks.ended(sentence)
   if before == "ready" then
     hooks.lost(sentence)
   end
@@ -224,9 +223,11 @@ local function start()
   ---@type pillion.Run
   local run = { path = program.cmd[1], state = "starting", waiting = {}, pending = {}, on_end = {} }
   current = run
-  ---@type vim.lsp.ClientConfig
+  ---@class pillion.ClientConfig : vim.lsp.ClientConfig
+  ---@field retire fun() ends it in the name of its own module
   local config = {
     name = NAME,
+    retire = M.stop,
     cmd = transport(run, program),
     handlers = handlers,
     flags = { debounce_text_changes = 100 },
@@ -339,6 +340,12 @@ function M.restart(done)
   M.stop(function()
     M.ensure(done)
   end)
+end
+
+-- After a reload of the plugin the client of the one before is still there, with a module of its own that would start
+-- pillion again if it were not told.
+for _, client in ipairs(vim.lsp.get_clients({ name = NAME })) do
+  client.config.retire()
 end
 
 ---@class pillion.ClientInfo

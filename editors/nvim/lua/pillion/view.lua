@@ -20,6 +20,11 @@ local M = {}
 ---@type table<integer, pillion.Chat> by buffer
 local chats = {}
 
+--- Buffers of the plugin as it was before it was reloaded: they go when the chat is shown again.
+local stale = vim.tbl_filter(function(buf)
+  return vim.startswith(vim.bo[buf].filetype, "pillion")
+end, vim.api.nvim_list_bufs())
+
 local HIGHLIGHTS = {
   PillionYou = "Title",
   PillionAgent = "Title",
@@ -160,7 +165,7 @@ end
 ---@return integer?
 local function window()
   return vim.iter(vim.api.nvim_tabpage_list_wins(0)):find(function(win)
-    return chats[vim.api.nvim_win_get_buf(win)] ~= nil
+    return vim.bo[vim.api.nvim_win_get_buf(win)].filetype == "pillion"
   end)
 end
 
@@ -191,7 +196,14 @@ function M.open(chat, options)
     vim.api.nvim_win_set_buf(win, buf)
     to_end(win)
   end
-  vim.api.nvim_set_current_win(options.enter and win or before)
+  for _, old in ipairs(stale) do
+    pcall(vim.api.nvim_buf_delete, old, { force = true })
+  end
+  stale = {}
+  if options.enter or not vim.api.nvim_win_is_valid(before) then
+    before = win
+  end
+  vim.api.nvim_set_current_win(before)
 end
 
 --- Closes the chat's window in this tab page. Says whether there was one.
