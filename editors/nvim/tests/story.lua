@@ -118,9 +118,9 @@ function M.pillions_of(parent)
   for name in vim.fs.dir("/proc") do
     local stat = name:match("^%d+$") and io.open(("/proc/%s/stat"):format(name), "r")
     if stat then
-      local command, of = (stat:read("*a") or ""):match("^%d+ %((.*)%) %a (%d+)")
+      local command, state, of = (stat:read("*a") or ""):match("^%d+ %((.*)%) (%a) (%d+)")
       stat:close()
-      if command == "pillion" and tonumber(of) == parent then
+      if command == "pillion" and state ~= "Z" and tonumber(of) == parent then
         found[#found + 1] = tonumber(name)
       end
     end
