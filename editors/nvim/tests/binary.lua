@@ -48,8 +48,10 @@ story.tell({
       local note, child = first_note({ settings = { cmd = vim.NIL }, path = "/usr/bin:/bin" })
       story.eq(
         note,
-        ("The program `pillion` is neither in PATH nor at %s/.cargo/bin/pillion. Install it with `%s`, "):format(vim.env.HOME, INSTALL)
-          .. 'or name it: require("pillion").setup({ cmd = { "/path/to/pillion" } }).'
+        ("The program `pillion` is neither in PATH nor at %s/.cargo/bin/pillion. Install it with `%s`, "):format(
+          vim.env.HOME,
+          INSTALL
+        ) .. 'or name it: require("pillion").setup({ cmd = { "/path/to/pillion" } }).'
       )
       story.has(health(child), "ERROR The program `pillion` is neither in PATH nor at")
     end,
@@ -59,7 +61,8 @@ story.tell({
     function()
       vim.fn.mkdir(vim.env.HOME .. "/.cargo/bin", "p")
       vim.uv.fs_symlink(story.pillion, vim.env.HOME .. "/.cargo/bin/pillion")
-      local child = story.child({ settings = { cmd = vim.NIL }, path = "/usr/bin:/bin", model = story.model({ { text = "Here." } }) })
+      local child =
+        story.child({ settings = { cmd = vim.NIL }, path = "/usr/bin:/bin", model = story.model({ { text = "Here." } }) })
       child:cmd("Pillion prompt Hello")
       child:wait_chat("Here.")
       vim.uv.fs_unlink(vim.env.HOME .. "/.cargo/bin/pillion")
@@ -127,7 +130,10 @@ story.tell({
     "it is another language server, or none at all",
     function()
       local path = impostor({ capabilities = vim.empty_dict(), serverInfo = { name = "lua-language-server" } })
-      story.has(first_note({ settings = { cmd = { path } } }), path .. " is lua-language-server, which is no pillion that this plugin knows.")
+      story.has(
+        first_note({ settings = { cmd = { path } } }),
+        path .. " is lua-language-server, which is no pillion that this plugin knows."
+      )
       path = story.program("liar", "#!/bin/sh\necho 'cannot open the frobnicator' >&2\nexit 4\n")
       story.eq(
         first_note({ settings = { cmd = { path } } }),
@@ -156,7 +162,8 @@ story.tell({
       child:cmd("Pillion stop")
       child:wait_turns(1)
       local lines = health(child)
-      local version = vim.trim(vim.system({ story.pillion, "--version" }, { text = true }):wait().stdout):match("^pillion (%S+)")
+      local version =
+        vim.trim(vim.system({ story.pillion, "--version" }, { text = true }):wait().stdout):match("^pillion (%S+)")
       story.has(lines, "OK Neovim 0.")
       story.has(lines, ("OK %s, version %s"):format(story.pillion, version))
       story.has(lines, "OK protocol version 1, as this plugin needs")

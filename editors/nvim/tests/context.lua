@@ -34,10 +34,22 @@ story.tell({
       child:wait_turns(1)
       story.eq(sent(child), {
         { type = "text", text = "Explain" },
-        { type = "resource", resource = { uri = uri("src/a b.lua") .. "#L2-L3", mimeType = "text/plain", text = "local two\nlocal three\n" } },
+        {
+          type = "resource",
+          resource = { uri = uri("src/a b.lua") .. "#L2-L3", mimeType = "text/plain", text = "local two\nlocal three\n" },
+        },
       })
       story.eq(child:chat(), {
-        "## You", "", "Explain", "", "- `src/a b.lua, lines 2 to 3`", "", "## Pillion", "", "Answer 1.", "",
+        "## You",
+        "",
+        "Explain",
+        "",
+        "- `src/a b.lua, lines 2 to 3`",
+        "",
+        "## Pillion",
+        "",
+        "Answer 1.",
+        "",
       })
       -- A part of a line, as it was selected.
       child:keys("gg0wve:Pillion prompt This<CR>")
@@ -90,7 +102,10 @@ story.tell({
       child:lua([[
         vim.diagnostic.set(vim.api.nvim_create_namespace("lint"), 0, {
           { lnum = 0, col = 0, message = "unused", severity = vim.diagnostic.severity.HINT },
-          { lnum = 1, col = 12, message = "undefined variable", severity = vim.diagnostic.severity.ERROR, source = "luals", code = "undefined-global" },
+          {
+            lnum = 1, col = 12, message = "undefined variable", severity = vim.diagnostic.severity.ERROR,
+            source = "luals", code = "undefined-global",
+          },
         })
       ]])
       child:cmd("2 | Pillion prompt @diagnostics Mend this")
@@ -118,7 +133,14 @@ story.tell({
       local read = function(path)
         return { tool_call = { name = "read_file", input = { path = path } } }
       end
-      local child = story.child({ model = story.model({ read("a.txt") }, { { text = "One." } }, { read("a.txt"), read("later.txt"), read("unborn.txt") }, { { text = "Two." } }) })
+      local child = story.child({
+        model = story.model(
+          { read("a.txt") },
+          { { text = "One." } },
+          { read("a.txt"), read("later.txt"), read("unborn.txt") },
+          { { text = "Two." } }
+        ),
+      })
       local function seen(turn)
         local texts = {}
         for _, item in ipairs(child:conversation().turns[turn].items) do

@@ -33,7 +33,7 @@ story.tell({
       local commands = require("pillion.commands")
       for name, command in pairs(commands.commands) do
         local words = command.words == "" and name or (name .. " " .. command.words)
-        story.has(doc, ":Pillion " .. words:gsub("%s+", " "))
+        story.has(doc, "Pillion " .. words)
         story.has(doc, "*:Pillion-" .. name .. "*")
       end
       for _, name in ipairs(require("pillion.config").names()) do
@@ -58,7 +58,7 @@ story.tell({
   {
     "the defaults in the documentation are the defaults",
     function()
-      local block = doc:match('setup%(({.-\n  }%)?)'):gsub("%)$", "")
+      local block = assert(doc:match("setup%(({\n.-\n  })%)"), "the defaults are not shown")
       local shown = assert(loadstring("return " .. block))()
       local defaults = require("pillion.config").defaults()
       defaults.workspace = nil
@@ -106,7 +106,10 @@ story.tell({
     function()
       local plain = require("pillion.text").plain
       story.eq(plain("a\27[2K\nb\tc\0d\127"), [[a\u{1b}[2K\nb\tc\u{0}d\u{7f}]])
-      story.eq(plain("\u{202e}abc\u{2066}\u{200b}\u{85}\u{feff}\u{e0041}"), [[\u{202e}abc\u{2066}\u{200b}\u{85}\u{feff}\u{e0041}]])
+      story.eq(
+        plain("\u{202e}abc\u{2066}\u{200b}\u{85}\u{feff}\u{e0041}"),
+        [[\u{202e}abc\u{2066}\u{200b}\u{85}\u{feff}\u{e0041}]]
+      )
       story.eq(plain("grün 漢字 😀 – é"), "grün 漢字 😀 – é")
       story.eq(plain("\255\254 broken"), "\255\254 broken")
     end,

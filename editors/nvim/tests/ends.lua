@@ -65,7 +65,10 @@ story.tell({
       local sentence
       child, sentence = next_start()
       -- Whichever pillion noticed first.
-      local told = { "The editor closed the connection while the turn was running.", "The editor's process (%d) ended while the turn was running." }
+      local told = {
+        "The editor closed the connection while the turn was running.",
+        "The editor's process (%d) ended while the turn was running.",
+      }
       assert(sentence == told[1] or sentence == told[2]:format(killed), sentence)
       goes_on(child, sentence)
     end,
@@ -173,7 +176,8 @@ story.tell({
     function()
       local child = with_running_turn()
       local pid = child:pillion()
-      child:lua([[
+      child:lua(
+        [[
         for name in pairs(package.loaded) do
           if name == "pillion" or vim.startswith(name, "pillion.") then
             package.loaded[name] = nil
@@ -181,7 +185,9 @@ story.tell({
         end
         local settings = ...
         require("pillion").setup(settings)
-      ]], { cmd = { story.pillion }, model = story.model({ { text = "Good again." } }), title_model = "none" })
+      ]],
+        { cmd = { story.pillion }, model = story.model({ { text = "Good again." } }), title_model = "none" }
+      )
       story.wait("the first pillion to be gone", function()
         return not story.runs(pid)
       end)

@@ -64,9 +64,21 @@ story.tell({
       })
       child:wait_state("asks")
       story.eq(child:chat(), {
-        "## You", "", "Write", "", "## Pillion", "",
+        "## You",
+        "",
+        "Write",
+        "",
+        "## Pillion",
+        "",
         "- ? `Replace b.txt (+2 -1)`: waits for your answer",
-        "```diff", "@@ -1,2 +1,3 @@", " one", "-two", "+2", "+three", "```", "",
+        "```diff",
+        "@@ -1,2 +1,3 @@",
+        " one",
+        "-two",
+        "+2",
+        "+three",
+        "```",
+        "",
       })
       story.eq(story.read(story.workspace .. "/b.txt"), "one\ntwo\n")
       story.has(child:screen(), "asks you, <CR> answers")
@@ -123,7 +135,9 @@ story.tell({
   {
     "several: they are asked one after another",
     function()
-      local child = asking({ model = story.model({ write("a.txt", "a\n"), write("b.txt", "b\n"), write("c.txt", "c\n") }, { { text = "Done." } }) })
+      local child = asking({
+        model = story.model({ write("a.txt", "a\n"), write("b.txt", "b\n"), write("c.txt", "c\n") }, { { text = "Done." } }),
+      })
       child:cmd("Pillion prompt Write")
       local titles = {}
       for at, answer in ipairs({ 1, 2, 1 }) do

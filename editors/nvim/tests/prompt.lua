@@ -72,7 +72,12 @@ story.tell({
       end
       local screen = vim.split(child:screen(), "\n")
       story.eq(vim.list_slice(screen, 1, #expected), expected, "the screen")
-      story.eq(child:lua([[return vim.bo.filetype .. " " .. tostring(vim.treesitter.highlighter.active[vim.api.nvim_get_current_buf()] ~= nil)]]), "pillion true")
+      story.eq(
+        child:lua(
+          [[return vim.bo.filetype .. " " .. tostring(vim.treesitter.highlighter.active[vim.api.nvim_get_current_buf()] ~= nil)]]
+        ),
+        "pillion true"
+      )
     end,
   },
   {
@@ -109,7 +114,8 @@ story.tell({
   {
     "a prompt is written in a window of its own, which keeps what has not been sent",
     function()
-      local child = story.child({ model = story.model({ { text = "Yes." } }, { { text = "Yes again." } }), settings = { context = {} } })
+      local child =
+        story.child({ model = story.model({ { text = "Yes." } }, { { text = "Yes again." } }), settings = { context = {} } })
       child:cmd("Pillion prompt")
       story.wait("the prompt window", function()
         return child:lua([[return vim.bo.filetype]]) == "pillion-prompt"
@@ -139,7 +145,10 @@ story.tell({
     "a turn that fails says why in the chat and by a notification; the next prompt is answered",
     function()
       local child = story.child({
-        model = story.model({ { text = "```lua\nhalf" }, { protocol_error = { kind = "provider_error", message = "overloaded" } } }, { { text = "Whole." } }),
+        model = story.model(
+          { { text = "```lua\nhalf" }, { protocol_error = { kind = "provider_error", message = "overloaded" } } },
+          { { text = "Whole." } }
+        ),
       })
       child:cmd("Pillion prompt One")
       local sentence = "The model provider's answer was not understood or reported an error. overloaded"
@@ -147,9 +156,26 @@ story.tell({
       child:cmd("Pillion prompt Two")
       child:wait_chat("Whole.")
       story.eq(child:chat(), {
-        "## You", "", "One", "", "## Pillion", "", "```lua", "half", "```", "",
-        "**Failed.** " .. sentence, "",
-        "## You", "", "Two", "", "## Pillion", "", "Whole.", "",
+        "## You",
+        "",
+        "One",
+        "",
+        "## Pillion",
+        "",
+        "```lua",
+        "half",
+        "```",
+        "",
+        "**Failed.** " .. sentence,
+        "",
+        "## You",
+        "",
+        "Two",
+        "",
+        "## Pillion",
+        "",
+        "Whole.",
+        "",
       })
       child:cmd("wincmd l | normal! gg")
       child:keys("]]")

@@ -136,7 +136,10 @@ story.tell({
       before:cmd("Pillion prompt One")
       before:wait_turns(1)
       local session = before:conversation().sessionId
-      before:lua([[require("pillion.client").request("session/delete", { sessionId = ... }, function() _G.deleted = true end)]], session)
+      before:lua(
+        [[require("pillion.client").request("session/delete", { sessionId = ... }, function() _G.deleted = true end)]],
+        session
+      )
       story.wait("the session to be gone", function()
         return before:lua("return _G.deleted")
       end)

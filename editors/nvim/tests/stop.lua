@@ -22,7 +22,16 @@ local function check(child, source)
   child:wait_note(sentence)
   child:wait_chat("**Stopped.** " .. sentence)
   story.eq(child:chat(), {
-    "## You", "", "Think", "", "## Pillion", "", "I am thinking about", "", "**Stopped.** " .. sentence, "",
+    "## You",
+    "",
+    "Think",
+    "",
+    "## Pillion",
+    "",
+    "I am thinking about",
+    "",
+    "**Stopped.** " .. sentence,
+    "",
   })
   local turn = child:conversation().turns[1]
   story.eq({ turn.state, turn.cause, turn.initiator, turn.source }, { "cancelled", "client_cancel", "user", source })

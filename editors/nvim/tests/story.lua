@@ -160,12 +160,16 @@ require("pillion").setup(settings)
 ---@return Child
 function M.child(options)
   options = options or {}
-  local settings = vim.tbl_extend("force", { cmd = { M.pillion }, model = options.model, title_model = "none" }, options.settings or {})
+  local settings =
+    vim.tbl_extend("force", { cmd = { M.pillion }, model = options.model, title_model = "none" }, options.settings or {})
   if settings.cmd == vim.NIL then
     settings.cmd = nil
   end
   local command = { vim.v.progpath, "--embed", "--headless", "--clean", "-n", "-i", "NONE" }
-  local channel = vim.fn.jobstart(command, { rpc = true, cwd = M.workspace, env = options.path and { PATH = options.path } or vim.empty_dict() })
+  local channel = vim.fn.jobstart(
+    command,
+    { rpc = true, cwd = M.workspace, env = options.path and { PATH = options.path } or vim.empty_dict() }
+  )
   assert(channel > 0, "the child Neovim does not start")
   local child = setmetatable({ channel = channel, pid = vim.fn.jobpid(channel) }, Child)
   table.insert(children, child)
@@ -284,11 +288,14 @@ end
 ---@param count integer
 function Child:wait_turns(count)
   M.wait(("%d turns that have ended"):format(count), function()
-    return self:lua([[
+    return self:lua(
+      [[
       local chat = package.loaded["pillion.chat"] and require("pillion.chat").current()
       local ended = chat and vim.tbl_filter(function(turn) return turn.state ~= "running" end, chat.conversation.turns) or {}
       return chat ~= nil and #chat.conversation.turns == ... and #ended == ...
-    ]], count)
+    ]],
+      count
+    )
   end, function()
     return { self:chat(), self:notes(), self:messages() }
   end)

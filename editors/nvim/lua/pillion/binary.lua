@@ -165,7 +165,16 @@ function M.handshake()
 end
 
 --- Signals by number, as far as they end programs.
-local SIGNALS = { [1] = "SIGHUP", [2] = "SIGINT", [4] = "SIGILL", [6] = "SIGABRT", [7] = "SIGBUS", [9] = "SIGKILL", [11] = "SIGSEGV", [15] = "SIGTERM" }
+local SIGNALS = {
+  [1] = "SIGHUP",
+  [2] = "SIGINT",
+  [4] = "SIGILL",
+  [6] = "SIGABRT",
+  [7] = "SIGBUS",
+  [9] = "SIGKILL",
+  [11] = "SIGSEGV",
+  [15] = "SIGTERM",
+}
 
 local MEANINGS = {
   [1] = "it was told to exit without a shutdown, or could not start",

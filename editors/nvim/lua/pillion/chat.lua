@@ -1,33 +1,20 @@
---- The conversations of this Neovim: which one a workspace has, what happens in them, and who is told.
+--- The conversations of this Neovim: which one a workspace has, what is asked of pillion for them, and what the user is
+--- told.
 ---
---- Everything that happens is an event; events go through the reducer in the order in which they came, whole words at a
---- time, and then the view draws the turns that they touched.
+--- Invariant: a session is asked for nothing before the pillion that runs has it open.
 
 local client = require("pillion.client")
 local config = require("pillion.config")
+local conversation = require("pillion.conversation")
 local documents = require("pillion.documents")
 local last = require("pillion.last")
-local permission = require("pillion.permission")
-local render = require("pillion.view.render")
-local session = require("pillion.session")
 local text = require("pillion.text")
 local view = require("pillion.view")
 
 local M = {}
 
---- A burst of words is drawn this often.
-local DRAW_MS = 40
-
 --- How long a Stop may go unanswered before the user is told what else there is.
 local STOP_MS = 3000
-
----@class pillion.OpenChat : pillion.Chat
----@field workspace string
----@field inbox pillion.Event[] what came and is not in the state yet
----@field drawing boolean a drawing is due
----@field asked table<integer, {turn_id?: string, call_id: string}> open questions by key
----@field closed boolean the pillion that had the session open is gone
----@field reopening? (fun(problem?: pillion.Problem))[] who waits for the next one to open it
 
 ---@type table<string, pillion.OpenChat> by session
 local chats = {}
@@ -36,129 +23,10 @@ local current = {}
 ---@type table<string, (fun(chat?: pillion.OpenChat, problem?: string))[]> who waits for a workspace's conversation
 local opening = {}
 
-local next_key = 0
-
----@return integer
-local function new_key()
-  next_key = next_key + 1
-  return next_key
-end
-
 ---@param message string
 ---@param level? integer
 local function tell(message, level)
   vim.notify(text.plain(message), level or vim.log.levels.INFO, { title = "pillion" })
-end
-
----@param chat pillion.OpenChat
----@return pillion.Turn?
-local function running_turn(chat)
-  return vim.iter(chat.conversation.turns):rfind(function(turn)
-    return turn.state == "running"
-  end)
-end
-
----@param chat pillion.OpenChat
----@param question {turn_id?: string, call_id: string}
----@return pillion.ToolItem?
-local function item_of(chat, question)
-  for _, turn in ipairs(chat.conversation.turns) do
-    for _, item in ipairs(turn.turnId == question.turn_id and turn.items or {}) do
-      if item.toolCallId == question.call_id then
-        return item --[[@as pillion.ToolItem]]
-      end
-    end
-  end
-end
-
----@param chat pillion.OpenChat
-local function refresh_state(chat)
-  local before = chat.state
-  chat.state = next(chat.asked) and "asks" or running_turn(chat) and "working" or "idle"
-  if chat.state ~= before then
-    view.refresh()
-    vim.api.nvim_exec_autocmds("User", { pattern = "PillionStatus", modeline = false })
-  end
-end
-
----@param chat pillion.OpenChat
----@param touched table<pillion.Turn, true>?
-local function draw(chat, touched)
-  refresh_state(chat)
-  view.changed(chat, touched)
-end
-
-local dispatch
-
---- A question is over when its turn is, or when its tool call goes on without an answer.
----@param chat pillion.OpenChat
-local function drop_answered_questions(chat)
-  for key, question in pairs(chat.asked) do
-    local item = item_of(chat, question)
-    local decided = item and item.permission and item.permission.decision
-    if not item or decided or item.status ~= "pending" then
-      chat.asked[key] = nil
-      permission.withdraw(key)
-      if not decided then
-        dispatch(chat, { type = "decided", key = key, decision = "unanswered" })
-      end
-    end
-  end
-end
-
---- Files that a tool has just written are read again where they are open.
----@param chat pillion.OpenChat
----@param event pillion.Event
-local function reread_written(chat, event)
-  local update = event.type == "updated" and event.params.update or {}
-  if update.sessionUpdate ~= "tool_call_update" or update.status ~= "completed" then
-    return
-  end
-  local turn_id = vim.tbl_get(event.params, "_meta", "pillion", "turnId")
-  local item = item_of(chat, { turn_id = turn_id, call_id = update.toolCallId })
-  if item and item.kind == "edit" then
-    documents.reread(vim.tbl_map(function(location)
-      return location.path
-    end, item.locations or {}))
-  end
-end
-
---- Puts what came into the state, and draws it.
----@param chat pillion.OpenChat
-local function take_in(chat)
-  local events = session.coalesce(chat.inbox)
-  chat.inbox = {}
-  local touched = {} ---@type table<pillion.Turn, true>?
-  for _, event in ipairs(events) do
-    local changed
-    chat.conversation, changed = session.reduce(chat.conversation, event)
-    if changed == "all" then
-      touched = nil
-    elseif changed and touched then
-      touched[changed] = true
-    end
-    reread_written(chat, event)
-  end
-  drop_answered_questions(chat)
-  draw(chat, touched)
-end
-
---- Something happened in a conversation. Words of the model may wait a moment for their neighbours.
----@param chat pillion.OpenChat
----@param event pillion.Event
-function dispatch(chat, event)
-  table.insert(chat.inbox, event)
-  if event.type ~= "updated" then
-    take_in(chat)
-  elseif not chat.drawing then
-    chat.drawing = true
-    vim.defer_fn(function()
-      chat.drawing = false
-      if #chat.inbox > 0 then
-        take_in(chat)
-      end
-    end, DRAW_MS)
-  end
 end
 
 ---@param session_id string
@@ -166,17 +34,8 @@ end
 ---@return pillion.OpenChat
 local function add(session_id, workspace)
   documents.add(workspace)
-  local chat = {
-    conversation = session.new(session_id),
-    workspace = workspace,
-    state = "idle",
-    inbox = {},
-    drawing = false,
-    asked = {},
-    closed = false,
-  }
-  chats[session_id] = chat
-  return chat
+  chats[session_id] = conversation.new(session_id, workspace)
+  return chats[session_id]
 end
 
 --- Remembers for the next start what this conversation has come to.
@@ -218,7 +77,7 @@ local function fetch_title(chat)
     end)
     if entry and entry.title and not chat.conversation.title then
       local update = { sessionUpdate = "session_info_update", title = entry.title }
-      dispatch(chat, { type = "updated", params = { sessionId = id, update = update } })
+      conversation.dispatch(chat, { type = "updated", params = { sessionId = id, update = update } })
     end
   end)
 end
@@ -233,7 +92,7 @@ local function load(session_id, workspace, done)
       chats[session_id] = nil
       return done(nil, problem)
     end
-    dispatch(chat, { type = "opened", result = result })
+    conversation.dispatch(chat, { type = "opened", result = result })
     tell_last_stop(chat)
     remember(chat)
     fetch_title(chat)
@@ -284,7 +143,7 @@ local function reopen(chat, done)
     chat.reopening = nil
     if not problem then
       chat.closed = false
-      dispatch(chat, { type = "opened", result = result })
+      conversation.dispatch(chat, { type = "opened", result = result })
       remember(chat)
     end
     for _, each in ipairs(waiting) do
@@ -378,8 +237,8 @@ function M.prompt(content, refused)
     if not chat then
       return refused(problem or "")
     end
-    local key = new_key()
-    dispatch(chat, { type = "prompted", key = key, content = content })
+    local key = conversation.new_key()
+    conversation.dispatch(chat, { type = "prompted", key = key, content = content })
     if config.get().open_on_prompt then
       view.open(chat, { enter = false })
     end
@@ -388,10 +247,10 @@ function M.prompt(content, refused)
       if failure and failure.code == client.LOST then
         return -- `lost` has been told already
       elseif failure then
-        dispatch(chat, { type = "failed", key = key, error = failure })
+        conversation.dispatch(chat, { type = "failed", key = key, error = failure })
         tell(failure.message, vim.log.levels.ERROR)
       else
-        dispatch(chat, { type = "answered", key = key, result = result })
+        conversation.dispatch(chat, { type = "answered", key = key, result = result })
         if result.sentence then
           tell(result.sentence, vim.log.levels.WARN)
         end
@@ -405,7 +264,7 @@ end
 ---@param source "nvim.keymap"|"nvim.command"
 function M.stop(source)
   local chat = M.current()
-  if not chat or not running_turn(chat) then
+  if not chat or not conversation.running_turn(chat) then
     return tell("Nothing is running.")
   end
   local answered = false
@@ -421,42 +280,6 @@ function M.stop(source)
       tell("pillion has not answered the Stop yet. `:Pillion restart` ends it and starts it anew.", vim.log.levels.ERROR)
     end
   end, STOP_MS)
-end
-
---- A question of pillion's: shown in its conversation, then asked.
----@param params table
----@param reply fun(result: table)
-local function asked(params, reply)
-  local chat = chats[params.sessionId]
-  if not chat then
-    return reply({ outcome = { outcome = "cancelled" } })
-  end
-  local key = new_key()
-  chat.asked[key] = { turn_id = vim.tbl_get(params, "_meta", "pillion", "turnId"), call_id = params.toolCall.toolCallId }
-  dispatch(chat, { type = "asked", key = key, params = params })
-  local item = item_of(chat, chat.asked[key] or {})
-  if not item then
-    return reply({ outcome = { outcome = "cancelled" } })
-  end
-  if not view.is_shown(chat) then
-    view.open(chat, { enter = false })
-  end
-  permission.ask({
-    key = key,
-    title = render.tool_title(item),
-    options = params.options,
-    show = function()
-      view.show_change(item)
-    end,
-    answer = function(option_id)
-      if not option_id then
-        return reply({ outcome = { outcome = "cancelled" } })
-      end
-      reply({ outcome = { outcome = "selected", optionId = option_id } })
-      chat.asked[key] = nil
-      dispatch(chat, { type = "decided", key = key, decision = option_id })
-    end,
-  })
 end
 
 --- Takes up again, when pillion is back, what was open.
@@ -506,15 +329,21 @@ client.hook({
   updated = function(params)
     local chat = chats[params.sessionId]
     if chat then
-      dispatch(chat, { type = "updated", params = params })
+      conversation.dispatch(chat, { type = "updated", params = params })
     end
   end,
-  asked = asked,
+  asked = function(params, reply)
+    local chat = chats[params.sessionId]
+    if not chat then
+      return reply({ outcome = { outcome = "cancelled" } })
+    end
+    conversation.ask(chat, params, reply)
+  end,
   ready = documents.follow,
   ended = function(sentence)
     for _, chat in pairs(chats) do
       chat.closed = true
-      dispatch(chat, { type = "lost", sentence = sentence })
+      conversation.dispatch(chat, { type = "lost", sentence = sentence })
     end
   end,
   lost = function(sentence)

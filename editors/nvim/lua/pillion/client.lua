@@ -94,7 +94,10 @@ local function explain_failed_start(run, code, signal)
   binary.run({}, function(result)
     local said = vim.trim(result and result.stderr or "")
     local why = said ~= "" and text.plain(said) or binary.meaning(code, signal)
-    tell_waiting(run, ("pillion (%s) could not start: %s. `:Pillion health` looks closer."):format(run.path, (why:gsub("%.$", ""))))
+    tell_waiting(
+      run,
+      ("pillion (%s) could not start: %s. `:Pillion health` looks closer."):format(run.path, (why:gsub("%.$", "")))
+    )
   end)
 end
 
@@ -295,7 +298,9 @@ function M.request(method, params, done)
     if problem then
       return done({ code = M.UNREACHABLE, message = problem })
     end
-    local run, token = current --[[@as pillion.Run]], {}
+    local run, token =
+      current, --[[@as pillion.Run]]
+      {}
     run.pending[token] = done
     local function answer(failure, result)
       if run.pending[token] then

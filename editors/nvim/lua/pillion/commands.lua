@@ -144,7 +144,10 @@ local function sessions(call)
   local params = all and vim.empty_dict() or { cwd = config.get().workspace() }
   list(params, {}, function(found)
     if #found == 0 then
-      return tell(all and "There are no sessions yet." or "There are no sessions in this workspace; `:Pillion sessions all` shows the others.")
+      return tell(
+        all and "There are no sessions yet."
+          or "There are no sessions in this workspace; `:Pillion sessions all` shows the others."
+      )
     end
     local options = { prompt = "pillion: go on with", kind = "pillion.session", format_item = session_line }
     vim.ui.select(found, options, function(entry)

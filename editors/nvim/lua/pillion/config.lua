@@ -104,7 +104,7 @@ local rules = {
   title_model = a_text,
   base_url = a_text,
   env = {
-    "a table of strings, such as { PILLION_LOG_LEVEL = \"debug\" }",
+    'a table of strings, such as { PILLION_LOG_LEVEL = "debug" }',
     function(value)
       return type(value) == "table"
         and vim.iter(pairs(value)):all(function(name, text)

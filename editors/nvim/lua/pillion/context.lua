@@ -130,7 +130,8 @@ end
 ---@param workspace string
 ---@return pillion.ContentBlock[]
 function M.collect_available(kinds, source, workspace)
-  return vim.iter(kinds)
+  return vim
+    .iter(kinds)
     :map(function(kind)
       if kind ~= "file" or documents.is_below(source.buf, workspace) then
         return (collect[kind](source))

@@ -35,7 +35,10 @@ local function check_program()
   end
   local answer, failure = binary.handshake()
   if not answer then
-    health.error(("%s cannot be used. %s"):format(path, failure), "look at `:Pillion log`, or install it with `" .. binary.install_command() .. "`")
+    health.error(
+      ("%s cannot be used. %s"):format(path, failure),
+      "look at `:Pillion log`, or install it with `" .. binary.install_command() .. "`"
+    )
     return false
   end
   local misfit = binary.mismatch(path, answer)
@@ -47,7 +50,9 @@ local function check_program()
   health.ok(("%s, version %s"):format(path, text.plain(tostring(info.version))))
   health.ok(("protocol version %d, as this plugin needs"):format(protocol.PROTOCOL_VERSION))
   local running = package.loaded["pillion.client"] and package.loaded["pillion.client"].info() or { state = "off" }
-  health.info(running.state == "off" and "it is not running; the first prompt starts it" or ("it is running: %s"):format(running.state))
+  health.info(
+    running.state == "off" and "it is not running; the first prompt starts it" or ("it is running: %s"):format(running.state)
+  )
   return true
 end
 
@@ -69,7 +74,10 @@ local function check_doctor()
     elseif name == "warning" then
       health.warn(what)
     elseif name == "turns" and vim.startswith(what, "none chosen") then
-      health.warn("no model is chosen", 'set one: require("pillion").setup({ model = "provider:model" }), or ' .. what:gsub("^none chosen; ", ""))
+      health.warn(
+        "no model is chosen",
+        'set one: require("pillion").setup({ model = "provider:model" }), or ' .. what:gsub("^none chosen; ", "")
+      )
     elseif name then
       health.info(("%s: %s"):format(name, what))
     end

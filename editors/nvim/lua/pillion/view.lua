@@ -248,7 +248,6 @@ function M.changed(chat, touched)
   end, vim.fn.win_findbuf(buf))
   chat.page:draw(chat.conversation.turns, touched)
   vim.iter(followers):each(to_end)
-  M.refresh()
 end
 
 --- The window bars are drawn again.

@@ -72,7 +72,8 @@ end
 ---@param given pillion.Draft
 ---@return string
 local function winbar(given)
-  local names = vim.iter(given.blocks)
+  local names = vim
+    .iter(given.blocks)
     :map(function(block)
       return context.name(block) or "diagnostics"
     end)
@@ -103,7 +104,8 @@ function M.open(given)
     vim.api.nvim_win_set_buf(win, buf)
     vim.api.nvim_win_set_height(win, HEIGHT)
   end
-  local options = { winfixheight = true, number = false, relativenumber = false, signcolumn = "no", wrap = true, linebreak = true }
+  local options =
+    { winfixheight = true, number = false, relativenumber = false, signcolumn = "no", wrap = true, linebreak = true }
   options.winbar, options.foldmethod, options.winhighlight = winbar(given), "manual", ""
   for name, value in pairs(options) do
     vim.api.nvim_set_option_value(name, value, { win = win, scope = "local" })

@@ -296,7 +296,10 @@ function M.turn(turn)
       stamp = label .. sentence,
       draw = function()
         return {
-          lines = { "", ("**%s.** %s"):format(label, text.plain(sentence --[[@as string]])) },
+          lines = {
+            "",
+            ("**%s.** %s"):format(label, text.plain(sentence --[[@as string]])),
+          },
           marks = { { line = 1, highlight = highlight } },
         }
       end,
