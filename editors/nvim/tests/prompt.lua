@@ -49,11 +49,11 @@ story.tell({
       child:cmd("wincmd l | only | set laststatus=0 | silent! normal! G")
       local expected = {
         " pillion" .. (" "):rep(100 - 8 - 18) .. "i writes a prompt",
-        "## You",
+        "You",
         "",
         "What does it do?",
         "",
-        "## Pillion   " .. shown_model(model) .. ", 120 tokens in, 18 tokens out",
+        "Pillion   " .. shown_model(model) .. ", 120 tokens in, 18 tokens out",
         "",
         "> Thought: The file will tell. (2 lines)",
         "",

@@ -45,14 +45,19 @@ end
 ---@param row integer
 ---@param mark pillion.Mark
 function Page:_mark(row, mark)
-  vim.api.nvim_buf_set_extmark(self.buf, namespace, row + mark.line, 0, {
-    end_row = row + mark.line + 1,
+  local at = row + mark.line
+  local line = vim.api.nvim_buf_get_lines(self.buf, at, at + 1, false)[1]
+  -- It ends within its line: one that ended at the next line would go when that line is drawn anew.
+  vim.api.nvim_buf_set_extmark(self.buf, namespace, at, 0, {
+    end_col = #line,
     hl_group = mark.highlight,
-    hl_eol = true,
     priority = 200,
     virt_text = mark.behind and { { "  " .. mark.behind[1], mark.behind[2] } } or nil,
     hl_mode = "combine",
   })
+  if mark.hidden then
+    vim.api.nvim_buf_set_extmark(self.buf, namespace, at, 0, { end_col = mark.hidden, conceal = "" })
+  end
 end
 
 ---@param first integer
@@ -149,7 +154,7 @@ function Page:_draw_turn(row, section, turn)
       self:_cut(row, section, at)
       drawn = nil
     end
-    if not drawn or drawn.stamp ~= block.stamp or (block.text and #block.text < #drawn.text) then
+    if not drawn or drawn.stamp ~= block.stamp or not vim.startswith(block.text or "", drawn.text or "") then
       self:_draw(row, section, at, block)
     elseif block.text and #block.text > #drawn.text then
       self:_grow(row, section, at, block)

@@ -25,6 +25,7 @@ local M = {}
 ---@class pillion.Mark a highlight of one whole line, or text behind it
 ---@field line integer from 0
 ---@field highlight? string
+---@field hidden? integer so many bytes at its beginning are not shown
 ---@field behind? [string, string]
 
 --- As Markdown's code, so that no letter of it is taken for a mark.
@@ -141,7 +142,13 @@ local function draw_tool(item, after_tool)
   local fence = fence_for(diff)
   lines[#lines + 1] = fence .. "diff"
   local fold_from = #lines
-  vim.list_extend(lines, diff)
+  for _, line in ipairs(diff) do
+    lines[#lines + 1] = line
+    local kind = line:sub(1, 1)
+    if kind == "+" or kind == "-" then
+      marks[#marks + 1] = { line = #lines - 1, highlight = kind == "+" and "PillionAdded" or "PillionRemoved" }
+    end
+  end
   lines[#lines + 1] = fence
   -- What the user is asked about is shown without being opened first. The fences stand outside of the fold: Neovim hides
   -- their lines, and with its first line a fold would be hidden.
@@ -152,7 +159,7 @@ end
 ---@param turn pillion.Turn
 ---@return pillion.Drawing
 local function draw_prompt(turn)
-  local lines, marks = { "", "## You", "" }, { { line = 1, highlight = "PillionYou" } }
+  local lines, marks = { "", "## You", "" }, { { line = 1, highlight = "PillionYou", hidden = 3 } }
   local names = {} ---@type string[]
   for at, block in ipairs(turn.prompt) do
     local name = context.name(block)
@@ -225,23 +232,31 @@ local function leaves_fence_open(words)
   return open ~= nil
 end
 
---- A text of the model's. Once nothing more comes, a fence that it left open is closed, or it would swallow what follows.
+--- A text of the model's, without empty lines around it. Once nothing more comes, a fence that it left open is closed, or
+--- it would swallow what follows.
 ---@param item pillion.TextItem
 ---@param at integer
 ---@param is_over boolean
 ---@return pillion.Block
 local function said(item, at, is_over)
   local thought = item.type == "thought"
-  local open = not thought and is_over and leaves_fence_open(item.text)
+  local words, ending = item.text:gsub("^%s*\n", ""), ""
+  if is_over then
+    local trimmed = words:gsub("%s+$", "")
+    ending = #trimmed < #words and "trimmed" or ""
+    words = trimmed
+    if not thought and leaves_fence_open(words) then
+      words, ending = words .. "\n```", "fence closed"
+    end
+  end
   return {
     id = ("%d %s"):format(at, item.type),
-    stamp = open and "open fence" or "",
-    text = open and (item.text .. "\n```") or item.text,
+    stamp = ending,
+    text = words,
     prefix = thought and "> " or "",
     highlight = thought and "PillionThought" or nil,
     folds = thought and "thought" or nil,
     draw = function()
-      local words = open and (item.text .. "\n```") or item.text
       local lines = vim.tbl_map(function(line)
         return (thought and "> " or "") .. line
       end, text.lines(words))
@@ -268,7 +283,8 @@ function M.turn(turn)
     id = "heading",
     stamp = behind,
     draw = function()
-      local mark = { line = 1, highlight = "PillionAgent", behind = behind ~= "" and { behind, "PillionHint" } or nil }
+      local mark =
+        { line = 1, highlight = "PillionAgent", hidden = 3, behind = behind ~= "" and { behind, "PillionHint" } or nil }
       return { lines = { "", "## Pillion" }, marks = { mark } }
     end,
   }
