@@ -103,6 +103,31 @@ story.tell({
     end,
   },
   {
+    "at once, while pillion is still being started",
+    function()
+      local child = story.child({ model = thinking() })
+      child:lua([[vim.cmd("Pillion prompt Think") vim.cmd("Pillion stop")]])
+      child:wait_note("The turn was cancelled by the user (nvim.command).")
+      child:wait_turns(1)
+      story.eq(child:conversation().turns[1].state, "cancelled")
+    end,
+  },
+  {
+    "in the chat that is looked at, whatever directory Neovim is in by now",
+    function()
+      local child = story.child({ model = thinking() })
+      child:cmd("Pillion prompt Think")
+      child:wait_chat("thinking about")
+      vim.fn.mkdir(story.workspace .. "/elsewhere")
+      child:cmd("cd elsewhere")
+      child:cmd("Pillion stop")
+      child:wait_note("Nothing is running.")
+      child:cmd("wincmd l")
+      child:keys("<C-c>")
+      child:wait_note("The turn was cancelled by the user (nvim.keymap).")
+    end,
+  },
+  {
     "when nothing runs, that is said",
     function()
       local child = story.child({ model = thinking() })

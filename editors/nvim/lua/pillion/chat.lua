@@ -152,11 +152,21 @@ local function reopen(chat, done)
   end)
 end
 
---- The workspace's conversation: the one that is open, else its last one, else a new one.
+---@return string
+local function this_workspace()
+  return vim.fs.normalize(config.get().workspace())
+end
+
+--- The conversation that is meant here, if it is open: the one that the cursor is in, else the workspace's.
+---@return pillion.OpenChat?
+function M.current()
+  return view.here() --[[@as pillion.OpenChat?]] or current[this_workspace()]
+end
+
+--- The conversation that is meant here: one that is open, else the workspace's last one, else a new one.
 ---@param done fun(chat?: pillion.OpenChat, problem?: string)
 function M.with_current(done)
-  local workspace = vim.fs.normalize(config.get().workspace())
-  local chat = current[workspace]
+  local workspace, chat = this_workspace(), M.current()
   if chat then
     return reopen(chat, function(problem)
       done(not problem and chat or nil, problem and problem.message)
@@ -185,16 +195,10 @@ function M.with_current(done)
   end)
 end
 
---- The conversation of this workspace, if one is open.
----@return pillion.OpenChat?
-function M.current()
-  return current[vim.fs.normalize(config.get().workspace())]
-end
-
 --- Begins a new conversation in this workspace.
 ---@param done fun(chat?: pillion.OpenChat, problem?: string)
 function M.new(done)
-  local workspace = vim.fs.normalize(config.get().workspace())
+  local workspace = this_workspace()
   create(workspace, function(chat, problem)
     if chat then
       show_as_current(chat)
@@ -208,7 +212,7 @@ end
 ---@param done fun(chat?: pillion.OpenChat, problem?: string)
 function M.switch(entry, done)
   local function switched(chat)
-    current[vim.fs.normalize(config.get().workspace())] = chat
+    current[this_workspace()] = chat
     remember(chat)
     done(chat)
   end
@@ -260,11 +264,10 @@ function M.prompt(content, refused)
   end)
 end
 
---- Stops what runs in this workspace's conversation.
----@param source "nvim.keymap"|"nvim.command"
-function M.stop(source)
-  local chat = M.current()
-  if not chat or not conversation.running_turn(chat) then
+---@param chat pillion.OpenChat
+---@param source string
+local function stop(chat, source)
+  if not conversation.running_turn(chat) then
     return tell("Nothing is running.")
   end
   local answered = false
@@ -280,6 +283,24 @@ function M.stop(source)
       tell("pillion has not answered the Stop yet. `:Pillion restart` ends it and starts it anew.", vim.log.levels.ERROR)
     end
   end, STOP_MS)
+end
+
+--- Stops what runs in the conversation that is meant here.
+---@param source "nvim.keymap"|"nvim.command"
+function M.stop(source)
+  local chat = M.current()
+  if opening[this_workspace()] or (chat and chat.reopening) then
+    -- A prompt may be on its way; this comes after it.
+    return M.with_current(function(opened_chat)
+      if opened_chat then
+        stop(opened_chat, source)
+      end
+    end)
+  end
+  if not chat then
+    return tell("Nothing is running.")
+  end
+  stop(chat, source)
 end
 
 --- Takes up again, when pillion is back, what was open.

@@ -138,10 +138,4 @@ function M.again()
   return #open > 0
 end
 
---- How many questions wait for the user.
----@return integer
-function M.count()
-  return #open
-end
-
 return M

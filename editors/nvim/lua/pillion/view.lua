@@ -229,6 +229,14 @@ function M.window()
   return window()
 end
 
+--- The conversation that the cursor is in: in its chat, or in the window for prompts beside it.
+---@return pillion.Chat?
+function M.here()
+  local buf = vim.api.nvim_get_current_buf()
+  local win = vim.bo[buf].filetype == "pillion-prompt" and window()
+  return chats[win and vim.api.nvim_win_get_buf(win) or buf]
+end
+
 --- Whether a conversation is on the screen.
 ---@param chat pillion.Chat
 ---@return boolean
@@ -255,18 +263,6 @@ end
 --- The window bars are drawn again.
 function M.refresh()
   vim.cmd.redrawstatus({ bang = true })
-end
-
---- Forgets what is drawn of a conversation that begins anew.
----@param chat pillion.Chat
-function M.reset(chat)
-  if chat.page then
-    local buf = chat.page.buf
-    vim.bo[buf].modifiable = true
-    vim.api.nvim_buf_set_lines(buf, 0, -1, false, {})
-    vim.bo[buf].modifiable = false
-    chat.page = page.new(buf)
-  end
 end
 
 ---@param direction 1|-1

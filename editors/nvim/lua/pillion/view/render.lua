@@ -240,18 +240,18 @@ end
 ---@return pillion.Block
 local function said(item, at, is_over)
   local thought = item.type == "thought"
-  local words, ending = item.text:gsub("^%s*\n", ""), ""
+  local words, stamp = item.text:gsub("^%s*\n", ""), ""
   if is_over then
     local trimmed = words:gsub("%s+$", "")
-    ending = #trimmed < #words and "trimmed" or ""
+    stamp = #trimmed < #words and "trimmed" or ""
     words = trimmed
     if not thought and leaves_fence_open(words) then
-      words, ending = words .. "\n```", "fence closed"
+      words, stamp = words .. "\n```", "fence closed"
     end
   end
   return {
     id = ("%d %s"):format(at, item.type),
-    stamp = ending,
+    stamp = stamp,
     text = words,
     prefix = thought and "> " or "",
     highlight = thought and "PillionThought" or nil,
