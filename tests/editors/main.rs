@@ -3,4 +3,5 @@
 
 mod clients;
 mod examples;
+mod nvim;
 mod support;
