@@ -1,0 +1,21 @@
+// Runs the suites inside the extension host. The workbench calls `run`; what it prints reaches the story's output.
+
+import { createRequire } from "node:module";
+import * as path from "node:path";
+import type MochaClass from "mocha";
+import { commands } from "./commands.ts";
+import { variable } from "../support/room.ts";
+
+const suites: Record<string, () => void> = { commands };
+
+export async function run(): Promise<void> {
+  const load = createRequire(path.join(variable("PILLION_REPO"), "editors/vscode/package.json"));
+  const Mocha = load("mocha") as typeof MochaClass;
+  const mocha = new Mocha({ ui: "bdd", timeout: 30_000, reporter: "spec", color: false });
+  mocha.suite.emit("pre-require", globalThis, "", mocha);
+  suites[variable("PILLION_SUITE")]!();
+  const failures = await new Promise<number>((resolve) => mocha.run(resolve));
+  if (failures > 0) {
+    throw new Error(`${failures} tests failed`);
+  }
+}
