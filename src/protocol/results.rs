@@ -1,6 +1,7 @@
 //! What pillion answers: the results of every request, in the domain's own shape (`rpc::dialect` fits it to the client).
 
 use super::abort::{Abort, CancelOutcome};
+use super::cause::{EndsAs, Initiator};
 use super::diagnostics::{Diagnostics, Usage, UsageSource};
 use super::ids::{AbortId, MessageId, SessionId, TurnId};
 use serde::{Deserialize, Serialize};
@@ -17,13 +18,70 @@ pub struct NewSessionResult {
     pub notices: Vec<String>,
 }
 
-/// `session/load`, `session/resume`, `session/set_config_option`.
+/// `session/load`, `session/resume`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenSessionResult {
+    pub config_options: Vec<ConfigOption>,
+    /// The turns of the session that the model did not end, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<StopEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
+}
+
+/// How an earlier turn was ended, to be shown where that turn stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StopEntry {
+    pub turn_id: TurnId,
+    /// The assistant's message of the turn.
+    pub message_id: MessageId,
+    pub stop: Stopped,
+    /// The cause's name, as in the abort record.
+    pub cause: String,
+    pub initiator: Initiator,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Why, in one plain sentence to show.
+    pub sentence: String,
+    pub abort_id: AbortId,
+    /// Wall clock, milliseconds since 1970, when the turn had ended.
+    pub at: u64,
+}
+
+/// How a turn ended that the model did not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    Cancelled,
+    Failed,
+}
+
+impl From<&Abort> for StopEntry {
+    fn from(abort: &Abort) -> Self {
+        Self {
+            turn_id: abort.turn_id.clone(),
+            message_id: abort.message_id.clone(),
+            stop: match abort.cause.ends_as() {
+                EndsAs::Cancelled => Stopped::Cancelled,
+                EndsAs::Fault => Stopped::Failed,
+            },
+            cause: abort.cause.name().into(),
+            initiator: abort.initiator,
+            source: abort.source.clone(),
+            sentence: abort.sentence(),
+            abort_id: abort.abort_id.clone(),
+            at: abort.settled_at,
+        }
+    }
+}
+
+/// `session/set_config_option`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigResult {
     pub config_options: Vec<ConfigOption>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notices: Vec<String>,
 }
 
 /// A setting of one session that the client can show as a choice.

@@ -46,13 +46,15 @@ struct Line {
     dialect: OnceLock<Dialect>,
     /// Questions so far; each is called by its number.
     asked: AtomicU64,
+    /// The client can still read, but has sent its last message.
+    hung_up: CancellationToken,
     ended: CancellationToken,
 }
 
 impl RpcEditor {
     pub(super) fn new(client: Client, socket: ClientSocket, outbox: Outbox) -> Self {
-        let (socket, ended) = (Mutex::new(socket), CancellationToken::new());
-        let line = Line { outbox, socket, dialect: OnceLock::new(), asked: AtomicU64::new(0), ended };
+        let (hung_up, ended) = (CancellationToken::new(), CancellationToken::new());
+        let line = Line { outbox, socket: Mutex::new(socket), dialect: OnceLock::new(), asked: AtomicU64::new(0), hung_up, ended };
         Self { client, line: Arc::new(line) }
     }
 
@@ -75,12 +77,21 @@ impl RpcEditor {
         let _ = self.line.socket().send(response).now_or_never();
     }
 
+    /// The client has sent its last message: questions, also later ones, cannot be answered.
+    pub(super) fn hang_up(&self) {
+        self.line.hung_up.cancel();
+    }
+
     /// The connection is over: no answer will come.
     pub(super) fn end(&self) {
         self.line.ended.cancel();
     }
 
     fn ask(&self, session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion, reply: oneshot::Sender<PermissionAnswer>) {
+        if self.line.hung_up.is_cancelled() {
+            let _ = reply.send(PermissionAnswer::Unanswerable);
+            return;
+        }
         let id = format!("{ASK_PREFIX}{}", self.line.asked.fetch_add(1, Ordering::Relaxed) + 1);
         let request =
             Request::build("session/request_permission").id(Id::String(id.clone())).params(permission(session_id, call, question));
@@ -158,6 +169,9 @@ async fn wait(
             // The session may have gone meanwhile; then the answer concerns nobody.
             let _ = reply.send(understood(response));
             return;
+        }
+        () = line.hung_up.cancelled() => {
+            let _ = reply.send(PermissionAnswer::Unanswerable);
         }
         () = reply.closed() => {}
     }
