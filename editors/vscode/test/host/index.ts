@@ -1,7 +1,9 @@
-// Runs the suites inside the extension host. The workbench calls `run`; what it prints reaches the story's output.
+// Runs one suite inside the extension host, where the workbench calls `run`. Its report goes into a file of the story's.
 
 import { createRequire } from "node:module";
+import { appendFileSync } from "node:fs";
 import * as path from "node:path";
+import { format } from "node:util";
 import type MochaClass from "mocha";
 import { commands } from "./commands.ts";
 import { variable } from "../support/room.ts";
@@ -11,6 +13,7 @@ const suites: Record<string, () => void> = { commands };
 export async function run(): Promise<void> {
   const load = createRequire(path.join(variable("PILLION_REPO"), "editors/vscode/package.json"));
   const Mocha = load("mocha") as typeof MochaClass;
+  Mocha.reporters.Base.consoleLog = (...words: unknown[]) => appendFileSync(variable("PILLION_REPORT"), `${format(...words)}\n`);
   const mocha = new Mocha({ ui: "bdd", timeout: 30_000, reporter: "spec", color: false });
   mocha.suite.emit("pre-require", globalThis, "", mocha);
   suites[variable("PILLION_SUITE")]!();

@@ -16,12 +16,12 @@ export const PATIENCE_MS = 60_000;
 const QUIET = {
   "workbench.startupEditor": "none",
   "workbench.tips.enabled": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
   "telemetry.telemetryLevel": "off",
   "extensions.autoCheckUpdates": false,
   "update.mode": "none",
   "git.enabled": false,
   "chat.disableAIFeatures": true,
-  "security.workspace.trust.enabled": false,
 };
 
 export interface Opening {
@@ -30,6 +30,10 @@ export interface Opening {
   /** An extension's directory to load from, or a VSIX to install. */
   extension: { development: string; tests?: string } | { vsix: string };
   settings?: Record<string, unknown>;
+  /** The user's settings, which count for every machine. */
+  user?: Record<string, unknown>;
+  /** Off: the workspace is trusted without a question. */
+  asksForTrust?: boolean;
 }
 
 export class Editor {
@@ -46,11 +50,10 @@ export class Editor {
     this.browser = browser;
   }
 
-  static async open({ workspace, extension, settings = {} }: Opening): Promise<Editor> {
+  static async open({ workspace, extension, settings = {}, user = {}, asksForTrust = false }: Opening): Promise<Editor> {
     const data = fresh("server");
-    const machine = path.join(data, "data/Machine");
-    mkdirSync(machine, { recursive: true });
-    writeFileSync(path.join(machine, "settings.json"), JSON.stringify({ "pillion.path": variable("PILLION"), ...QUIET, ...settings }));
+    write(path.join(data, "data/Machine/settings.json"), { "pillion.path": variable("PILLION"), ...settings });
+    write(path.join(data, "data/User/settings.json"), { ...QUIET, "security.workspace.trust.enabled": asksForTrust, ...user });
     const home = ["--server-data-dir", data, "--accept-server-license-terms"];
     if ("vsix" in extension) {
       await run([...home, "--install-extension", extension.vsix]);
@@ -101,8 +104,13 @@ export class Editor {
     this.tests = new Promise((resolve) => {
       void this.page.exposeFunction("codeAutomationExit", (code: number) => resolve({ code }));
     });
-    await this.page.exposeFunction("codeAutomationLog", (_level: string, words: unknown[]) => console.log(...words));
+    await this.page.exposeFunction("codeAutomationLog", () => {});
   }
+}
+
+function write(file: string, settings: object): void {
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, JSON.stringify(settings));
 }
 
 function home(): string {
