@@ -70,7 +70,7 @@ class ToolView implements ItemView {
   private readonly actions: CardActions;
   private readonly head = element("div", { class: "tool-head" });
   private readonly body = element("div", {});
-  private card: { key: string | number; decision: string | undefined; element: HTMLElement } | undefined;
+  private card: { key: string | number; element: HTMLElement } | undefined;
   private drawn: ToolItem | undefined;
 
   constructor(actions: CardActions) {
@@ -85,7 +85,9 @@ class ToolView implements ItemView {
     }
     this.element.dataset["status"] = tool.status;
     this.head.replaceChildren(...this.headline(tool));
-    if (tool.permission !== undefined && tool.permission.decision === undefined) {
+    const asks = tool.permission !== undefined && tool.permission.decision === undefined;
+    this.element.toggleAttribute("data-asks", asks);
+    if (asks) {
       this.drawCard(tool);
     } else {
       this.card = undefined;
@@ -113,7 +115,7 @@ class ToolView implements ItemView {
   /** A question's card is made once, so that the focus stays on its buttons. */
   private drawCard(tool: ToolItem): void {
     if (this.card?.key !== tool.permission!.key) {
-      this.card = { key: tool.permission!.key, decision: undefined, element: permissionCard(tool, this.actions) };
+      this.card = { key: tool.permission!.key, element: permissionCard(tool, this.actions) };
       this.body.replaceChildren(this.card.element);
     }
   }

@@ -65,8 +65,13 @@ export class GrowingText {
   }
 }
 
+/** The HTML of a Markdown text; whatever HTML stands in the text is shown, not obeyed. */
+export function rendered(text: string): string {
+  return markdown.render(plain(text));
+}
+
 function draw(element: HTMLElement, text: string): void {
-  element.innerHTML = markdown.render(plain(text));
+  element.innerHTML = rendered(text);
 }
 
 /**
