@@ -57,6 +57,7 @@ window.addEventListener("message", ({ data }: MessageEvent<ToPage>) => {
       composer.attach = draft?.attach ?? data.attach;
       composer.press();
       composer.offer(data.offer);
+      forgetSentDraft();
       break;
     }
     case "happened":
@@ -80,6 +81,14 @@ window.addEventListener("message", ({ data }: MessageEvent<ToPage>) => {
 
 composer.text = vscode.getState()?.text ?? "";
 post({ type: "loaded" });
+
+/** An editor that went in a hurry may have kept a draft that was sent after all. */
+function forgetSentDraft(): void {
+  const sent = conversation?.turns.at(-1)?.prompt.find((block) => block.type === "text");
+  if (sent?.text === composer.text) {
+    composer.text = "";
+  }
+}
 
 function take(event: SessionEvent): void {
   if (conversation === undefined) {

@@ -1,14 +1,13 @@
-// Runs one suite inside the extension host, where the workbench calls `run`. Its report goes into a file of the story's.
+// Runs the suites inside the extension host, where the workbench calls `run`. The report goes into a file of the story's.
 
 import { createRequire } from "node:module";
 import { appendFileSync } from "node:fs";
 import * as path from "node:path";
 import { format } from "node:util";
 import type MochaClass from "mocha";
+import { binaries } from "./binaries.ts";
 import { commands } from "./commands.ts";
 import { variable } from "../support/room.ts";
-
-const suites: Record<string, () => void> = { commands };
 
 export async function run(): Promise<void> {
   const load = createRequire(path.join(variable("PILLION_REPO"), "editors/vscode/package.json"));
@@ -16,7 +15,8 @@ export async function run(): Promise<void> {
   Mocha.reporters.Base.consoleLog = (...words: unknown[]) => appendFileSync(variable("PILLION_REPORT"), `${format(...words)}\n`);
   const mocha = new Mocha({ ui: "bdd", timeout: 30_000, reporter: "spec", color: false });
   mocha.suite.emit("pre-require", globalThis, "", mocha);
-  suites[variable("PILLION_SUITE")]!();
+  describe("commands and contexts", commands);
+  describe("a program that does not fit is told with what to do", binaries);
   const failures = await new Promise<number>((resolve) => mocha.run(resolve));
   if (failures > 0) {
     throw new Error(`${failures} tests failed`);

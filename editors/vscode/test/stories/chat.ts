@@ -23,7 +23,7 @@ const model = scripted("chat", [
 writeFileSync("greet.py", 'def greet(name):\n    return f"Hello, {name}!"\n');
 
 const editor = await Editor.open({ workspace: process.cwd(), extension: { vsix: await builtVsix() }, settings: { "pillion.model": model } });
-try {
+await editor.tell(async () => {
   const chat = new Chat(editor.page);
   await chat.open();
   await chat.prompt("Teach greet.py to greet in French.");
@@ -38,6 +38,4 @@ try {
   await chat.stopButton.click();
   await chat.see("The turn was cancelled by the user (vscode.stopButton).");
   await editor.page.screenshot({ path: "/tmp/shot3.png" });
-} catch (e) { await editor.page.screenshot({ path: "/tmp/shotx.png" }); throw e; } finally {
-  await editor.close();
-}
+});

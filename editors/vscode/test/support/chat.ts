@@ -13,11 +13,15 @@ export class Chat {
     this.frame = page.frameLocator("iframe.webview.ready").frameLocator("#active-frame");
   }
 
+  /** The view's icon in the activity bar. */
+  get activity(): Locator {
+    return this.page.locator(".activitybar").getByRole("tab", { name: "Pillion" });
+  }
+
   async open(): Promise<void> {
-    const tab = this.page.locator(".activitybar").getByRole("tab", { name: "Pillion" });
-    await tab.waitFor({ timeout: PATIENCE_MS });
-    if ((await tab.getAttribute("aria-selected")) !== "true") {
-      await tab.click();
+    await this.activity.waitFor({ timeout: PATIENCE_MS });
+    if ((await this.activity.getAttribute("aria-selected")) !== "true") {
+      await this.activity.click();
     }
     await this.input.waitFor({ timeout: PATIENCE_MS });
   }
@@ -41,6 +45,11 @@ export class Chat {
 
   async see(text: string | RegExp): Promise<void> {
     await this.lastTurn.getByText(text).first().waitFor({ timeout: PATIENCE_MS });
+  }
+
+  /** Picks the row with this name from the list that the workbench has opened. */
+  async pick(name: string): Promise<void> {
+    await this.page.locator(".quick-input-list .monaco-list-row").filter({ hasText: name }).first().click({ timeout: PATIENCE_MS });
   }
 
   /** Runs a command by its name, as a user does. */

@@ -3,11 +3,11 @@
 // Invariant: `close` leaves neither server nor browser.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
-import { chromium, type Browser, type Page } from "playwright-core";
-import { fresh, variable } from "./room.ts";
+import { chromium, type Browser, type Locator, type Page } from "playwright-core";
+import { eventually, fresh, marked, pillions, variable } from "./room.ts";
 
 /** The largest time for which a page element is waited: the first start of a workbench on a busy machine is slow. */
 export const PATIENCE_MS = 60_000;
@@ -27,8 +27,8 @@ const QUIET = {
 export interface Opening {
   /** A folder, or a `.code-workspace` file. */
   workspace: string;
-  /** An extension's directory to load from, or a VSIX to install. */
-  extension: { development: string; tests?: string } | { vsix: string };
+  /** A VSIX to install, a built extension to put where installed ones are, or one to load for tests in its host. */
+  extension: { vsix: string } | { built: string } | { development: string; tests: string };
   settings?: Record<string, unknown>;
   /** The user's settings, which count for every machine. */
   user?: Record<string, unknown>;
@@ -57,20 +57,24 @@ export class Editor {
     const home = ["--server-data-dir", data, "--accept-server-license-terms"];
     if ("vsix" in extension) {
       await run([...home, "--install-extension", extension.vsix]);
+    } else if ("built" in extension) {
+      cpSync(extension.built, path.join(data, "extensions/pillion.pillion-0.1.0"), { recursive: true });
     }
-    const server = start([...home, "--host", "127.0.0.1", "--port", "0", "--without-connection-token", "--telemetry-level", "off", "--enable-smoke-test-driver"]);
+    // The driver runs the tests of an extension, and hides all notifications: only for those who need it.
+    const driver = "tests" in extension ? ["--enable-smoke-test-driver"] : [];
+    const server = start([...home, "--host", "127.0.0.1", "--port", "0", "--without-connection-token", "--telemetry-level", "off", ...driver]);
     try {
       const port = await portOf(server);
       const browser = await launch();
       const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
       const url = new URL(`http://127.0.0.1:${port}/`);
       url.searchParams.set(workspace.endsWith(".code-workspace") ? "workspace" : "folder", workspace);
-      if ("development" in extension) {
+      if ("tests" in extension) {
         const remote = `vscode-remote://127.0.0.1:${port}`;
-        const payload = [["extensionDevelopmentPath", remote + extension.development]];
-        if (extension.tests !== undefined) {
-          payload.push(["extensionTestsPath", remote + extension.tests]);
-        }
+        const payload = [
+          ["extensionDevelopmentPath", remote + extension.development],
+          ["extensionTestsPath", remote + extension.tests],
+        ];
         url.searchParams.set("payload", JSON.stringify(payload));
       }
       const editor = new Editor(page, url.toString(), server, browser);
@@ -94,9 +98,47 @@ export class Editor {
     }
   }
 
-  async close(): Promise<void> {
+  /** Tells a story with the editor. However it ends, no process of it is left. */
+  async tell(story: () => Promise<void>): Promise<void> {
+    try {
+      await story();
+    } catch (error) {
+      // Told at once: what goes wrong while the editor is closed must not hide it.
+      console.error(error);
+      process.exitCode = 1;
+      await this.picture("failed");
+    }
+    await this.close();
+  }
+
+  /** Closes the window as a user does, then the browser and the server. */
+  private async close(): Promise<void> {
+    await this.page.goto("about:blank");
+    await eventually("no pillion once the window is closed", () => pillions().length === 0);
     await this.browser.close();
     await gone(this.server);
+    // Without its native watchdog, which is not built here, a process of VS Code's does not see that its server is gone.
+    marked().forEach(({ pid }) => process.kill(pid, "SIGKILL"));
+  }
+
+  /** Takes a picture of the window if somebody wants to look at it. */
+  async picture(name: string): Promise<void> {
+    const directory = process.env["PILLION_PICTURES"];
+    if (directory !== undefined) {
+      await this.page.screenshot({ path: path.join(directory, `${name}.png`) });
+    }
+  }
+
+  /** The processes of the extension host. */
+  hosts(): number[] {
+    return marked().filter(({ command }) => command.includes("--type=extensionHost")).map(({ pid }) => pid);
+  }
+
+  /** Waits for a notification with these words. */
+  async notification(words: string | RegExp): Promise<Locator> {
+    const toast = this.page.locator(".notifications-toasts .notification-list-item").filter({ hasText: words });
+    await toast.first().waitFor({ timeout: PATIENCE_MS });
+    return toast.first();
   }
 
   /** The workbench hands the log and the exit code of extension tests to functions of these names. */

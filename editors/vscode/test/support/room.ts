@@ -1,6 +1,6 @@
 // The room that a story runs in, as the test harness describes it in the environment; and what it looks for in /proc.
 
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 
@@ -30,27 +30,36 @@ export function scripted(name: string, steps: Step[], title?: string): string {
 
 export interface Process {
   pid: number;
+  executable: string;
+  command: string;
   env: Map<string, string>;
 }
 
-/** The pillion servers of this story that are running now. */
-export function pillions(): Process[] {
-  const [binary, mark] = [variable("PILLION"), variable("PILLION_STORY")];
+/** The processes of this story that are running now, without this one. */
+export function marked(): Process[] {
+  const mark = variable("PILLION_STORY");
   return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .flatMap((name) => {
       try {
         const executable = readlinkSync(`/proc/${name}/exe`).replace(/ \(deleted\)$/, "");
-        const env = environment(Number(name));
-        return executable === binary && env.get("PILLION_STORY") === mark ? [{ pid: Number(name), env }] : [];
+        const command = readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ");
+        const found = { pid: Number(name), executable, command, env: environment(Number(name)) };
+        return found.env.get("PILLION_STORY") === mark ? [found] : [];
       } catch {
-        // Gone, or none of ours.
+        // Gone meanwhile, or not ours to look at.
         return [];
       }
     });
 }
 
-export function environment(pid: number): Map<string, string> {
+/** The pillion servers among them. */
+export function pillions(): Process[] {
+  const binary = realpathSync(variable("PILLION"));
+  return marked().filter(({ executable }) => executable === binary);
+}
+
+function environment(pid: number): Map<string, string> {
   const lines = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter((line) => line.includes("="));
   return new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
 }
