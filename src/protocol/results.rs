@@ -1,14 +1,25 @@
 //! What pillion answers: the results of every request, in the domain's own shape (`rpc::dialect` fits it to the client).
 
 use super::abort::{Abort, CancelOutcome};
-use super::cause::{EndsAs, Initiator};
+use super::cause::{Cause, EndsAs, Initiator};
 use super::diagnostics::{Diagnostics, Usage, UsageSource};
 use super::ids::{AbortId, MessageId, SessionId, TurnId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+/// What `initialize` says of pillion itself: under `capabilities.experimental.pillion` in LSP, under
+/// `agentCapabilities._meta.pillion` in ACP.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Capabilities<'a> {
+    pub protocol_version: u32,
+    /// The methods that can be called besides those of the dialect itself.
+    pub methods: &'a [&'a str],
+}
+
 /// `session/new`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewSessionResult {
     pub session_id: SessionId,
@@ -19,7 +30,7 @@ pub struct NewSessionResult {
 }
 
 /// `session/load`, `session/resume`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenSessionResult {
     pub config_options: Vec<ConfigOption>,
@@ -31,7 +42,7 @@ pub struct OpenSessionResult {
 }
 
 /// How an earlier turn was ended, to be shown where that turn stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StopEntry {
     pub turn_id: TurnId,
@@ -51,7 +62,7 @@ pub struct StopEntry {
 }
 
 /// How a turn ended that the model did not end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {
     Cancelled,
@@ -78,14 +89,14 @@ impl From<&Abort> for StopEntry {
 }
 
 /// `session/set_config_option`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigResult {
     pub config_options: Vec<ConfigOption>,
 }
 
 /// A setting of one session that the client can show as a choice.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigOption {
     pub id: String,
@@ -99,21 +110,21 @@ pub struct ConfigOption {
 }
 
 /// How a setting is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigOptionType {
     Select,
 }
 
 /// One value of a [`ConfigOption`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigChoice {
     pub value: String,
     pub name: String,
 }
 
 /// `session/list`: newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSessionsResult {
     pub sessions: Vec<SessionEntry>,
@@ -122,7 +133,7 @@ pub struct ListSessionsResult {
 }
 
 /// One row of [`ListSessionsResult`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionEntry {
     pub session_id: SessionId,
@@ -134,11 +145,11 @@ pub struct SessionEntry {
 }
 
 /// `session/close`, `session/delete`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Empty {}
 
 /// How a turn ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     EndTurn,
@@ -148,7 +159,7 @@ pub enum StopReason {
 }
 
 /// `session/prompt`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptResult {
     pub stop_reason: StopReason,
@@ -166,8 +177,18 @@ pub struct PromptResult {
     pub diagnostics: Diagnostics,
 }
 
+/// The `data` of the error that answers a `session/prompt` whose turn failed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnFailure<'a> {
+    #[serde(flatten)]
+    pub cause: &'a Cause,
+    pub turn_id: &'a TurnId,
+    pub diagnostics: &'a Diagnostics,
+}
+
 /// Tokens of a turn. What nobody counted is absent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptUsage {
     pub source: UsageSource,
@@ -194,7 +215,7 @@ impl From<Usage> for PromptUsage {
 }
 
 /// `session/cancel` with an id.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelResult {
     pub outcome: CancelOutcome,
@@ -207,9 +228,10 @@ pub struct CancelResult {
 }
 
 /// `session/export`: the document itself, or (with `path`) where it was written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ExportResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::export::SessionExport>")]
     pub export: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
