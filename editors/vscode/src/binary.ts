@@ -4,21 +4,24 @@
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import * as path from "node:path";
+import type { Methods } from "./client.ts";
 import { PROTOCOL_VERSION } from "./protocol.ts";
 
 export const INSTALL = "cargo install --locked --path <checkout of pillion>";
 
-/** What this extension calls. */
-export const NEEDED_METHODS = [
-  "session/new",
-  "session/load",
-  "session/list",
-  "session/delete",
-  "session/prompt",
-  "session/cancel",
-  "session/export",
-  "session/set_config_option",
-];
+/** What this extension calls; a record, so that the compiler sees that none is forgotten. */
+const NEEDED: Record<keyof Methods, true> = {
+  "session/new": true,
+  "session/load": true,
+  "session/list": true,
+  "session/delete": true,
+  "session/prompt": true,
+  "session/cancel": true,
+  "session/export": true,
+  "session/set_config_option": true,
+};
+
+export const NEEDED_METHODS = Object.keys(NEEDED);
 
 /** A problem that its reader can mend. */
 export class Problem extends Error {

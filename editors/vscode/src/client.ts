@@ -11,8 +11,26 @@ import * as vscode from "vscode";
 import { CloseAction, ErrorAction, LanguageClient, ResponseError } from "vscode-languageclient/node";
 import { exitSentence, findBinary, mismatch, Problem, type Hello } from "./binary.ts";
 import { childEnvironment, flags, type Settings } from "./config.ts";
-import type { PermissionAnswer } from "./permission.ts";
-import type { RequestPermissionParams, SessionUpdateParams } from "./protocol.ts";
+import type {
+  CancelParams,
+  CancelResult,
+  ConfigResult,
+  ExportParams,
+  ExportResult,
+  ListSessionsParams,
+  ListSessionsResult,
+  NewSessionParams,
+  NewSessionResult,
+  OpenSessionParams,
+  OpenSessionResult,
+  PermissionParams,
+  PermissionResult,
+  PromptParams,
+  PromptResult,
+  SessionParams,
+  SetConfigOptionParams,
+  UpdateParams,
+} from "./protocol.ts";
 
 export type SidecarState =
   | { kind: "stopped" }
@@ -20,10 +38,22 @@ export type SidecarState =
   | { kind: "running"; path: string; version: string }
   | { kind: "failed"; message: string };
 
+/** What is sent, and what comes back. */
+export interface Methods {
+  "session/new": [NewSessionParams, NewSessionResult];
+  "session/load": [OpenSessionParams, OpenSessionResult];
+  "session/list": [ListSessionsParams, ListSessionsResult];
+  "session/delete": [SessionParams, object];
+  "session/prompt": [PromptParams, PromptResult];
+  "session/cancel": [CancelParams, CancelResult];
+  "session/export": [ExportParams, ExportResult];
+  "session/set_config_option": [SetConfigOptionParams, ConfigResult];
+}
+
 /** What the sidecar says of itself. */
 export interface SidecarEvents {
-  updated(params: SessionUpdateParams): void;
-  asked(params: RequestPermissionParams, token: vscode.CancellationToken): Promise<PermissionAnswer>;
+  updated(params: UpdateParams): void;
+  asked(params: PermissionParams, token: vscode.CancellationToken): Promise<PermissionResult>;
   /** The process is gone; `sentence` says why. */
   ended(sentence: string): void;
 }
@@ -79,9 +109,9 @@ export class Sidecar implements vscode.Disposable {
   }
 
   /** Sends a request, starting the sidecar if need be. */
-  async request<Result>(method: string, params: object): Promise<Result> {
+  async request<Method extends keyof Methods>(method: Method, params: Methods[Method][0]): Promise<Methods[Method][1]> {
     const { client } = await this.running();
-    return client.sendRequest<Result>(method, params);
+    return client.sendRequest(method, params);
   }
 
   /** Resolves when no process is left. */
@@ -185,8 +215,8 @@ export class Sidecar implements vscode.Disposable {
       },
       initializationFailedHandler: () => false,
     });
-    client.onNotification("session/update", (params: SessionUpdateParams) => this.events.updated(params));
-    client.onRequest("session/request_permission", (params: RequestPermissionParams, token: vscode.CancellationToken) =>
+    client.onNotification("session/update", (params: UpdateParams) => this.events.updated(params));
+    client.onRequest("session/request_permission", (params: PermissionParams, token: vscode.CancellationToken) =>
       this.events.asked(params, token),
     );
     return client;

@@ -13,7 +13,7 @@ import type { Documents } from "./documents.ts";
 import { pickDirectory } from "./folders.ts";
 import { explainSession, healthReport } from "./health.ts";
 import type { Keys } from "./keys.ts";
-import type { ExportResult, SessionEntry } from "./protocol.ts";
+import type { SessionEntry } from "./protocol.ts";
 import type { SessionNode, SessionTree } from "./sessions.ts";
 import type { ChatView } from "./view.ts";
 
@@ -149,7 +149,7 @@ async function exportSession({ sidecar, conversations }: Parts, given: ExportArg
   }
   // pillion writes over nothing. That an older file may go was answered in the dialog.
   const fresh = `${file.fsPath}.${randomBytes(6).toString("hex")}`;
-  await sidecar.request<ExportResult>("session/export", { sessionId, path: fresh });
+  await sidecar.request("session/export", { sessionId, path: fresh });
   await rename(fresh, file.fsPath).catch(async (error: unknown) => {
     await rm(fresh, { force: true });
     throw error;

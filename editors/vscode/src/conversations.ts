@@ -5,16 +5,14 @@
 
 import * as vscode from "vscode";
 import { answeredError, type Sidecar, type SidecarEvents } from "./client.ts";
-import { Questions, type PermissionAnswer } from "./permission.ts";
+import { Questions } from "./permission.ts";
 import type {
   CancelResult,
   ConfigOption,
-  ConfigResult,
   ContentBlock,
-  NewSessionResult,
-  PromptResult,
-  RequestPermissionParams,
-  SessionUpdateParams,
+  PermissionParams,
+  PermissionResult,
+  UpdateParams,
 } from "./protocol.ts";
 import { emptyConversation, reduce, type Conversation, type PromptError, type SessionEvent, type Turn } from "./session.ts";
 
@@ -98,7 +96,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   }
 
   async create(cwd: string): Promise<void> {
-    const { sessionId, configOptions } = await this.sidecar().request<NewSessionResult>("session/new", { cwd });
+    const { sessionId, configOptions } = await this.sidecar().request("session/new", { cwd });
     this.open.set(sessionId, { conversation: emptyConversation(sessionId), cwd, configOptions, live: Promise.resolve() });
     await this.show(sessionId, cwd);
   }
@@ -137,7 +135,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
 
   private async turn(sessionId: string, key: string, content: ContentBlock[]): Promise<void> {
     try {
-      const result = await this.sidecar().request<PromptResult>("session/prompt", { sessionId, prompt: content });
+      const result = await this.sidecar().request("session/prompt", { sessionId, prompt: content });
       this.dispatch(sessionId, { type: "answered", key, result });
       await this.remember(sessionId);
     } catch (error) {
@@ -155,7 +153,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     if (sessionId === undefined || !this.isWorking(sessionId)) {
       return undefined;
     }
-    return this.sidecar().request<CancelResult>("session/cancel", { sessionId, source, initiator: "user" });
+    return this.sidecar().request("session/cancel", { sessionId, source, initiator: "user" });
   }
 
   decide(key: string, decision: "allow_once" | "reject_once"): void {
@@ -165,8 +163,9 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   async chooseModel(value: string): Promise<void> {
     const entry = this.shown === undefined ? undefined : this.open.get(this.shown);
     if (entry !== undefined) {
-      const params = { sessionId: this.shown, configId: "model", value };
-      entry.configOptions = (await this.sidecar().request<ConfigResult>("session/set_config_option", params)).configOptions;
+      const { sessionId } = entry.conversation;
+      const { configOptions } = await this.sidecar().request("session/set_config_option", { sessionId, configId: "model", value });
+      entry.configOptions = configOptions;
     }
   }
 
@@ -182,7 +181,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     }
   }
 
-  updated(params: SessionUpdateParams): void {
+  updated(params: UpdateParams): void {
     const replayed = this.replaying.get(params.sessionId);
     if (replayed !== undefined) {
       this.replaying.set(params.sessionId, reduce(replayed, { type: "updated", params }));
@@ -191,7 +190,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     }
   }
 
-  asked(params: RequestPermissionParams, token: vscode.CancellationToken): Promise<PermissionAnswer> {
+  asked(params: PermissionParams, token: vscode.CancellationToken): Promise<PermissionResult> {
     const { sessionId, options } = params;
     const { key, answer } = this.questions.ask(options, (key, decision) => this.dispatch(sessionId, { type: "decided", key, decision }));
     this.dispatch(sessionId, { type: "asked", key, params });
@@ -236,7 +235,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     const { sessionId, title } = entry.conversation;
     this.replaying.set(sessionId, { ...emptyConversation(sessionId), ...(title === undefined ? {} : { title }) });
     try {
-      const result = await this.sidecar().request<ConfigResult>("session/load", { sessionId });
+      const result = await this.sidecar().request("session/load", { sessionId });
       entry.conversation = reduce(this.replaying.get(sessionId)!, { type: "opened", result });
       entry.configOptions = result.configOptions;
     } finally {

@@ -4,11 +4,8 @@
 // card shows is what will be done, every character of it visible.
 
 import { exact, exactLine } from "./plain.ts";
-import type { PermissionOption, ToolCallContent } from "./protocol.ts";
+import type { PermissionOption, PermissionResult, ToolCallContent } from "./protocol.ts";
 import type { Decision, ToolItem } from "./session.ts";
-
-/** The answer to `session/request_permission`. */
-export type PermissionAnswer = { outcome: { outcome: "selected"; optionId: string } | { outcome: "cancelled" } };
 
 /** A tool call as a person may decide about it. */
 export interface Description {
@@ -44,9 +41,9 @@ export class Questions {
   private readonly waiting = new Map<string, Waiting>();
 
   /** Takes up a question; `settled` is told how it ended, before the answer goes out. */
-  ask(options: PermissionOption[], settled: (key: string, decision: Decision) => void): { key: string; answer: Promise<PermissionAnswer> } {
+  ask(options: PermissionOption[], settled: (key: string, decision: Decision) => void): { key: string; answer: Promise<PermissionResult> } {
     const key = `ask-${++this.asked}`;
-    const answer = new Promise<PermissionAnswer>((resolve) => {
+    const answer = new Promise<PermissionResult>((resolve) => {
       const settle = (decision: Decision): void => {
         this.waiting.delete(key);
         settled(key, decision);

@@ -9,8 +9,8 @@ import type {
   PermissionOption,
   PromptResult,
   PromptUsage,
-  RequestPermissionParams,
-  SessionUpdateParams,
+  PermissionParams,
+  UpdateParams,
   StopEntry,
   ToolCallContent,
   ToolLocation,
@@ -85,8 +85,8 @@ export interface PromptError {
 
 export type SessionEvent =
   | { type: "prompted"; key: string | number; content: ContentBlock[] }
-  | { type: "updated"; params: SessionUpdateParams }
-  | { type: "asked"; key: string | number; params: RequestPermissionParams }
+  | { type: "updated"; params: UpdateParams }
+  | { type: "asked"; key: string | number; params: PermissionParams }
   | { type: "decided"; key: string | number; decision: Decision }
   | { type: "answered"; key: string | number; result: PromptResult }
   | { type: "failed"; key: string | number; error: PromptError }
@@ -140,7 +140,7 @@ export function reduce(conversation: Conversation, event: SessionEvent): Convers
   }
 }
 
-function updated(conversation: Conversation, params: SessionUpdateParams): Conversation {
+function updated(conversation: Conversation, params: UpdateParams): Conversation {
   const { update, _meta } = params;
   const place = _meta.pillion;
   const seen = { ...conversation, seq: Math.max(conversation.seq, place.seq) };

@@ -25,8 +25,11 @@ await editor.tell(async () => {
   if (stranger + pillions().length > 0) {
     throw new Error(`expected neither a view nor a process before the workspace is trusted, saw ${stranger} and ${pillions().length}`);
   }
-  await page.getByRole("button", { name: "Manage" }).click();
+  await page.locator(".part.banner").getByRole("button", { name: "Manage" }).click();
   await page.getByRole("button", { name: "Trust", exact: true }).click({ timeout: PATIENCE_MS });
+  // The editor about trust may cover the window.
+  await chat.activity.waitFor({ timeout: PATIENCE_MS });
+  await page.locator(".monaco-modal-editor-block").getByRole("button", { name: /^Close/ }).click({ timeout: PATIENCE_MS });
   await chat.open();
 
   await chat.prompt("Go");

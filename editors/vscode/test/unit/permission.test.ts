@@ -6,8 +6,8 @@ import type { PermissionOption } from "../../src/protocol.ts";
 import { diffRows } from "../../src/webview/diff.ts";
 
 const options: PermissionOption[] = [
-  { optionId: "yes", name: "Allow once", kind: "allow_once" },
-  { optionId: "no", name: "Reject once", kind: "reject_once" },
+  { optionId: "allow_once", name: "Allow once", kind: "allow_once" },
+  { optionId: "reject_once", name: "Reject once", kind: "reject_once" },
 ];
 
 function ask(questions: Questions): { key: string; answer: Promise<unknown>; settled: string[] } {
@@ -23,8 +23,8 @@ test("a decision answers with the option of its kind, once", async () => {
   questions.decide(first.key, "reject_once");
   questions.withdraw(first.key);
   questions.decide(second.key, "reject_once");
-  assert.deepEqual(await first.answer, { outcome: { outcome: "selected", optionId: "yes" } });
-  assert.deepEqual(await second.answer, { outcome: { outcome: "selected", optionId: "no" } });
+  assert.deepEqual(await first.answer, { outcome: { outcome: "selected", optionId: "allow_once" } });
+  assert.deepEqual(await second.answer, { outcome: { outcome: "selected", optionId: "reject_once" } });
   assert.deepEqual([...first.settled, ...second.settled], [`${first.key}: allow_once`, `${second.key}: reject_once`]);
   assert.equal(questions.open, 0);
 });
