@@ -2,3 +2,4 @@
 //! language, run by [`support::Story`].
 
 mod support;
+mod vscode;

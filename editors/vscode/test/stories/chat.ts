@@ -119,9 +119,17 @@ async function exported(): Promise<void> {
   // The dialog sets its proposal when it has looked into the directory; what is typed before is lost.
   await eventually("the dialog's proposal", async () => /pillion-ses_.*\.json$/.test(await input.inputValue()), PATIENCE_MS);
   await input.fill(file);
-  await page.locator(".quick-input-widget .quick-input-list").waitFor();
-  await input.press("Enter");
-  await page.getByRole("tab", { name: /session\.json/ }).waitFor({ timeout: PATIENCE_MS });
+  // It takes an answer only when it has looked into that directory too.
+  await eventually(
+    "the exported file in an editor",
+    async () => {
+      if (await input.isVisible()) {
+        await input.press("Enter");
+      }
+      return page.getByRole("tab", { name: /session\.json/ }).isVisible();
+    },
+    PATIENCE_MS,
+  );
   const text = readFileSync(file, "utf8");
   const { diagnostics } = JSON.parse(text);
   assert.deepEqual(
