@@ -70,6 +70,9 @@ interface Run {
 /** How long a program may take to answer `initialize`. */
 const START_MS = 20_000;
 
+/** How long after its connection a process may end that took it along. */
+const SHADOW_MS = 1_000;
+
 /** How long the process may take to leave by itself; its own promise is two seconds. */
 const LEAVE_MS = 3_000;
 
@@ -87,6 +90,7 @@ export class Sidecar implements vscode.Disposable {
   private starting: Promise<Run> | undefined;
   private stopping: Promise<void> | undefined;
   private crashes: number[] = [];
+  private isClosed = false;
   private readonly log: vscode.LogOutputChannel;
   private readonly settings: () => Settings;
   private readonly key: () => Thenable<string | undefined>;
@@ -120,6 +124,12 @@ export class Sidecar implements vscode.Disposable {
     return this.stopping;
   }
 
+  /** Stops it for good: the window goes. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.stop();
+  }
+
   async restart(): Promise<void> {
     await this.stop();
     this.crashes = [];
@@ -147,6 +157,9 @@ export class Sidecar implements vscode.Disposable {
   }
 
   private async launch(): Promise<Run> {
+    if (this.isClosed) {
+      throw new Problem("The window is closing, so pillion is not started.");
+    }
     this.become({ kind: "starting" });
     try {
       const program = await this.program();
@@ -192,7 +205,10 @@ export class Sidecar implements vscode.Disposable {
       await Promise.race([run.client.start(), silence, end]);
     } catch (error) {
       // A closed connection is the shadow of an ended process, whose own words say more.
-      throw error instanceof Problem ? error : await Promise.race([end, silence]).catch((problem: unknown) => problem);
+      if (!(error instanceof Problem) && (await within(run.gone, SHADOW_MS))) {
+        await end;
+      }
+      throw error;
     } finally {
       clearTimeout(timer);
       end.catch(() => {});
@@ -211,7 +227,11 @@ export class Sidecar implements vscode.Disposable {
       // Whether and when to start again is decided in `left`.
       errorHandler: {
         error: () => ({ action: ErrorAction.Continue, handled: true }),
-        closed: () => ({ action: CloseAction.DoNotRestart, handled: true }),
+        closed: () => {
+          // Who cannot be spoken to any more is to leave.
+          child.stdin.end();
+          return { action: CloseAction.DoNotRestart, handled: true };
+        },
       },
       initializationFailedHandler: () => false,
     });
@@ -229,10 +249,10 @@ export class Sidecar implements vscode.Disposable {
       return;
     }
     this.run = undefined;
+    this.become({ kind: "stopped" });
     // The answers to the running prompts come before the end, so they are not lost.
     await this.discard(run);
     this.events.ended("pillion was stopped.");
-    this.become({ kind: "stopped" });
   }
 
   /** Ends a process: politely, then by closing its stdin, then by signals. */

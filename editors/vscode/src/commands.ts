@@ -97,7 +97,7 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
 }
 
 /** Tells a failure, with the steps that mend most of them. */
-function tellFailure({ log, sidecar }: Parts, error: unknown): void {
+export function tellFailure({ log, sidecar }: Pick<Parts, "log" | "sidecar">, error: unknown): void {
   const { message } = answeredError(error);
   log.error(message);
   // A sidecar that is not there is a matter of settings; anything else is in the log.

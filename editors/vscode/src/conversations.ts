@@ -30,7 +30,7 @@ interface Memory {
 const MEMORY = "pillion.lastSession";
 
 /** jsonrpc: the connection ended before the answer came. The end of the sidecar tells the rest. */
-const CONNECTION_GONE = [-32097, -32099];
+const CONNECTION_GONE = [-32096, -32097, -32098, -32099];
 
 interface Open {
   conversation: Conversation;

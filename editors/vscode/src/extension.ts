@@ -5,7 +5,7 @@
 
 import * as vscode from "vscode";
 import { Sidecar, type SidecarState } from "./client.ts";
-import { offerRestart, registerCommands } from "./commands.ts";
+import { offerRestart, registerCommands, tellFailure } from "./commands.ts";
 import { LAUNCH, readSettings, SECTION, type Settings } from "./config.ts";
 import { promptBlocks, type Attach } from "./context.ts";
 import { Conversations } from "./conversations.ts";
@@ -62,6 +62,7 @@ export function activate(context: vscode.ExtensionContext): Exports {
     openFile,
     openDiff: (tool) => documents.showDiff(tool),
     shown: () => void ready().catch(() => {}),
+    failed: (error) => tellFailure({ log, sidecar }, error),
   });
 
   context.subscriptions.push(
@@ -95,7 +96,7 @@ export function activate(context: vscode.ExtensionContext): Exports {
   );
   going = async () => {
     conversations.close();
-    await sidecar.stop();
+    await sidecar.close();
   };
   if (conversations.last?.unfinished === true) {
     ready().catch(() => {});

@@ -27,6 +27,8 @@ export interface ChatHost {
   openDiff(tool: ToolItem): Promise<void>;
   /** The view became visible. */
   shown(): void;
+  /** Something that the page asked for failed. */
+  failed(error: unknown): void;
 }
 
 export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
@@ -58,7 +60,7 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
     this.isLoaded = false;
     const dist = vscode.Uri.joinPath(this.extensionUri, "dist");
     view.webview.options = { enableScripts: true, localResourceRoots: [dist], enableCommandUris: false };
-    view.webview.onDidReceiveMessage((message: FromPage) => void this.received(message));
+    view.webview.onDidReceiveMessage((message: FromPage) => void this.received(message).catch((error: unknown) => this.host.failed(error)));
     view.onDidChangeVisibility(() => this.visibility());
     view.onDidDispose(() => {
       this.view = undefined;

@@ -7,16 +7,21 @@ import * as vscode from "vscode";
 import { eventually, pillions, variable } from "../support/room.ts";
 import { ended, extension, lastTurn, prompt, session, text } from "./support.ts";
 
-/** A server that answers `initialize` as it is told to, and leaves at the end of its input. */
+/** A server that answers `initialize` as it is told to, by default with a result, and leaves at the end of its input. */
 function impostor(name: string, answer: object): string {
+  const body = "error" in answer ? answer : { result: answer };
   return script(
     name,
     `#!${process.execPath}
-const answer = ${JSON.stringify(answer)};
-process.stdin.once("data", () => {
-  const body = JSON.stringify({ jsonrpc: "2.0", id: 0, result: answer });
-  process.stdout.write(\`Content-Length: \${Buffer.byteLength(body)}\\r\\n\\r\\n\${body}\`);
-}).resume().on("end", () => process.exit(0));
+const answer = ${JSON.stringify(body)};
+process.stdin.on("data", (data) => {
+  if (data.includes('"initialize"')) {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 0, ...answer });
+    process.stdout.write(\`Content-Length: \${Buffer.byteLength(body)}\\r\\n\\r\\n\${body}\`);
+  } else if (data.includes('"shutdown"')) {
+    process.exit(0);
+  }
+}).on("end", () => process.exit(0));
 `,
   );
 }
@@ -65,6 +70,10 @@ export function binaries(): void {
 
   it("one that ends at once, with its own words", async () => {
     assert.match(await failure(script("broken", "#!/bin/sh\necho 'no such luck' >&2\nexit 7\n")), /ended before it answered.*exit code 7.*no such luck/);
+  });
+
+  it("one that answers with an error, in its own words", async () => {
+    assert.match(await failure(impostor("refusing", { error: { code: -32602, message: "not with me" } })), /not with me/);
   });
 
   it("the right one mends it, also for a prompt that was refused", async () => {
