@@ -1,5 +1,5 @@
 // The conversations that this window has open: prompts and cancels go out, updates and answers come in as events of the
-// reducer. It also remembers, for this workspace, which session was last and which stop was already told.
+// reducer. It also remembers, for this workspace, which session was last and whether its turn still ran.
 //
 // Invariant: every change of a conversation is one event, told to whoever watches after it was reduced.
 
@@ -133,20 +133,6 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     return { ended: this.turn(sessionId, key, content) };
   }
 
-  private async turn(sessionId: string, key: string, content: ContentBlock[]): Promise<void> {
-    try {
-      const result = await this.sidecar().request("session/prompt", { sessionId, prompt: content });
-      this.dispatch(sessionId, { type: "answered", key, result });
-      await this.remember(sessionId);
-    } catch (error) {
-      if (!CONNECTION_GONE.includes((error as { code?: number }).code ?? 0)) {
-        const failure = answeredError(error) as PromptError;
-        this.dispatch(sessionId, { type: "failed", key, error: failure });
-        await this.remember(sessionId);
-      }
-    }
-  }
-
   /** Stops the running turn of the shown session and every prompt that waits behind it. */
   async stop(source: StopSource): Promise<CancelResult | undefined> {
     const sessionId = this.shown;
@@ -220,6 +206,21 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     this.happened.dispose();
     this.switched.dispose();
     this.stopped.dispose();
+  }
+
+  /** Waits for the answer to a prompt. */
+  private async turn(sessionId: string, key: string, content: ContentBlock[]): Promise<void> {
+    try {
+      const result = await this.sidecar().request("session/prompt", { sessionId, prompt: content });
+      this.dispatch(sessionId, { type: "answered", key, result });
+      await this.remember(sessionId);
+    } catch (error) {
+      if (!CONNECTION_GONE.includes((error as { code?: number }).code ?? 0)) {
+        const failure = answeredError(error) as PromptError;
+        this.dispatch(sessionId, { type: "failed", key, error: failure });
+        await this.remember(sessionId);
+      }
+    }
   }
 
   /** Makes sure that the running sidecar has the session open. */
