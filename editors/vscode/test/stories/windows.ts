@@ -2,7 +2,7 @@
 
 import { builtExtension } from "../support/build.ts";
 import { Chat } from "../support/chat.ts";
-import { Editor } from "../support/editor.ts";
+import { Editor, PATIENCE_MS } from "../support/editor.ts";
 import { eventually, pillions, scripted } from "../support/room.ts";
 
 const words = "I am busy.";
@@ -18,7 +18,8 @@ async function replaced(pid: number): Promise<void> {
 
 async function busy(): Promise<number> {
   await chat.prompt("Go");
-  await chat.see(words);
+  // An earlier turn has said the same.
+  await chat.frame.locator(".turn[data-state=running]").getByText(words).waitFor({ timeout: PATIENCE_MS });
   return pillions()[0]!.pid;
 }
 
