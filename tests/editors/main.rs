@@ -5,3 +5,4 @@ mod clients;
 mod examples;
 mod nvim;
 mod support;
+mod vscode;
