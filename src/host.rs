@@ -8,8 +8,9 @@ use crate::protocol::ids::SessionId;
 use crate::protocol::params::{BadField, ExportParams};
 use crate::protocol::results::ExportResult;
 use crate::provenance::{KnownKeys, Provenance};
-use crate::provider::openai::{OLLAMA_BASE_URL, OPENAI_BASE_URL, OpenAi, OpenAiOptions};
+use crate::provider::openai::{OLLAMA_BASE_URL, OPENAI_BASE_URL, OpenAi};
 use crate::provider::scripted::Scripted;
+use crate::provider::wire::RemoteOptions;
 use crate::provider::{Provider, reach};
 use crate::session::{Exporter, Parts, Refusal};
 use crate::store::Store;
@@ -141,7 +142,7 @@ fn clean<'l>(keys: &KnownKeys, line: &'l str) -> Cow<'l, str> {
 fn provider(settings: &Settings, name: &ModelName) -> Result<Arc<dyn Provider>, String> {
     let env = |variable: &str| std::env::var(variable).ok();
     let open_ai = |vendor: &'static str, default: &str| {
-        let options = OpenAiOptions {
+        let options = RemoteOptions {
             name: vendor,
             base_url: settings.base_url_of(name.provider).unwrap_or(default).to_owned(),
             model: name.model.clone(),

@@ -1,4 +1,4 @@
-//! Model providers: one trait, one file for each vendor protocol. A provider never lies about why its stream ended.
+//! Model providers: one trait, one folder for each vendor protocol. A provider never lies about why its stream ended.
 
 pub mod failure;
 #[cfg(feature = "local")]
@@ -6,6 +6,7 @@ pub mod local;
 pub mod openai;
 pub mod reach;
 pub mod scripted;
+pub mod wire;
 
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};

@@ -56,7 +56,7 @@ pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&
 }
 
 /// An error that the provider reported inside a stream.
-pub(super) fn reported(endpoint: &Endpoint, data: &str) -> Box<StreamFailure> {
+pub(in crate::provider) fn reported(endpoint: &Endpoint, data: &str) -> Box<StreamFailure> {
     let Said { message, code } = Said::in_body(data.as_bytes());
     let message = if message.is_empty() { "the provider reported an error inside the stream".to_owned() } else { message };
     let code = code.map(|code| endpoint.clean(code));
@@ -64,9 +64,9 @@ pub(super) fn reported(endpoint: &Endpoint, data: &str) -> Box<StreamFailure> {
 }
 
 /// Data that is no JSON, or not of the vendor's shape.
-pub(super) fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Box<StreamFailure> {
+pub(in crate::provider) fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Box<StreamFailure> {
     let evidence = match error.classify() {
-        serde_json::error::Category::Data => "an event's data is JSON of another shape than a completion chunk",
+        serde_json::error::Category::Data => "an event's data is JSON of another shape than the protocol has",
         _ => "an event's data is no JSON",
     };
     let message = format!("an event from {} could not be read: {error}", endpoint.origin());
