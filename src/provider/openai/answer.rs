@@ -136,6 +136,7 @@ fn read_usage(json: &str) -> Option<Usage> {
         output_tokens: count("/completion_tokens"),
         reasoning_tokens: count("/completion_tokens_details/reasoning_tokens"),
         cached_input_tokens: count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens")),
+        cache_write_input_tokens: count("/prompt_tokens_details/cache_write_tokens"),
     };
     (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then_some(usage)
 }
