@@ -1,5 +1,6 @@
 //! Model providers: one trait, one folder for each vendor protocol. A provider never lies about why its stream ended.
 
+pub mod anthropic;
 pub mod failure;
 #[cfg(feature = "local")]
 pub mod local;

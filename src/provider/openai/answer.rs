@@ -45,7 +45,7 @@ impl Protocol for ChatCompletions {
         if data == DONE {
             return Ok(Reading::IsOver);
         }
-        let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|error| fault::bad_json(endpoint, &error))?;
+        let chunk: Chunk<'_> = fault::parsed(data, endpoint)?;
         if chunk.error.is_some() || chunk.object == "error" {
             return Err(fault::reported(endpoint, data));
         }

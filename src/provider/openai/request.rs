@@ -99,7 +99,7 @@ fn step<'a>(step: Step<'a>, out: &mut Vec<Wire<'a>>) {
     let outcomes: Vec<_> = step.calls.iter().filter_map(|call| Some((call.id, call.outcome?))).collect();
     let tool_calls = step.calls.into_iter().map(Call::from).collect();
     out.push(Wire::Assistant { content: step.words, tool_calls });
-    out.extend(outcomes.into_iter().map(|(id, outcome)| Wire::Tool { tool_call_id: id, content: outcome }));
+    out.extend(outcomes.into_iter().map(|(id, outcome)| Wire::Tool { tool_call_id: id, content: outcome.text }));
 }
 
 impl<'a> From<history::Call<'a>> for Call<'a> {

@@ -5,6 +5,7 @@
 
 use crate::protocol::message::{Message, Part, PartKind, ResultStatus, Role};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,8 +32,17 @@ pub(in crate::provider) struct Call<'a> {
     pub(in crate::provider) name: Cow<'a, str>,
     /// Always an object.
     pub(in crate::provider) input: Cow<'a, Value>,
-    /// What the model is told of it; absent only in a history that is not valid.
-    pub(in crate::provider) outcome: Option<&'a str>,
+    /// Absent only in a history that is not valid.
+    pub(in crate::provider) outcome: Option<Outcome<'a>>,
+}
+
+/// What the model is told of a call.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::provider) struct Outcome<'a> {
+    /// Never blank.
+    pub(in crate::provider) text: &'a str,
+    /// It is not what the model wanted: the call failed, was not allowed, was stopped, or nobody knows.
+    pub(in crate::provider) is_error: bool,
 }
 
 /// What stands for a message without words: several vendors refuse a blank one, and an answer needs a question.
@@ -48,6 +58,16 @@ pub(in crate::provider) fn entries(messages: &[Arc<Message>]) -> Vec<Entry<'_>> 
         }
     }
     entries
+}
+
+/// A call's id as vendors with a rule for ids take it: `[A-Za-z0-9_-]{1,64}`. Another vendor's id that does not fit gets one
+/// made of its digest, the same in every request.
+pub(in crate::provider) fn plain_id(id: &str) -> Cow<'_, str> {
+    if (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
+        return Cow::Borrowed(id);
+    }
+    let digest = Sha256::digest(id);
+    digest.iter().take(16).fold("call_".to_owned(), |text, byte| format!("{text}{byte:02x}")).into()
 }
 
 /// Chat templates of local models want the roles to alternate, so a second user message in a row joins the first (the
@@ -136,8 +156,8 @@ fn tool_name(name: Option<&str>) -> Cow<'_, str> {
     name.chars().take(64).map(|c| if fits(c) { c } else { '_' }).collect()
 }
 
-fn outcome(part: &Part) -> &str {
-    match (part.text.as_deref(), part.status) {
+fn outcome(part: &Part) -> Outcome<'_> {
+    let text = match (part.text.as_deref(), part.status) {
         (Some(text), _) if !text.trim().is_empty() => text,
         (_, Some(ResultStatus::Failed)) => "The call failed.",
         (_, Some(ResultStatus::Denied)) => "The call was not allowed.",
@@ -145,5 +165,6 @@ fn outcome(part: &Part) -> &str {
         (_, Some(ResultStatus::Interrupted)) => "The call was interrupted: the turn was stopped.",
         (_, Some(ResultStatus::UnknownOutcome)) => "It is not known how the call ended.",
         (_, Some(ResultStatus::Completed) | None) => "(no output)",
-    }
+    };
+    Outcome { text, is_error: !matches!(part.status, Some(ResultStatus::Completed) | None) }
 }

@@ -1,15 +1,16 @@
 //! What the tests of the vendor protocols share: requests, a provider at a server of the test's own, and what it said.
 
 use super::{Protocol, Remote, RemoteOptions};
-use crate::protocol::diagnostics::{Boundary, StreamFailure};
+use crate::protocol::diagnostics::{Boundary, StreamFailure, Usage, UsageSource};
 use crate::protocol::ids::{AttemptId, MessageId};
 use crate::protocol::message::{Message, Part, Role};
-use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
+use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose};
 use crate::provider::Provider;
 use crate::provider::model_server::{Exchange, ModelServer};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use secrecy::SecretString;
+use serde_json::Value;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -73,6 +74,69 @@ pub(in crate::provider) async fn fault<P: Protocol, F: Future<Output = ()>>(
     let failure = failure.expect("a failure");
     assert!(!serde_json::to_string(&failure).unwrap().contains(KEY), "the key is never told: {failure:?}");
     (events, failure)
+}
+
+/// How a recorded stream is cut up on its way.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::provider) enum Cut {
+    Whole,
+    /// Pieces of this many bytes.
+    Every(usize),
+}
+
+/// What a recorded stream is told as. Its head has the request id `req_7`, and the body ends in good order.
+pub(in crate::provider) async fn recorded<P: Protocol>(stream: &str, cut: Cut) -> Told {
+    let bytes = stream.as_bytes().to_owned();
+    told::<P, _>(|mut exchange| async move {
+        exchange.head_with(200, &[("content-type", "text/event-stream; charset=utf-8"), (P::REQUEST_ID, "req_7")]).await;
+        let size = match cut {
+            Cut::Whole => bytes.len(),
+            Cut::Every(size) => size,
+        };
+        for piece in bytes.chunks(size) {
+            exchange.raw(piece).await;
+        }
+        exchange.end_body().await;
+    })
+    .await
+}
+
+/// A recorded stream says the same however it is cut up, and with either end of a line.
+pub(in crate::provider) async fn says_however_cut<P: Protocol>(stream: &str, want: &[ModelEvent]) {
+    let crlf = stream.replace('\n', "\r\n");
+    for stream in [stream, &crlf] {
+        for cut in [Cut::Whole, Cut::Every(1), Cut::Every(7), Cut::Every(64)] {
+            let (events, failure) = recorded::<P>(stream, cut).await;
+            assert_eq!((events.as_slice(), failure), (want, None), "{cut:?}");
+        }
+    }
+}
+
+/// The failure of a stream of these bytes whose body ends in good order.
+pub(in crate::provider) async fn broken<P: Protocol>(bytes: String) -> (Vec<ModelEvent>, StreamFailure) {
+    fault::<P, _>(|mut exchange| async move {
+        exchange.raw(bytes.as_bytes()).await;
+        exchange.end_body().await;
+    })
+    .await
+}
+
+/// One event that has a name, as vendors write it.
+pub(in crate::provider) fn event(kind: &str, mut data: Value) -> String {
+    data["type"] = kind.into();
+    format!("event: {kind}\ndata: {data}\n\n")
+}
+
+pub(in crate::provider) fn usage(input: u64, output: u64) -> Usage {
+    Usage { source: UsageSource::Provider, input_tokens: Some(input), output_tokens: Some(output), ..Usage::absent() }
+}
+
+pub(in crate::provider) fn finish(reason: FinishReason, raw: &str) -> ModelEvent {
+    ModelEvent::Finish { reason, raw: raw.into() }
+}
+
+pub(in crate::provider) fn call(call_id: &str, tool: &str, input: Value) -> ModelEvent {
+    ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input }
 }
 
 /// Cause, boundary and class of a failure.

@@ -1,10 +1,11 @@
-//! Strings of a vendor's event, as servers send them.
+//! Strings and indices of a vendor's event, as servers send them.
 //!
 //! Invariant: they are borrowed from the event wherever its text has no escapes; null, and any other type than the
 //! vendor's, is read as "nothing", never an error.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -29,6 +30,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Words<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(WordsVisitor)
     }
+}
+
+/// An index; 0 where there is none.
+pub(in crate::provider) fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(raw.get().parse().unwrap_or(0))
 }
 
 struct WordsVisitor;
