@@ -6,6 +6,7 @@ pub mod failure;
 pub mod local;
 pub mod openai;
 pub mod reach;
+pub mod responses;
 pub mod scripted;
 pub mod wire;
 
