@@ -168,3 +168,7 @@ fn outcome(part: &Part) -> Outcome<'_> {
     };
     Outcome { text, is_error: !matches!(part.status, Some(ResultStatus::Completed) | None) }
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;
