@@ -21,3 +21,4 @@ mod store_faults;
 mod support;
 mod telemetry;
 mod titles;
+mod vendors;
