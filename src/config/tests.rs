@@ -90,6 +90,12 @@ fn nothing_set_gives_the_documented_defaults() {
     grace.soft_ms = 2000
     grace.hard_ms = 250
     permission.deadline_seconds = 300
+    watchdog.connect_seconds = 20
+    watchdog.first_byte_seconds = 120
+    watchdog.idle_seconds = 120
+    watchdog.reasoning_seconds = 600
+    watchdog.tool_seconds = 900
+    watchdog.turn_seconds = 0
     limits.max_header_line_bytes = 1024
     limits.max_header_block_bytes = 4096
     limits.max_message_bytes = 16777216
@@ -116,6 +122,13 @@ fn a_file_can_set_everything_that_has_a_key() {
         [grace]
         soft_ms = 1_000
         hard_ms = 0
+        [watchdog]
+        connect_seconds = 1
+        first_byte_seconds = 2
+        idle_seconds = 3
+        reasoning_seconds = 4
+        tool_seconds = 5
+        turn_seconds = 6
         [limits]
         max_header_line_bytes = 100
         max_header_block_bytes = 200
@@ -133,6 +146,8 @@ fn a_file_can_set_everything_that_has_a_key() {
     assert_eq!((settings.title_model, settings.title_on_cancel), (TitleModel::Off, TitleOnCancel::Cancel));
     assert_eq!((settings.title_timeout, settings.permission_deadline), (Duration::from_secs(5), Duration::from_secs(10)));
     assert_eq!((settings.grace.soft, settings.grace.hard), (Duration::from_secs(1), Duration::ZERO));
+    let [connect, first_byte, idle, reasoning, tool, turn] = [1, 2, 3, 4, 5, 6].map(Duration::from_secs);
+    assert_eq!(settings.watchdogs, Watchdogs { connect, first_byte, idle, reasoning, tool, turn });
     let limits = Limits { header_line: 100, header_block: 200, message: 2000, nesting: 20, in_flight: 3, outbox: 5000, result: 6000 };
     assert_eq!(settings.limits, limits);
     assert_eq!(settings.log_level, tracing::level_filters::LevelFilter::OFF);
@@ -159,9 +174,9 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
         "stdio = 'lsp'",
     ];
     insta::assert_snapshot!(errors.map(config_error).join("\n"), @r#"
-    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [limits]
+    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
     HOME/config.toml:2: there is no setting `title.timeout`; allowed here: `model`, `on_cancel`, `timeout_seconds`
-    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [limits]
+    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
     HOME/config.toml:1: `title` is a section, not a value
     HOME/config.toml:4: `title.timeout_seconds` is `0`, but it must be a whole number from 1 to 600
     HOME/config.toml:2: `title.timeout_seconds` must be a whole number
@@ -174,7 +189,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     HOME/config.toml:2: `grace.hard_ms` is `-1`, but it must be a whole number from 0 to 1000
     HOME/config.toml:2: `limits.max_nesting` is `129`, but it must be a whole number from 16 to 128
     HOME/config.toml:1: not TOML: invalid literal string, expected `'`
-    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [limits]
+    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
     "#);
 }
 

@@ -70,8 +70,34 @@ record! {
             finish_reason: String => Id,
             abort_id: AbortId => Id,
             failure: StreamFailure => Record,
+            /// The time limits that held, in the order in which they are armed.
+            watchdogs: Vec<Watchdog> => Record,
         }
     }
+}
+
+record! {
+    /// A time limit on an attempt.
+    pub struct Watchdog {
+        required {
+            name: WatchdogName => Enum,
+            limit_ms: u64 => Number,
+            /// It was over, and ended the attempt.
+            fired: bool => Structure,
+        }
+    }
+}
+
+/// What a watchdog waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchdogName {
+    /// The request to be on its way.
+    Connect,
+    /// The head of the answer.
+    FirstByte,
+    /// The next event of the answer.
+    IdleStream,
 }
 
 /// Where an attempt stands.

@@ -22,3 +22,4 @@ mod support;
 mod telemetry;
 mod titles;
 mod vendors;
+mod watchdogs;
