@@ -1,7 +1,7 @@
 //! Clients that strangers wrote, each the real one: prompt, order of the stream, cancel in both forms and by id, permission,
 //! unknown method, clean end. What a client by its nature cannot do stands at the top of its file in `tests/clients`.
 
-use crate::support::{Story, installed};
+use crate::support::{Story, installed, on_path};
 
 pub(crate) const SET_UP: &str = "scripts/setup-clients.sh";
 
@@ -12,7 +12,7 @@ pub(crate) fn node() -> Story {
 
 #[test]
 fn pytest_lsp() {
-    Story::new("python3").with(["tests/clients/pytest_lsp_story.py"]).run();
+    Story::new(on_path("python3", SET_UP)).with(["tests/clients/pytest_lsp_story.py"]).run();
 }
 
 #[test]
@@ -22,13 +22,13 @@ fn vscode_jsonrpc() {
 
 #[test]
 fn emacs_jsonrpc() {
-    Story::new("emacs").with(["--batch", "-Q", "-l", "tests/clients/emacs.el"]).run();
+    Story::new(on_path("emacs", SET_UP)).with(["--batch", "-Q", "-l", "tests/clients/emacs.el"]).run();
 }
 
 #[test]
 fn vim_channels() {
     // Without a terminal and without settings; -V1 sends what goes wrong before the story begins to stderr.
-    Story::new("vim").with(["-N", "-u", "NONE", "-i", "NONE", "-n", "-es", "-V1", "-S", "tests/clients/vim.vim"]).run();
+    Story::new(on_path("vim", SET_UP)).with(["-N", "-u", "NONE", "-i", "NONE", "-n", "-es", "-V1", "-S", "tests/clients/vim.vim"]).run();
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn acp_typescript_sdk() {
 
 #[test]
 fn acp_python_sdk() {
-    Story::new("python3").with(["tests/clients/acp_python.py"]).run();
+    Story::new(on_path("python3", SET_UP)).with(["tests/clients/acp_python.py"]).run();
 }
 
 #[test]

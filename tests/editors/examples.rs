@@ -1,7 +1,7 @@
 //! The examples do what they say, in the hands of a program that uses them, and the documents show them as they are.
 
 use crate::clients::{SET_UP, node};
-use crate::support::{Story, installed};
+use crate::support::{Story, installed, on_path};
 use std::fs;
 use std::path::Path;
 
@@ -9,28 +9,28 @@ const RUNNER: &str = "tests/clients/examples.py";
 
 #[test]
 fn a_conversation_fits_into_one_pipe() {
-    Story::new("python3").with([RUNNER, "conversation"]).run();
+    Story::new(on_path("python3", SET_UP)).with([RUNNER, "conversation"]).run();
 }
 
 #[test]
 fn a_python_script_prompts_and_stops() {
-    Story::new("python3").with([RUNNER, "one_prompt", "prompt.py", "python3"]).run();
+    Story::new(on_path("python3", SET_UP)).with([RUNNER, "one_prompt", "prompt.py", "python3"]).run();
 }
 
 #[test]
 fn a_node_script_prompts_and_stops() {
     let node = installed("node-24.21.0/bin/node", SET_UP);
-    Story::new("python3").with([RUNNER, "one_prompt", "prompt.mjs"]).with([node]).run();
+    Story::new(on_path("python3", SET_UP)).with([RUNNER, "one_prompt", "prompt.mjs"]).with([node]).run();
 }
 
 #[test]
 fn an_unattended_script_tells_what_stopped_it() {
-    Story::new("python3").with([RUNNER, "nightly"]).run();
+    Story::new(on_path("python3", SET_UP)).with([RUNNER, "nightly"]).run();
 }
 
 #[test]
 fn the_commands_of_the_scripting_page_work() {
-    Story::new("python3").with([RUNNER, "document"]).run();
+    Story::new(on_path("python3", SET_UP)).with([RUNNER, "document"]).run();
 }
 
 #[test]

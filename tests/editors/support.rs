@@ -122,6 +122,13 @@ pub(crate) fn installed(path: &str, script: &str) -> PathBuf {
     path
 }
 
+/// A program that a set-up script installs with the system's packages.
+pub(crate) fn on_path(program: &str, script: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{program} is not in the PATH; `bash {script}` installs it"))
+}
+
 /// This checkout.
 const REPO: &str = env!("CARGO_MANIFEST_DIR");
 
