@@ -3,4 +3,6 @@
 
 mod clients;
 mod examples;
+mod nvim;
 mod support;
+mod vscode;
