@@ -96,22 +96,25 @@ def Prompt(text: string): dict<any>
   })
 enddef
 
+def Chunks(of: list<dict<any>>): list<dict<any>>
+  return of->copy()->filter((_, params) => params.update.sessionUpdate == 'agent_message_chunk')
+enddef
+
 def OfTurn(result: dict<any>): list<dict<any>>
   return updates->copy()->filter((_, update) => update._meta.pillion->get('turnId', '') == result.turnId)
 enddef
 
 def Text(result: dict<any>): string
-  const chunks = OfTurn(result)->filter((_, params) => params.update.sessionUpdate == 'agent_message_chunk')
-  return chunks->mapnew((_, params) => params.update.content.text)->join('')
+  return Chunks(OfTurn(result))->mapnew((_, params) => params.update.content.text)->join('')
 enddef
 
 # Runs a prompt, calls `Stop` with its id while the model writes, and returns the prompt's answer.
 def StoppedBy(Stop: func(number)): dict<any>
-  const before = len(updates)
+  const before = len(Chunks(updates))
   var prompt = 0
   const result = PromptWith('Stop me', (id) => {
     prompt = id
-    Wait('the first text', () => len(updates) > before)
+    Wait('the first text', () => len(Chunks(updates)) > before)
     Stop(id)
   })
   Same(result.stopReason, 'cancelled', 'the stopReason')
