@@ -78,18 +78,19 @@
   (cl-loop for update in (reverse story-updates)
            when (equal (story-in update :_meta :pillion :turnId) (plist-get result :turnId)) collect update))
 
+(defun story-chunks (updates)
+  (cl-remove-if-not (lambda (update) (equal (story-in update :update :sessionUpdate) "agent_message_chunk")) updates))
+
 (defun story-text (result)
-  (cl-loop for update in (story-of-turn result)
-           when (equal (story-in update :update :sessionUpdate) "agent_message_chunk")
-           concat (story-in update :update :content :text)))
+  (mapconcat (lambda (update) (story-in update :update :content :text)) (story-chunks (story-of-turn result)) ""))
 
 (defun story-stopped-by (stop)
   "Runs a prompt, calls STOP while the model writes, and returns the prompt's answer."
-  (let ((before (length story-updates)) answer)
+  (let ((before (length (story-chunks story-updates))) answer)
     (jsonrpc-async-request story-pillion :session/prompt (story-prompt-params "Stop me") :timeout 20
                            :success-fn (lambda (result) (setq answer result))
                            :error-fn (lambda (failure) (error "The prompt failed: %S" failure)))
-    (story-wait "the first text" (lambda () (> (length story-updates) before)))
+    (story-wait "the first text" (lambda () (> (length (story-chunks story-updates)) before)))
     (funcall stop)
     (story-wait "the answer of the prompt" (lambda () answer))
     (story-same (plist-get answer :stopReason) "cancelled" "the prompt's stopReason")

@@ -2,7 +2,8 @@ vim9script
 # Vim's own channels speak the LSP dialect with pillion: no plugin, only job_start() with the mode "lsp".
 #
 # By its nature Vim numbers its requests itself, from 1, and cannot answer a request whose id is a string: what pillion asks
-# is answered by hand, as a raw message.
+# is answered by hand, as a raw message. ch_evalexpr() takes its answer out of turn, before messages that came ahead of it are
+# handed over; so what has an order is asked by ch_sendexpr() with a callback.
 
 const MODEL = 'scripted:' .. expand('<sfile>:p:h') .. '/turns.json'
 const CLIENT = {name: 'Vim', version: string(v:versionlong)}
@@ -75,12 +76,28 @@ def Result(method: string, params: any): any
   return message.result
 enddef
 
-def PromptOf(text: string): dict<any>
-  return {sessionId: SESSION, prompt: [{type: 'text', text: text}]}
+# Sends a prompt, calls `Meanwhile` with its id, and waits for the answer.
+def PromptWith(text: string, Meanwhile: func(number)): dict<any>
+  var answer: dict<any> = {}
+  const params = {sessionId: SESSION, prompt: [{type: 'text', text: text}]}
+  const sent = ch_sendexpr(job, {method: 'session/prompt', params: params}, {callback: (_, message) => {
+    answer = message
+  }})
+  Meanwhile(sent.id)
+  Wait('the answer of the prompt', () => !answer->empty())
+  if answer->has_key('error')
+    throw $'the prompt failed: {string(answer.error)}'
+  endif
+  return answer.result
 enddef
 
 def Prompt(text: string): dict<any>
-  return Result('session/prompt', PromptOf(text))
+  return PromptWith(text, (_) => {
+  })
+enddef
+
+def Chunks(of: list<dict<any>>): list<dict<any>>
+  return of->copy()->filter((_, params) => params.update.sessionUpdate == 'agent_message_chunk')
 enddef
 
 def OfTurn(result: dict<any>): list<dict<any>>
@@ -88,23 +105,21 @@ def OfTurn(result: dict<any>): list<dict<any>>
 enddef
 
 def Text(result: dict<any>): string
-  const chunks = OfTurn(result)->filter((_, params) => params.update.sessionUpdate == 'agent_message_chunk')
-  return chunks->mapnew((_, params) => params.update.content.text)->join('')
+  return Chunks(OfTurn(result))->mapnew((_, params) => params.update.content.text)->join('')
 enddef
 
 # Runs a prompt, calls `Stop` with its id while the model writes, and returns the prompt's answer.
 def StoppedBy(Stop: func(number)): dict<any>
-  var answer: dict<any> = {}
-  const before = len(updates)
-  const sent = ch_sendexpr(job, {method: 'session/prompt', params: PromptOf('Stop me')}, {callback: (_, message) => {
-    answer = message
-  }})
-  Wait('the first text', () => len(updates) > before)
-  Stop(sent.id)
-  Wait('the answer of the prompt', () => !answer->empty())
-  Same(answer.result.stopReason, 'cancelled', 'the stopReason')
-  Same(answer.result.diagnostics.abort.prompt_request.id, sent.id, 'the prompt that was aborted')
-  return answer.result
+  const before = len(Chunks(updates))
+  var prompt = 0
+  const result = PromptWith('Stop me', (id) => {
+    prompt = id
+    Wait('the first text', () => len(Chunks(updates)) > before)
+    Stop(id)
+  })
+  Same(result.stopReason, 'cancelled', 'the stopReason')
+  Same(result.diagnostics.abort.prompt_request.id, prompt, 'the prompt that was aborted')
+  return result
 enddef
 
 def Asker(abort: dict<any>): list<any>
