@@ -195,7 +195,10 @@ record! {
             input_tokens: u64 => Number,
             output_tokens: u64 => Number,
             reasoning_tokens: u64 => Number,
+            /// Of the input, what was read from the vendor's cache.
             cached_input_tokens: u64 => Number,
+            /// Of the input, what was written to the vendor's cache.
+            cache_write_input_tokens: u64 => Number,
         }
     }
 }
@@ -211,7 +214,14 @@ pub enum UsageSource {
 impl Usage {
     /// Nobody reported anything.
     pub fn absent() -> Self {
-        Self { source: UsageSource::Absent, input_tokens: None, output_tokens: None, reasoning_tokens: None, cached_input_tokens: None }
+        Self {
+            source: UsageSource::Absent,
+            input_tokens: None,
+            output_tokens: None,
+            reasoning_tokens: None,
+            cached_input_tokens: None,
+            cache_write_input_tokens: None,
+        }
     }
 
     /// The sum of two counts; what only one of them knows stays known.
@@ -227,6 +237,7 @@ impl Usage {
             output_tokens: add(self.output_tokens, other.output_tokens),
             reasoning_tokens: add(self.reasoning_tokens, other.reasoning_tokens),
             cached_input_tokens: add(self.cached_input_tokens, other.cached_input_tokens),
+            cache_write_input_tokens: add(self.cache_write_input_tokens, other.cache_write_input_tokens),
         }
     }
 }

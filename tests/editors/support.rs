@@ -86,7 +86,6 @@ impl Story {
     }
 
     /// For a story that needs more than the usual time. Give the test runner's file an override as well.
-    #[expect(dead_code, reason = "stories that start a browser are to come")]
     pub(crate) fn within(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

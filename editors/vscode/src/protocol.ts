@@ -513,6 +513,7 @@ export interface PromptResult {
 
 /** Tokens of a turn. What nobody counted is absent. */
 export interface PromptUsage {
+  cacheWriteInputTokens?: number;
   cachedInputTokens?: number;
   inputTokens?: number;
   outputTokens?: number;
@@ -927,6 +928,9 @@ export interface UpdatePlace {
 
 /** Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0. */
 export interface Usage {
+  /** Of the input, what was written to the vendor's cache. */
+  cache_write_input_tokens?: number;
+  /** Of the input, what was read from the vendor's cache. */
   cached_input_tokens?: number;
   input_tokens?: number;
   output_tokens?: number;

@@ -410,6 +410,7 @@ M.PROTOCOL_VERSION = 1
 
 --- Tokens of a turn. What nobody counted is absent.
 ---@class pillion.PromptUsage
+---@field cacheWriteInputTokens? integer
 ---@field cachedInputTokens? integer
 ---@field inputTokens? integer
 ---@field outputTokens? integer
@@ -775,7 +776,8 @@ M.PROTOCOL_VERSION = 1
 
 --- Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0.
 ---@class pillion.Usage
----@field cached_input_tokens? integer
+---@field cache_write_input_tokens? integer Of the input, what was written to the vendor's cache.
+---@field cached_input_tokens? integer Of the input, what was read from the vendor's cache.
 ---@field input_tokens? integer
 ---@field output_tokens? integer
 ---@field reasoning_tokens? integer
