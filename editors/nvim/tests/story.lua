@@ -6,7 +6,7 @@
 local M = {}
 
 --- The longest that anything is waited for.
-local PATIENCE_MS = 20000
+local PATIENCE_MS = 40000
 
 M.repo = assert(vim.env.PILLION_REPO, "PILLION_REPO is not set; run the stories with `cargo test --test editors`")
 M.plugin = vim.fs.joinpath(M.repo, "editors", "nvim")
