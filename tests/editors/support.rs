@@ -86,7 +86,6 @@ impl Story {
     }
 
     /// For a story that needs more than the usual time. Give the test runner's file an override as well.
-    #[expect(dead_code, reason = "stories that start a browser are to come")]
     pub(crate) fn within(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -117,7 +116,6 @@ impl Story {
 }
 
 /// A program that a set-up script installs into the cache; without it the test fails with the command that mends it.
-#[expect(dead_code, reason = "the editors are to come")]
 pub(crate) fn installed(path: &str, script: &str) -> PathBuf {
     let path = cache().join(path);
     assert!(path.exists(), "{} is missing; `bash {script}` installs it", path.display());
