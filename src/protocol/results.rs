@@ -34,6 +34,8 @@ pub struct NewSessionResult {
 #[serde(rename_all = "camelCase")]
 pub struct OpenSessionResult {
     pub config_options: Vec<ConfigOption>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// The turns of the session that the model did not end, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stops: Vec<StopEntry>,

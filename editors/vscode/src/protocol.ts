@@ -390,6 +390,7 @@ export interface OpenSessionResult {
   notices?: string[];
   /** The turns of the session that the model did not end, in order. */
   stops?: StopEntry[];
+  title?: string;
 }
 
 /** A piece of a message. Which optional fields stand depends on `kind`. */
@@ -463,6 +464,8 @@ export interface PermissionParams {
 /** The turn that asks. */
 export interface PermissionPlace {
   messageId: MessageId;
+  /** The id of this very request, for clients whose library hides it: a withdrawal names it. */
+  requestId: number;
   turnId: TurnId;
 }
 

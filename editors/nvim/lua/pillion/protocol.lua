@@ -309,6 +309,7 @@ M.PROTOCOL_VERSION = 1
 ---@field configOptions pillion.ConfigOption[]
 ---@field notices? string[]
 ---@field stops? pillion.StopEntry[] The turns of the session that the model did not end, in order.
+---@field title? string
 
 --- A piece of a message. Which optional fields stand depends on `kind`.
 ---@class pillion.Part
@@ -368,6 +369,7 @@ M.PROTOCOL_VERSION = 1
 --- The turn that asks.
 ---@class pillion.PermissionPlace
 ---@field messageId pillion.MessageId
+---@field requestId integer The id of this very request, for clients whose library hides it: a withdrawal names it.
 ---@field turnId pillion.TurnId
 
 --- The client's answer.
