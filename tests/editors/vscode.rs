@@ -42,6 +42,6 @@ fn in_a_browser(name: &str) {
 }
 
 fn story(name: &str) -> Story {
-    let node = installed("vscode-4.139.1/bin/node", "scripts/setup-vscode.sh");
+    let node = installed("node-24.21.0/bin/node", "scripts/setup-vscode.sh");
     Story::new(node).with([format!("editors/vscode/test/stories/{name}.ts")])
 }

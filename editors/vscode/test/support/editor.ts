@@ -155,17 +155,12 @@ function write(file: string, settings: object): void {
   writeFileSync(file, JSON.stringify(settings));
 }
 
-function home(): string {
-  const directory = path.join(variable("PILLION_CACHE"), "vscode-4.139.1");
-  if (!existsSync(path.join(directory, "bin/node"))) {
-    throw new Error(`VS Code is not in ${directory}; \`bash scripts/setup-vscode.sh\` installs it`);
-  }
-  return directory;
-}
-
 function start(options: string[]): ChildProcess {
-  const main = path.join(home(), "vscode/out/server-main.js");
-  return spawn(path.join(home(), "bin/node"), [main, ...options], { stdio: ["ignore", "pipe", "ignore"] });
+  const main = path.join(variable("PILLION_CACHE"), "vscode-server-4.139.1/out/server-main.js");
+  if (!existsSync(main)) {
+    throw new Error(`VS Code is missing: there is no ${main}; \`bash scripts/setup-vscode.sh\` installs it`);
+  }
+  return spawn(process.execPath, [main, ...options], { stdio: ["ignore", "pipe", "ignore"] });
 }
 
 async function run(options: string[]): Promise<void> {
