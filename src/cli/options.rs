@@ -37,6 +37,9 @@ pub(super) struct Options {
     /// Ids that count from 1 and a clock that stands still, for tests; needs a --data-dir of its own
     #[arg(long, global = true)]
     deterministic: bool,
+    /// At the end of input finish and answer the pending requests, then leave, instead of stopping them
+    #[arg(long, global = true)]
+    drain: bool,
 }
 
 impl Options {
@@ -61,6 +64,7 @@ impl Options {
             ("--log-level", self.log_level),
             ("--stdio", self.stdio.filter(|framing| framing != "auto")),
             ("--deterministic", self.deterministic.then(|| "true".to_owned())),
+            ("--drain", self.drain.then(|| "true".to_owned())),
         ];
         Overrides { config: self.config, flags: flags.into_iter().filter_map(|(flag, value)| Some((flag, value?))).collect() }
     }
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn every_flag_of_the_settings_can_be_given() {
         for flag in SETTINGS.iter().filter_map(|setting| setting.flag) {
-            let argument = if flag == "--deterministic" { flag.to_owned() } else { format!("{flag}=x") };
+            let argument = if matches!(flag, "--deterministic" | "--drain") { flag.to_owned() } else { format!("{flag}=x") };
             assert_eq!(flags(&[&argument]).iter().map(|(given, _)| *given).collect::<Vec<_>>(), [flag]);
         }
         assert_eq!(flags(&[]), []);

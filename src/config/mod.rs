@@ -48,6 +48,8 @@ pub struct Settings {
     /// Ids that count from 1 and a clock that stands still. The ids of two such runs collide, so each needs a data
     /// directory of its own.
     pub deterministic: bool,
+    /// At the end of input the pending requests are finished and answered before the server leaves.
+    pub drain: bool,
     pub grace: Grace,
     /// How long a permission question waits before it is a no.
     pub permission_deadline: Duration,
@@ -150,6 +152,7 @@ impl Settings {
             log_level: tracing::level_filters::LevelFilter::INFO,
             framing: None,
             deterministic: false,
+            drain: false,
             grace: Grace { soft: Duration::from_secs(2), hard: Duration::from_millis(250) },
             permission_deadline: Duration::from_secs(300),
             limits: Limits::default(),

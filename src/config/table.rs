@@ -178,6 +178,19 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: None,
+        variable: None,
+        flag: Some("--drain"),
+        about: "at the end of input finish and answer the pending requests, then leave, instead of stopping them",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.drain = one_of(text, &[("true", true), ("false", false)])?;
+                Ok(())
+            },
+            show: |settings| Some(settings.drain.to_string()),
+        },
+    },
+    Setting {
         key: Some("grace.soft_ms"),
         variable: None,
         flag: None,

@@ -86,6 +86,7 @@ fn nothing_set_gives_the_documented_defaults() {
     title.timeout_seconds = 30
     log_level = info
     --deterministic = false
+    --drain = false
     grace.soft_ms = 2000
     grace.hard_ms = 250
     permission.deadline_seconds = 300

@@ -1,10 +1,11 @@
 //! Content blocks of a prompt or a message (ACP `ContentBlock`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One piece of a prompt or of a message. Fields that pillion does not use are kept as they came.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ContentBlock {
     Text {
@@ -23,7 +24,7 @@ pub enum ContentBlock {
 }
 
 /// The contents of a [`ContentBlock::Resource`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmbeddedResource {
     pub uri: String,

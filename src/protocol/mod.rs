@@ -2,6 +2,9 @@
 //!
 //! RPC params and results are camelCase; diagnostic records are snake_case everywhere.
 
+/// The version of ACP that is spoken, and of pillion's own additions; `initialize` answers with it.
+pub const PROTOCOL_VERSION: u32 = 1;
+
 pub mod abort;
 pub mod cause;
 pub mod content;
@@ -11,6 +14,7 @@ pub mod ids;
 pub mod message;
 pub mod model;
 pub mod params;
+pub mod permission;
 pub mod record;
 pub mod results;
 pub mod update;

@@ -3,6 +3,7 @@
 use super::cause::{CancelMode, Initiator};
 use super::content::ContentBlock;
 use super::ids::{SessionId, TurnId, is_plain_name};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 pub const MAX_REASON_CHARS: usize = 500;
 
 /// `session/new`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NewSessionParams {
     /// The workspace: an absolute path of a directory that exists.
@@ -27,7 +28,7 @@ pub struct NewSessionParams {
 }
 
 /// `session/load` and `session/resume`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenSessionParams {
     pub session_id: SessionId,
@@ -39,7 +40,7 @@ pub struct OpenSessionParams {
 }
 
 /// `session/list`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListSessionsParams {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,14 +51,14 @@ pub struct ListSessionsParams {
 }
 
 /// `session/close` and `session/delete`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionParams {
     pub session_id: SessionId,
 }
 
 /// `session/prompt`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptParams {
     pub session_id: SessionId,
@@ -67,7 +68,7 @@ pub struct PromptParams {
 }
 
 /// What a prompt does when its session is running something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenBusy {
     #[default]
@@ -77,7 +78,7 @@ pub enum WhenBusy {
 }
 
 /// `session/cancel`, as a request or as a notification.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelParams {
     pub session_id: SessionId,
@@ -95,7 +96,7 @@ pub struct CancelParams {
 }
 
 /// `session/export`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportParams {
     pub session_id: SessionId,
@@ -112,7 +113,7 @@ fn yes() -> bool {
 }
 
 /// `session/set_config_option`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetConfigOptionParams {
     pub session_id: SessionId,

@@ -1,13 +1,25 @@
 //! What pillion answers: the results of every request, in the domain's own shape (`rpc::dialect` fits it to the client).
 
 use super::abort::{Abort, CancelOutcome};
+use super::cause::{Cause, EndsAs, Initiator};
 use super::diagnostics::{Diagnostics, Usage, UsageSource};
 use super::ids::{AbortId, MessageId, SessionId, TurnId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+/// What `initialize` says of pillion itself: under `capabilities.experimental.pillion` in LSP, under
+/// `agentCapabilities._meta.pillion` in ACP.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Capabilities<'a> {
+    pub protocol_version: u32,
+    /// The methods that can be called besides those of the dialect itself.
+    pub methods: &'a [&'a str],
+}
+
 /// `session/new`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewSessionResult {
     pub session_id: SessionId,
@@ -17,17 +29,74 @@ pub struct NewSessionResult {
     pub notices: Vec<String>,
 }
 
-/// `session/load`, `session/resume`, `session/set_config_option`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// `session/load`, `session/resume`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ConfigResult {
+pub struct OpenSessionResult {
     pub config_options: Vec<ConfigOption>,
+    /// The turns of the session that the model did not end, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<StopEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
 }
 
+/// How an earlier turn was ended, to be shown where that turn stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StopEntry {
+    pub turn_id: TurnId,
+    /// The assistant's message of the turn.
+    pub message_id: MessageId,
+    pub stop: Stopped,
+    /// The cause's name, as in the abort record.
+    pub cause: String,
+    pub initiator: Initiator,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Why, in one plain sentence to show.
+    pub sentence: String,
+    pub abort_id: AbortId,
+    /// Wall clock, milliseconds since 1970, when the turn had ended.
+    pub at: u64,
+}
+
+/// How a turn ended that the model did not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    Cancelled,
+    Failed,
+}
+
+impl From<&Abort> for StopEntry {
+    fn from(abort: &Abort) -> Self {
+        Self {
+            turn_id: abort.turn_id.clone(),
+            message_id: abort.message_id.clone(),
+            stop: match abort.cause.ends_as() {
+                EndsAs::Cancelled => Stopped::Cancelled,
+                EndsAs::Fault => Stopped::Failed,
+            },
+            cause: abort.cause.name().into(),
+            initiator: abort.initiator,
+            source: abort.source.clone(),
+            sentence: abort.sentence(),
+            abort_id: abort.abort_id.clone(),
+            at: abort.settled_at,
+        }
+    }
+}
+
+/// `session/set_config_option`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigResult {
+    pub config_options: Vec<ConfigOption>,
+}
+
 /// A setting of one session that the client can show as a choice.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigOption {
     pub id: String,
@@ -41,21 +110,21 @@ pub struct ConfigOption {
 }
 
 /// How a setting is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigOptionType {
     Select,
 }
 
 /// One value of a [`ConfigOption`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigChoice {
     pub value: String,
     pub name: String,
 }
 
 /// `session/list`: newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSessionsResult {
     pub sessions: Vec<SessionEntry>,
@@ -64,7 +133,7 @@ pub struct ListSessionsResult {
 }
 
 /// One row of [`ListSessionsResult`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionEntry {
     pub session_id: SessionId,
@@ -76,11 +145,11 @@ pub struct SessionEntry {
 }
 
 /// `session/close`, `session/delete`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Empty {}
 
 /// How a turn ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     EndTurn,
@@ -90,7 +159,7 @@ pub enum StopReason {
 }
 
 /// `session/prompt`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptResult {
     pub stop_reason: StopReason,
@@ -108,8 +177,18 @@ pub struct PromptResult {
     pub diagnostics: Diagnostics,
 }
 
+/// The `data` of the error that answers a `session/prompt` whose turn failed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnFailure<'a> {
+    #[serde(flatten)]
+    pub cause: &'a Cause,
+    pub turn_id: &'a TurnId,
+    pub diagnostics: &'a Diagnostics,
+}
+
 /// Tokens of a turn. What nobody counted is absent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptUsage {
     pub source: UsageSource,
@@ -136,7 +215,7 @@ impl From<Usage> for PromptUsage {
 }
 
 /// `session/cancel` with an id.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelResult {
     pub outcome: CancelOutcome,
@@ -149,9 +228,10 @@ pub struct CancelResult {
 }
 
 /// `session/export`: the document itself, or (with `path`) where it was written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ExportResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::export::SessionExport>")]
     pub export: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,

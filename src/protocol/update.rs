@@ -1,11 +1,42 @@
 //! What pillion tells the client while a turn runs: the `session/update` variants of ACP, no others.
 
 use super::content::ContentBlock;
+use super::ids::{MessageId, SessionId, TurnId};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+/// `session/update`, a notification.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateParams<'a> {
+    pub session_id: &'a SessionId,
+    pub update: &'a SessionUpdate,
+    #[serde(rename = "_meta")]
+    pub meta: UpdateMeta<'a>,
+}
+
+/// The `_meta` of [`UpdateParams`].
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UpdateMeta<'a> {
+    pub pillion: UpdatePlace<'a>,
+}
+
+/// Where in its session an update belongs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdatePlace<'a> {
+    /// Counts per session from 1.
+    pub seq: u64,
+    /// Absent outside of a turn (a title that arrives later).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<&'a TurnId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<&'a MessageId>,
+}
+
 /// The `update` object of a `session/update` notification.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "sessionUpdate", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum SessionUpdate {
     UserMessageChunk {
@@ -28,7 +59,7 @@ pub enum SessionUpdate {
 }
 
 /// A tool call as it is first shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolCall {
     pub tool_call_id: String,
@@ -41,7 +72,7 @@ pub struct ToolCall {
 }
 
 /// A change of a tool call that was shown before.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolCallUpdate {
     pub tool_call_id: String,
@@ -51,7 +82,7 @@ pub struct ToolCallUpdate {
 }
 
 /// What a tool call shows of its result.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum ToolCallContent {
     Content {
@@ -66,7 +97,7 @@ pub enum ToolCallContent {
 }
 
 /// A file that a tool call touches.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ToolLocation {
     pub path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +105,7 @@ pub struct ToolLocation {
 }
 
 /// ACP's kinds of tools, as far as pillion has such tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolKind {
     Read,
@@ -85,7 +116,7 @@ pub enum ToolKind {
 }
 
 /// Where a tool call stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolCallStatus {
     Pending,

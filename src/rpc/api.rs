@@ -10,7 +10,9 @@ use crate::protocol::params::{
     CancelParams, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams,
     SetConfigOptionParams, check_reason, check_source,
 };
-use crate::protocol::results::{CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, PromptResult};
+use crate::protocol::results::{
+    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult,
+};
 use crate::session::demand::{CancelDemand, CancelScope};
 use crate::session::error::Refusal;
 use crate::session::service::{Answer, Reply, SessionService};
@@ -27,11 +29,11 @@ pub trait SessionApi {
 
     /// Opens a session; its history comes as updates before the answer.
     #[method(name = "session/load", with_extensions)]
-    async fn load(&self, params: OpenSessionParams) -> RpcResult<ConfigResult>;
+    async fn load(&self, params: OpenSessionParams) -> RpcResult<OpenSessionResult>;
 
     /// Opens a session without its history.
     #[method(name = "session/resume", with_extensions)]
-    async fn resume(&self, params: OpenSessionParams) -> RpcResult<ConfigResult>;
+    async fn resume(&self, params: OpenSessionParams) -> RpcResult<OpenSessionResult>;
 
     #[method(name = "session/list", with_extensions)]
     async fn list(&self, params: ListSessionsParams) -> RpcResult<ListSessionsResult>;
@@ -71,11 +73,11 @@ impl SessionApiServer for SessionDoor {
         answer(self.0.create(call(ext)?.request().clone(), params)).await
     }
 
-    async fn load(&self, _: &Extensions, params: OpenSessionParams) -> RpcResult<ConfigResult> {
+    async fn load(&self, _: &Extensions, params: OpenSessionParams) -> RpcResult<OpenSessionResult> {
         answer(self.0.load(params)).await
     }
 
-    async fn resume(&self, _: &Extensions, params: OpenSessionParams) -> RpcResult<ConfigResult> {
+    async fn resume(&self, _: &Extensions, params: OpenSessionParams) -> RpcResult<OpenSessionResult> {
         answer(self.0.resume(params)).await
     }
 

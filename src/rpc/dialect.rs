@@ -15,9 +15,6 @@ use crate::config::Framing;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The version of ACP that is spoken, and of our own additions.
-pub const PROTOCOL_VERSION: u32 = 1;
-
 /// ACP's "resource not found": the code of an unknown session.
 const ACP_RESOURCE_NOT_FOUND: i32 = -32002;
 

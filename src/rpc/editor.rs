@@ -8,12 +8,15 @@ mod tests;
 
 use super::dialect::Dialect;
 use super::outbox::Outbox;
-use crate::protocol::ids::{MessageId, RequestId, SessionId, TurnId};
-use crate::protocol::update::{SessionUpdate, ToolCall};
+use crate::protocol::ids::{RequestId, SessionId};
+use crate::protocol::permission::{
+    AskedCall, PermissionChoice, PermissionMeta, PermissionOption, PermissionOutcome, PermissionParams, PermissionPlace, PermissionResult,
+};
+use crate::protocol::update::{ToolCall, UpdateMeta, UpdateParams, UpdatePlace};
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer, PermissionQuestion};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::{SinkExt, StreamExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -46,13 +49,15 @@ struct Line {
     dialect: OnceLock<Dialect>,
     /// Questions so far; each is called by its number.
     asked: AtomicU64,
+    /// The client can still read, but has sent its last message.
+    hung_up: CancellationToken,
     ended: CancellationToken,
 }
 
 impl RpcEditor {
     pub(super) fn new(client: Client, socket: ClientSocket, outbox: Outbox) -> Self {
-        let (socket, ended) = (Mutex::new(socket), CancellationToken::new());
-        let line = Line { outbox, socket, dialect: OnceLock::new(), asked: AtomicU64::new(0), ended };
+        let (hung_up, ended) = (CancellationToken::new(), CancellationToken::new());
+        let line = Line { outbox, socket: Mutex::new(socket), dialect: OnceLock::new(), asked: AtomicU64::new(0), hung_up, ended };
         Self { client, line: Arc::new(line) }
     }
 
@@ -75,12 +80,21 @@ impl RpcEditor {
         let _ = self.line.socket().send(response).now_or_never();
     }
 
+    /// The client has sent its last message: questions, also later ones, cannot be answered.
+    pub(super) fn hang_up(&self) {
+        self.line.hung_up.cancel();
+    }
+
     /// The connection is over: no answer will come.
     pub(super) fn end(&self) {
         self.line.ended.cancel();
     }
 
     fn ask(&self, session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion, reply: oneshot::Sender<PermissionAnswer>) {
+        if self.line.hung_up.is_cancelled() {
+            let _ = reply.send(PermissionAnswer::Unanswerable);
+            return;
+        }
         let id = format!("{ASK_PREFIX}{}", self.line.asked.fetch_add(1, Ordering::Relaxed) + 1);
         let request =
             Request::build("session/request_permission").id(Id::String(id.clone())).params(permission(session_id, call, question));
@@ -159,6 +173,9 @@ async fn wait(
             let _ = reply.send(understood(response));
             return;
         }
+        () = line.hung_up.cancelled() => {
+            let _ = reply.send(PermissionAnswer::Unanswerable);
+        }
         () = reply.closed() => {}
     }
     let (method, params) = line.dialect().withdrawal(&id);
@@ -173,12 +190,12 @@ async fn wait(
 /// What the editor's person decided. Whatever is no clear answer is none.
 fn understood(response: Result<Option<Response>, ExitedError>) -> PermissionAnswer {
     let Ok(Some(response)) = response else { return PermissionAnswer::Unanswerable };
-    let outcome = response.result().map_or(&Value::Null, |result| &result["outcome"]);
-    match (outcome["outcome"].as_str(), outcome["optionId"].as_str()) {
-        (Some("selected"), Some("allow_once")) => PermissionAnswer::AllowOnce,
-        (Some("selected"), Some("reject_once")) => PermissionAnswer::RejectOnce,
-        (Some("cancelled"), _) => PermissionAnswer::Cancelled,
-        _ => PermissionAnswer::Unanswerable,
+    let result = response.result().and_then(|result| PermissionResult::deserialize(result).ok());
+    match result.map(|result| result.outcome) {
+        Some(PermissionOutcome::Selected { option_id: PermissionChoice::AllowOnce }) => PermissionAnswer::AllowOnce,
+        Some(PermissionOutcome::Selected { option_id: PermissionChoice::RejectOnce }) => PermissionAnswer::RejectOnce,
+        Some(PermissionOutcome::Cancelled) => PermissionAnswer::Cancelled,
+        None => PermissionAnswer::Unanswerable,
     }
 }
 
@@ -194,18 +211,11 @@ fn told(error: &RawValue) -> Error {
 
 /// The parameters of `session/request_permission`, of one shape in both dialects.
 fn permission(session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion) -> Value {
-    let mut tool_call = json!(call);
-    if !question.content.is_empty() {
-        tool_call["content"] = json!(question.content);
-    }
-    json!({
-        "sessionId": session_id,
-        "toolCall": tool_call,
-        "options": [
-            { "optionId": "allow_once", "name": "Allow once", "kind": "allow_once" },
-            { "optionId": "reject_once", "name": "Reject once", "kind": "reject_once" },
-        ],
-        "_meta": { "pillion": { "turnId": question.turn_id, "messageId": question.message_id } },
+    json!(PermissionParams {
+        session_id,
+        tool_call: AskedCall { call, content: &question.content },
+        options: PermissionOption::ALL,
+        meta: PermissionMeta { pillion: PermissionPlace { turn_id: &question.turn_id, message_id: &question.message_id } },
     })
 }
 
@@ -214,38 +224,13 @@ fn permission(session_id: &SessionId, call: &ToolCall, question: &PermissionQues
 struct Notification<'a> {
     jsonrpc: &'static str,
     method: &'static str,
-    params: Params<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Params<'a> {
-    session_id: &'a SessionId,
-    update: &'a SessionUpdate,
-    #[serde(rename = "_meta")]
-    meta: Meta<'a>,
-}
-
-#[derive(Serialize)]
-struct Meta<'a> {
-    pillion: Place<'a>,
-}
-
-/// Where in the session an update belongs.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Place<'a> {
-    seq: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    turn_id: Option<&'a TurnId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<&'a MessageId>,
+    params: UpdateParams<'a>,
 }
 
 impl<'a> Notification<'a> {
     fn of(update: &'a NumberedUpdate) -> Self {
-        let pillion = Place { seq: update.seq, turn_id: update.turn_id.as_ref(), message_id: update.message_id.as_ref() };
-        let params = Params { session_id: &update.session_id, update: &update.update, meta: Meta { pillion } };
+        let pillion = UpdatePlace { seq: update.seq, turn_id: update.turn_id.as_ref(), message_id: update.message_id.as_ref() };
+        let params = UpdateParams { session_id: &update.session_id, update: &update.update, meta: UpdateMeta { pillion } };
         Self { jsonrpc: "2.0", method: "session/update", params }
     }
 }

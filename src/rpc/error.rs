@@ -4,9 +4,8 @@
 //! person at the editor, and `data` names what a program needs.
 
 use super::json::Fields;
-use crate::protocol::cause::Cause;
-use crate::protocol::diagnostics::Diagnostics;
-use crate::protocol::ids::{BadRequestId, TurnId};
+use crate::protocol::ids::BadRequestId;
+use crate::protocol::results::TurnFailure;
 use crate::provenance::KnownKeys;
 use crate::session::error::Refusal;
 use jsonrpsee::types::ErrorObjectOwned;
@@ -148,16 +147,6 @@ fn offset_of(text: &str, line: usize, column: usize) -> Option<usize> {
     (before + column).checked_sub(1)
 }
 
-/// The `data` of a turn that failed.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FailedTurn<'a> {
-    #[serde(flatten)]
-    cause: &'a Cause,
-    turn_id: &'a TurnId,
-    diagnostics: &'a Diagnostics,
-}
-
 impl From<Refusal> for WireError {
     fn from(refusal: Refusal) -> Self {
         use serde_json::json;
@@ -174,7 +163,7 @@ impl From<Refusal> for WireError {
             }
             Refusal::NoModel(_) => Self::new(code::REQUEST_FAILED, message).with(&json!({ "setting": "model" })),
             Refusal::TurnFailed { cause, turn_id, diagnostics, .. } => {
-                Self::new(code::REQUEST_FAILED, message).with(&FailedTurn { cause, turn_id, diagnostics })
+                Self::new(code::REQUEST_FAILED, message).with(&TurnFailure { cause, turn_id, diagnostics })
             }
             Refusal::ResultTooLarge { limit } => Self::new(code::REQUEST_FAILED, message).with(&json!({ "limit": limit })),
             Refusal::Export(_) | Refusal::Store(_) | Refusal::ShuttingDown => Self::new(code::REQUEST_FAILED, message),
@@ -197,7 +186,9 @@ impl From<WireError> for ErrorObjectOwned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::cause::Cause;
     use crate::protocol::ids::SessionId;
+    use crate::protocol::ids::TurnId;
     use crate::protocol::params::BadField;
     use serde_json::json;
 

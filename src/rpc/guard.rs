@@ -103,6 +103,16 @@ impl Guard {
         self.registry.all_answered()
     }
 
+    /// For a client that has sent its last message and still reads: nobody answers a question any more, and this
+    /// resolves when every request is answered.
+    pub fn finish(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (editor, answered) = (Arc::clone(&self.editor), self.registry.all_answered());
+        async move {
+            editor.hang_up();
+            answered.await;
+        }
+    }
+
     /// Acts on one message. Breaks at `exit`. A panic on the way concerns that message alone: if it was a request, its
     /// ticket answers it.
     pub fn receive(&mut self, inbound: Inbound, received: Instant) -> ControlFlow<EndReason> {

@@ -11,7 +11,7 @@ use super::guard::{Connection, Door, Guard, Listener};
 use super::lsp::Lsp;
 use super::outbox::Outbox;
 use super::watch::{EndReason, Ending};
-use super::wire::Wire;
+use super::wire::{AtEof, Terms, Wire};
 use crate::config::{Framing, Limits};
 use crate::protocol::ids::ConnectionId;
 use serde_json::{Value, json};
@@ -63,7 +63,8 @@ impl Server {
         let mut guard = Guard::new(connection, sessions.clone(), lsp, editor, outbox.clone(), Box::new(ear.clone()));
         let (read, write) = tokio::io::split(far);
         let receive = move |inbound, at| guard.receive(inbound, at);
-        let wire = Wire::open(read, write, &limits, None, outbox, Ending::new(), receive);
+        let terms = Terms { limits: &limits, framing: None, at_eof: AtEof::Leave };
+        let wire = Wire::open(read, write, terms, outbox, Ending::new(), receive);
         let ended = tokio::spawn(async move {
             let reason = wire.ended().await;
             wire.drain(Duration::from_secs(5)).await;

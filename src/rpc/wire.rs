@@ -8,6 +8,7 @@ use crate::rpc::envelope::{INVALID_REQUEST, Inbound, Invalid, PARSE_ERROR};
 use crate::rpc::frame::{Decoder, Frame};
 use crate::rpc::outbox::Outbox;
 use crate::rpc::watch::{EndReason, Ending};
+use futures_util::future::BoxFuture;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -31,14 +32,15 @@ impl Wire {
     /// Starts to read and to write. `receive` gets each message with the time of its arrival, in order, and must not
     /// block; `Break` ends the connection, and nothing that follows is handed on. What is no message is answered here.
     /// `ending` is where other reasons to end are reported: signals, processes that are gone. Needs a runtime.
-    pub fn open<R, W, F>(read: R, write: W, limits: &Limits, framing: Option<Framing>, outbox: Outbox, ending: Ending, receive: F) -> Self
+    pub fn open<R, W, F>(read: R, write: W, terms: Terms<'_>, outbox: Outbox, ending: Ending, receive: F) -> Self
     where
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
         F: FnMut(Inbound, Instant) -> ControlFlow<EndReason> + Send + 'static,
     {
+        let Terms { limits, framing, at_eof } = terms;
         let reader = Reader { limits: *limits, decoder: Decoder::new(limits, framing), outbox: outbox.clone(), told: false, receive };
-        let reader = tokio::spawn(reader.read_until_the_end(read, ending.clone()));
+        let reader = tokio::spawn(reader.read_until_the_end(read, at_eof, ending.clone()));
         let writer = tokio::spawn({
             let (outbox, ending) = (outbox.clone(), ending.clone());
             async move {
@@ -68,6 +70,22 @@ impl Wire {
     }
 }
 
+/// What the end of the client's messages means.
+pub enum AtEof {
+    /// The client is gone.
+    Leave,
+    /// The client has said everything; the connection lasts until this resolves.
+    Finish(BoxFuture<'static, ()>),
+}
+
+/// What holds for a connection before it has said anything.
+pub struct Terms<'a> {
+    pub limits: &'a Limits,
+    /// Forced, or decided by the first byte.
+    pub framing: Option<Framing>,
+    pub at_eof: AtEof,
+}
+
 /// The reading half of a connection.
 struct Reader<F> {
     limits: Limits,
@@ -79,12 +97,19 @@ struct Reader<F> {
 }
 
 impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
-    async fn read_until_the_end<R: AsyncRead + Unpin>(mut self, read: R, ending: Ending) {
+    async fn read_until_the_end<R: AsyncRead + Unpin>(mut self, read: R, at_eof: AtEof, ending: Ending) {
         let _last_word = EndOnPanic(&ending);
+        let over = async {
+            let reason = self.read(read).await;
+            if let (EndReason::Eof, AtEof::Finish(finished)) = (&reason, at_eof) {
+                finished.await;
+            }
+            reason
+        };
         tokio::select! {
             biased;
             _ = ending.ended() => {}
-            reason = self.read(read) => ending.end(reason),
+            reason = over => ending.end(reason),
         }
     }
 

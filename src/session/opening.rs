@@ -15,7 +15,7 @@ use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::message::Message;
 use crate::protocol::params::{BadField, NewSessionParams, OpenSessionParams, SetConfigOptionParams};
-use crate::protocol::results::{CancelResult, ConfigResult, NewSessionResult};
+use crate::protocol::results::{CancelResult, ConfigResult, NewSessionResult, OpenSessionResult};
 use crate::store::{LastTurn, SessionChange, StoreError};
 use crate::tool::workspace::Workspace;
 use std::path::Path;
@@ -60,7 +60,7 @@ pub(super) async fn create(mut seat: Seat, params: NewSessionParams, opened: Ope
 }
 
 /// Opens a stored session and lives as its runner.
-pub(super) async fn reopen(mut seat: Seat, params: OpenSessionParams, replay: Replay, opened: Opened<ConfigResult>) {
+pub(super) async fn reopen(mut seat: Seat, params: OpenSessionParams, replay: Replay, opened: Opened<OpenSessionResult>) {
     seat.vacated().await;
     match restore(&seat, &params).await {
         Ok(found) => {
@@ -75,15 +75,16 @@ pub(super) async fn reopen(mut seat: Seat, params: OpenSessionParams, replay: Re
     }
 }
 
-/// Answers a load or resume of an open session; a load sends the history first.
-pub(super) fn show(runner: &mut Runner, params: &OpenSessionParams, replay: Replay) -> Result<ConfigResult, Refusal> {
+/// Answers a load or resume of an open session, but for its stops, which are the store's; a load sends the history first.
+pub(super) fn show(runner: &mut Runner, params: &OpenSessionParams, replay: Replay) -> Result<OpenSessionResult, Refusal> {
     check_cwd(params.cwd.as_deref(), &runner.context.workspace)?;
     if replay == Replay::Yes {
         for (message, update) in history::replay(&runner.history) {
             runner.context.channel.post(message.turn_id.as_ref().map(|turn| (turn, &message.message_id)), update);
         }
     }
-    Ok(ConfigResult { config_options: runner.model.options(&runner.context.parts), notices: notices(&params.mcp_servers) })
+    let config_options = runner.model.options(&runner.context.parts);
+    Ok(OpenSessionResult { config_options, stops: Vec::new(), notices: notices(&params.mcp_servers) })
 }
 
 /// `session/set_config_option` on an open session; it counts from the next turn on.
@@ -99,7 +100,7 @@ pub(super) fn set_option(runner: &mut Runner, params: &SetConfigOptionParams) ->
             tracing::error!(session_id = %context.id, %error, "the session's model could not be stored");
         }
     });
-    Ok(ConfigResult { config_options: runner.model.options(&runner.context.parts), notices: Vec::new() })
+    Ok(ConfigResult { config_options: runner.model.options(&runner.context.parts) })
 }
 
 /// A demand to stop something of a session that is not open here.

@@ -11,7 +11,9 @@ use crate::protocol::ids::{SessionId, TurnId};
 use crate::protocol::params::{
     ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
 };
-use crate::protocol::results::{CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, PromptResult};
+use crate::protocol::results::{
+    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult,
+};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
@@ -34,10 +36,10 @@ pub trait SessionService: Send + Sync + 'static {
     fn create(&self, origin: RequestRef, params: NewSessionParams) -> Answer<NewSessionResult>;
 
     /// Opens a session and sends its history as updates before it answers.
-    fn load(&self, params: OpenSessionParams) -> Answer<ConfigResult>;
+    fn load(&self, params: OpenSessionParams) -> Answer<OpenSessionResult>;
 
     /// Opens a session without its history.
-    fn resume(&self, params: OpenSessionParams) -> Answer<ConfigResult>;
+    fn resume(&self, params: OpenSessionParams) -> Answer<OpenSessionResult>;
 
     fn list(&self, params: ListSessionsParams) -> Answer<ListSessionsResult>;
 

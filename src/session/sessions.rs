@@ -19,7 +19,9 @@ use crate::protocol::params::{
     BadField, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
     check_session_id,
 };
-use crate::protocol::results::{CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, SessionEntry};
+use crate::protocol::results::{
+    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, SessionEntry, StopEntry,
+};
 use crate::store::{ListQuery, SessionChange, Store, StoreError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
@@ -66,11 +68,11 @@ impl SessionService for Sessions {
         }
     }
 
-    fn load(&self, params: OpenSessionParams) -> Answer<ConfigResult> {
+    fn load(&self, params: OpenSessionParams) -> Answer<OpenSessionResult> {
         self.open(params, opening::Replay::Yes)
     }
 
-    fn resume(&self, params: OpenSessionParams) -> Answer<ConfigResult> {
+    fn resume(&self, params: OpenSessionParams) -> Answer<OpenSessionResult> {
         self.open(params, opening::Replay::No)
     }
 
@@ -164,20 +166,30 @@ impl SessionService for Sessions {
 }
 
 impl Sessions {
-    fn open(&self, params: OpenSessionParams, replay: opening::Replay) -> Answer<ConfigResult> {
-        match self.shared.register(&params.session_id) {
-            Err(refusal) => refused(refusal),
+    fn open(&self, params: OpenSessionParams, replay: opening::Replay) -> Answer<OpenSessionResult> {
+        let id = params.session_id.clone();
+        let answer = match self.shared.register(&id) {
+            Err(refusal) => return refused(refusal),
             Ok(Registered::Before(mailbox)) => {
-                let id = params.session_id.clone();
                 let (work, answer) = desk_work(move |runner| opening::show(runner, &params, replay));
-                if mailbox.send(Mail::Desk(work)).is_err() { refused(Refusal::NotOpen(id)) } else { flatten(answer) }
+                if mailbox.send(Mail::Desk(work)).is_err() {
+                    return refused(Refusal::NotOpen(id));
+                }
+                answer
             }
             Ok(Registered::Now(seat)) => {
                 let (opened, answer) = oneshot::channel();
                 self.shared.tasks.spawn(opening::reopen(seat, params, replay, opened));
-                flatten(answer)
+                answer
             }
+        };
+        let store = self.shared.parts.store.clone();
+        async move {
+            let opened = flatten(answer).await?;
+            let aborts = store.aborts_of(&id).await.map_err(store_refusal)?;
+            Ok(OpenSessionResult { stops: aborts.iter().map(StopEntry::from).collect(), ..opened })
         }
+        .boxed()
     }
 }
 

@@ -99,6 +99,16 @@ pub(super) fn recent_aborts(conn: &Connection, limit: usize) -> Result<Vec<Abort
     Ok(aborts.collect::<Result<_, _>>()?)
 }
 
+/// The aborts of one session, in the order of their turns.
+pub(super) fn aborts_of_session(conn: &Connection, session: &SessionId) -> Result<Vec<Abort>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT body FROM turn JOIN diagnostic ON diagnostic.turn_id = turn.turn_id AND diagnostic.kind = 'abort'
+         WHERE turn.session_id = ?1 AND turn.abort_id IS NOT NULL ORDER BY turn.seq",
+    )?;
+    let aborts = statement.query_map([session.as_str()], |row| Ok(row.get::<_, Json<Abort>>(0)?.0))?;
+    Ok(aborts.collect::<Result<_, _>>()?)
+}
+
 /// The numbers of the records of these sessions, in order. Of a record with several states, only the newest.
 pub(super) fn seqs_of_tree(conn: &Connection, root: &SessionId) -> Result<Vec<i64>, Fault> {
     let mut statement = conn.prepare_cached(

@@ -153,6 +153,12 @@ impl Store {
         self.read(move |conn| diagnostics::recent_aborts(conn, limit))
     }
 
+    /// The aborts of a session's turns, in the order of the turns.
+    pub fn aborts_of(&self, id: &SessionId) -> Pending<Vec<Abort>> {
+        let id = id.clone();
+        self.read(move |conn| diagnostics::aborts_of_session(conn, &id))
+    }
+
     pub fn health(&self) -> Pending<Health> {
         self.aside(health::check)
     }

@@ -4,6 +4,7 @@
 mod cancel;
 mod crash;
 mod deterministic;
+mod drain;
 mod ends;
 mod export;
 mod faults;
@@ -15,6 +16,7 @@ mod scale;
 mod secrets;
 mod sessions;
 mod startup;
+mod stops;
 mod store_faults;
 mod support;
 mod telemetry;

@@ -1,8 +1,10 @@
 //! `initialize`, in both dialects: which one it is, who is there, and what pillion answers.
 
-use super::{Dialect, PROTOCOL_VERSION};
+use super::Dialect;
 use crate::config::Framing;
+use crate::protocol::PROTOCOL_VERSION;
 use crate::protocol::abort::Client;
+use crate::protocol::results::Capabilities;
 use crate::rpc::error::{WireError, code};
 use serde_json::{Map, Value, json};
 
@@ -55,7 +57,7 @@ impl Hello {
 
     /// The result of `initialize`. It waits for nothing: neither store nor network is asked.
     pub fn answer(&self, version: &str) -> Value {
-        let pillion = |methods: &[&str]| json!({ "protocolVersion": PROTOCOL_VERSION, "methods": methods });
+        let pillion = |methods| Capabilities { protocol_version: PROTOCOL_VERSION, methods };
         match self.dialect {
             Dialect::Lsp => json!({
                 "capabilities": {

@@ -1,6 +1,7 @@
 //! What only shows from inside: what becomes of a question when its connection is over.
 
 use super::*;
+use crate::protocol::ids::{MessageId, TurnId};
 use crate::protocol::update::{ToolCallStatus, ToolKind};
 use crate::rpc::lsp::Lsp;
 use crate::rpc::test_server::FakeDocuments;

@@ -9,7 +9,7 @@ use crate::protocol::params::{
     ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
 };
 use crate::protocol::results::{
-    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, PromptResult, StopReason,
+    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, StopReason,
 };
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallStatus, ToolKind};
 use crate::rpc::editor::RpcEditor;
@@ -171,8 +171,8 @@ fn ready<T: Send + 'static>(value: Result<T, Refusal>) -> Answer<T> {
     std::future::ready(value).boxed()
 }
 
-fn config() -> ConfigResult {
-    ConfigResult { config_options: Vec::new(), notices: vec!["a notice".into()] }
+fn opened() -> OpenSessionResult {
+    OpenSessionResult { config_options: Vec::new(), stops: Vec::new(), notices: vec!["a notice".into()] }
 }
 
 impl SessionService for Fake {
@@ -182,14 +182,14 @@ impl SessionService for Fake {
         ready(Ok(NewSessionResult { session_id, config_options: Vec::new(), notices: Vec::new() }))
     }
 
-    fn load(&self, params: OpenSessionParams) -> Answer<ConfigResult> {
+    fn load(&self, params: OpenSessionParams) -> Answer<OpenSessionResult> {
         let turn = TurnId::new("turn_0");
         (1..=3).for_each(|seq| self.say(&params.session_id, &turn, seq));
-        ready(Ok(config()))
+        ready(Ok(opened()))
     }
 
-    fn resume(&self, params: OpenSessionParams) -> Answer<ConfigResult> {
-        ready(if params.session_id.as_str() == NOWHERE { Err(Refusal::UnknownSession(params.session_id)) } else { Ok(config()) })
+    fn resume(&self, params: OpenSessionParams) -> Answer<OpenSessionResult> {
+        ready(if params.session_id.as_str() == NOWHERE { Err(Refusal::UnknownSession(params.session_id)) } else { Ok(opened()) })
     }
 
     /// The cursor says how it goes: it hangs, or breaks after a while.
@@ -269,7 +269,7 @@ impl SessionService for Fake {
     }
 
     fn set_config_option(&self, _: SetConfigOptionParams) -> Answer<ConfigResult> {
-        ready(Ok(config()))
+        ready(Ok(ConfigResult { config_options: Vec::new() }))
     }
 
     fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()> {

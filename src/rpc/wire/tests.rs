@@ -16,12 +16,17 @@ struct Client {
 }
 
 fn connect(limits: Limits) -> Client {
+    connect_until(limits, AtEof::Leave)
+}
+
+fn connect_until(limits: Limits, at_eof: AtEof) -> Client {
+    let terms = Terms { limits: &limits, framing: None, at_eof };
     let ((to, read), (write, from)) = (duplex(1 << 16), duplex(1 << 16));
     let (sender, seen) = mpsc::channel();
     let outbox = Outbox::new(limits.outbox);
     let answers = outbox.clone();
     let ending = Ending::new();
-    let wire = Wire::open(read, write, &limits, None, outbox.clone(), ending.clone(), move |message, _| {
+    let wire = Wire::open(read, write, terms, outbox.clone(), ending.clone(), move |message, _| {
         let (text, answer) = match message {
             Inbound::Request { id, method, .. } => {
                 let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{method}"}}"#);

@@ -94,6 +94,21 @@ async fn the_newest_aborts_of_all_sessions_come_first() {
     assert_eq!(rig.store.recent_aborts(2).await, Ok(vec![abort("c", "c-turn"), abort("b", "b-turn")]));
 }
 
+#[tokio::test]
+async fn the_aborts_of_a_session_come_in_the_order_of_its_turns() {
+    let rig = Rig::new();
+    drop(rig.store.create_session(session("a")));
+    drop(rig.store.create_session(session("b")));
+    for (session, turn_id) in [("a", "second-by-name"), ("b", "other"), ("a", "first-by-name")] {
+        drop(rig.store.begin_turn(turn(session, turn_id)));
+        drop(rig.store.end_turn(aborted(session, turn_id)));
+    }
+    drop(rig.store.begin_turn(turn("a", "still-running")));
+    let expected = vec![abort("a", "second-by-name"), abort("a", "first-by-name")];
+    assert_eq!(rig.store.aborts_of(&session_id("a")).await, Ok(expected));
+    assert_eq!(rig.store.aborts_of(&session_id("nobody")).await, Ok(Vec::new()));
+}
+
 async fn rows(store: &Store, session: &str) -> Vec<DiagnosticRow> {
     store
         .snapshot(&session_id(session), |snapshot| {

@@ -1,0 +1,789 @@
+-- What travels between an editor and pillion. Made from src/protocol by tests/client_types: do not edit.
+
+local M = {}
+
+--- The version of the protocol that these types describe; `initialize` answers with it.
+M.PROTOCOL_VERSION = 1
+
+--- Exactly one for each run that did not end by itself. The committed row never changes; `late_cancels`, the answered hop and a later title state are rows of their own, joined when the record is exported.
+---@class pillion.Abort
+---@field abort_id pillion.AbortId
+---@field attempt_id? pillion.AttemptId
+---@field boot_id string
+---@field error_message? string
+---@field error_name? string
+---@field forced boolean The run did not stop within the grace and was ended from outside.
+---@field initiator pillion.Initiator
+---@field late_cancels pillion.CancelId[] Cancels that came after this one had won.
+---@field message_id pillion.MessageId The assistant's message of the turn.
+---@field missing string[] What could not be known or was dropped as invalid.
+---@field mode pillion.CancelMode
+---@field parent_id pillion.MessageId The user's message that the turn answers.
+---@field partial pillion.Partial
+---@field phase pillion.Phase
+---@field prompt_request pillion.PromptRequest The request whose answer this abort shaped.
+---@field propagation pillion.Hop[] Hops in the order in which they happened.
+---@field propagation_point string The hop that ended the work.
+---@field reason? string
+---@field recorded_at integer Wall clock when the runner recorded it.
+---@field request? pillion.RequestRef
+---@field requested_at integer Wall clock, milliseconds since 1970, when the stop was asked for.
+---@field ruled_out string[] What this abort was not, as far as the facts show.
+---@field session_id pillion.SessionId
+---@field settle_us integer Monotonic microseconds from the request to the end of the run.
+---@field settled_at integer Wall clock when the run had ended.
+---@field source? string
+---@field title_generation_state pillion.TitleState
+---@field title_run_id? pillion.TitleRunId
+---@field tools_in_flight pillion.ToolInFlight[]
+---@field turn_id pillion.TurnId
+---@field via_ctx_abort boolean It came down through an enclosing scope (connection, shutdown, session close), not as a request to this run.
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field superseding_turn_id? pillion.TurnId
+---@field pid? integer
+---@field signal_name? string
+---@field http_status? integer
+
+--- The record of what ended a run.
+---@alias pillion.AbortId string
+
+--- The call that wants to run, with what it would change.
+---@class pillion.AskedCall
+---@field content? pillion.ToolCallContent[]
+---@field kind pillion.ToolKind
+---@field locations? pillion.ToolLocation[]
+---@field rawInput any
+---@field status pillion.ToolCallStatus
+---@field title string
+---@field toolCallId string
+
+--- One try of a step's model call.
+---@alias pillion.AttemptId string
+
+--- Which side of the stream a failure came from.
+---@alias pillion.Boundary
+---| "provider_error"
+---| "transport"
+---| "protocol"
+---| "watchdog" # A time limit of pillion's own was over.
+
+--- One demand to stop, effective or not.
+---@alias pillion.CancelId string
+
+--- How hard to stop: soft waits for a question that the user is being asked, hard withdraws it.
+---@alias pillion.CancelMode
+---| "soft"
+---| "hard"
+
+--- What a demand to stop came to.
+---@alias pillion.CancelOutcome
+---| "cancelled"
+---| "already_stopping"
+---| "already_settled"
+---| "idle"
+---| "ignored_awaiting_answer"
+---| "not_owner"
+---| "unknown_session"
+
+--- `session/cancel`, as a request or as a notification.
+---@class pillion.CancelParams
+---@field initiator? pillion.Initiator
+---@field mode? pillion.CancelMode
+---@field reason? string
+---@field sessionId pillion.SessionId
+---@field source? string
+---@field turnId? pillion.TurnId Only this turn.
+
+--- Any demand to stop, effective or not.
+---@class pillion.CancelRequest
+---@field abort_id? pillion.AbortId
+---@field at integer Wall clock, milliseconds since 1970.
+---@field cancel_id pillion.CancelId
+---@field initiator pillion.Initiator
+---@field missing string[]
+---@field mode pillion.CancelMode
+---@field outcome pillion.CancelOutcome
+---@field reason? string
+---@field request? pillion.RequestRef
+---@field seq? integer The store's order; set when the record is read back.
+---@field session_id pillion.SessionId
+---@field source? string
+---@field turn_id? pillion.TurnId
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field superseding_turn_id? pillion.TurnId
+---@field pid? integer
+---@field signal_name? string
+---@field http_status? integer
+
+--- `session/cancel` with an id.
+---@class pillion.CancelResult
+---@field abort? pillion.Abort
+---@field abortId? pillion.AbortId
+---@field outcome pillion.CancelOutcome
+---@field turnId? pillion.TurnId
+
+--- What `initialize` says of pillion itself: under `capabilities.experimental.pillion` in LSP, under `agentCapabilities._meta.pillion` in ACP.
+---@class pillion.Capabilities
+---@field methods string[] The methods that can be called besides those of the dialect itself.
+---@field protocolVersion integer
+
+--- What stopped a run, with the data that belongs to it. On the wire: `"cause": "signal", "signal_name": "SIGTERM"`.
+---@class pillion.Cause
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field superseding_turn_id? pillion.TurnId
+---@field pid? integer
+---@field signal_name? string
+---@field http_status? integer
+
+--- The program at the other end of the connection, as it named itself in `initialize`.
+---@class pillion.Client
+---@field name string
+---@field version? string
+
+--- Whether anything was still running or unreadable when the snapshot was taken.
+---@alias pillion.Completeness
+---| "complete"
+---| "partial"
+
+--- How sure the classification is.
+---@alias pillion.Confidence
+---| "certain"
+---| "likely"
+
+--- One value of a `ConfigOption`.
+---@class pillion.ConfigChoice
+---@field name string
+---@field value string
+
+--- A setting of one session that the client can show as a choice.
+---@class pillion.ConfigOption
+---@field category? string
+---@field currentValue string
+---@field description string
+---@field id string
+---@field name string
+---@field options pillion.ConfigChoice[]
+---@field type pillion.ConfigOptionType
+
+--- How a setting is shown.
+---@alias pillion.ConfigOptionType
+---| "select"
+
+--- `session/set_config_option`.
+---@class pillion.ConfigResult
+---@field configOptions pillion.ConfigOption[]
+
+--- One editor connection; request ids are unique only within it.
+---@alias pillion.ConnectionId string
+
+--- One piece of a prompt or of a message. Fields that pillion does not use are kept as they came.
+---@class pillion.ContentBlock
+---@field text? string
+---@field type "text"|"resource"|"resource_link"
+---@field resource? pillion.EmbeddedResource
+---@field name? string
+---@field uri? string
+
+--- What an answer says about its own turn; the export says the same and more.
+---@class pillion.Diagnostics
+---@field abort? pillion.Abort
+---@field cancel_requests? pillion.CancelRequest[]
+---@field stream_traces? pillion.StreamTrace[]
+---@field title_generation? pillion.TitleGeneration
+
+--- What a tool can do to the world.
+---@alias pillion.Effect
+---| "read"
+---| "write"
+
+--- The contents of a `ContentBlock::Resource`.
+---@class pillion.EmbeddedResource
+---@field mimeType? string
+---@field text? string
+---@field uri string
+
+--- Every diagnostic record of the tree, in the store's order.
+---@class pillion.ExportDiagnostics
+---@field aborts pillion.Abort[]
+---@field cancel_requests pillion.CancelRequest[]
+---@field incidents pillion.Incident[]
+---@field lifecycle pillion.LifecycleEvent[]
+---@field stream_traces pillion.StreamTrace[]
+---@field title_generations pillion.TitleGeneration[]
+
+--- `session/export`.
+---@class pillion.ExportParams
+---@field path? string Write to this absolute path, which must not exist, instead of answering with the document.
+---@field sanitize? boolean Off: the full texts. Known keys are left out all the same.
+---@field sessionId pillion.SessionId
+
+--- `session/export`: the document itself, or (with `path`) where it was written.
+---@class pillion.ExportResult
+---@field bytes? integer
+---@field export? pillion.SessionExport
+---@field path? string
+---@field sha256? string
+
+--- One hop of a stop on its way to the work.
+---@class pillion.Hop
+---@field at_us integer Monotonic microseconds since the stop was asked for.
+---@field point string
+
+--- Something went wrong that is no turn's abort: a record that was unreadable, a panic that was contained.
+---@class pillion.Incident
+---@field at integer
+---@field message string
+---@field name string
+---@field seq? integer
+---@field session_id pillion.SessionId
+---@field turn_id? pillion.TurnId
+
+--- Who asked, as the client declared it; `unknown` when it declared nothing.
+---@alias pillion.Initiator
+---| "user"
+---| "program"
+---| "unknown"
+
+--- A point in a turn's life: accepted, started, answered.
+---@class pillion.LifecycleEvent
+---@field at integer Wall clock, milliseconds since 1970.
+---@field at_us? integer Microseconds since the stop was asked for; only where an abort ended the turn.
+---@field event pillion.LifecyclePoint
+---@field seq? integer
+---@field session_id pillion.SessionId
+---@field turn_id pillion.TurnId
+
+--- The points that are recorded.
+---@alias pillion.LifecyclePoint
+---| "started"
+---| "accepted" # The prompt was taken; the turn may have to wait.
+---| "answered" # The prompt's answer was given to the connection.
+
+--- `session/list`.
+---@class pillion.ListSessionsParams
+---@field cursor? string `nextCursor` of the page before.
+---@field cwd? string
+
+--- `session/list`: newest first.
+---@class pillion.ListSessionsResult
+---@field nextCursor? string
+---@field sessions pillion.SessionEntry[]
+
+--- One message of a conversation.
+---@class pillion.Message
+---@field created_at integer Wall clock, milliseconds since 1970.
+---@field message_id pillion.MessageId
+---@field model? string The model that wrote it, as `provider:model`.
+---@field parts pillion.Part[]
+---@field role pillion.Role
+---@field turn_id? pillion.TurnId
+
+--- One message of a conversation.
+---@alias pillion.MessageId string
+
+--- `session/new`.
+---@class pillion.NewSessionParams
+---@field cwd? string The workspace: an absolute path of a directory that exists.
+---@field mcpServers? any[]
+---@field model? string
+---@field sessionId? pillion.SessionId Chosen by the client, 1-80 characters of `[A-Za-z0-9._:-]`; refused if it is taken.
+---@field title? string
+
+--- `session/new`.
+---@class pillion.NewSessionResult
+---@field configOptions pillion.ConfigOption[]
+---@field notices? string[] What was sent but has no effect, in plain words.
+---@field sessionId pillion.SessionId
+
+--- `session/load` and `session/resume`.
+---@class pillion.OpenSessionParams
+---@field cwd? string Must be the session's own directory when given.
+---@field mcpServers? any[]
+---@field sessionId pillion.SessionId
+
+--- `session/load`, `session/resume`.
+---@class pillion.OpenSessionResult
+---@field configOptions pillion.ConfigOption[]
+---@field notices? string[]
+---@field stops? pillion.StopEntry[] The turns of the session that the model did not end, in order.
+
+--- A piece of a message. Which optional fields stand depends on `kind`.
+---@class pillion.Part
+---@field call_id? string `tool_call`, `tool_result`.
+---@field input? any `tool_call`: the arguments as the model wrote them.
+---@field kind pillion.PartKind
+---@field mime_type? string
+---@field name? string `resource_link`.
+---@field status? pillion.ResultStatus `tool_result`: how the call ended.
+---@field text? string `text`, `reasoning`, a `tool_result`'s output, an embedded `resource`'s text.
+---@field tool? string `tool_call`: the name as the model wrote it.
+---@field uri? string `resource`, `resource_link`.
+
+--- What a part is.
+---@alias pillion.PartKind
+---| "text"
+---| "reasoning"
+---| "tool_call"
+---| "tool_result"
+---| "resource"
+---| "resource_link"
+
+--- How much of the turn's output existed, and how much of it is kept.
+---@class pillion.Partial
+---@field persisted_bytes integer
+---@field reasoning_bytes integer
+---@field text_bytes integer
+---@field updates_sent integer
+
+--- What can be chosen; ACP's kinds of options.
+---@alias pillion.PermissionChoice
+---| "allow_once"
+---| "reject_once"
+
+--- The `_meta` of `PermissionParams`.
+---@class pillion.PermissionMeta
+---@field pillion pillion.PermissionPlace
+
+--- One answer that can be chosen.
+---@class pillion.PermissionOption
+---@field kind pillion.PermissionChoice
+---@field name string
+---@field optionId pillion.PermissionChoice
+
+--- What came of the question.
+---@class pillion.PermissionOutcome
+---@field optionId? pillion.PermissionChoice
+---@field outcome "selected"|"cancelled"
+
+--- `session/request_permission`, a request of pillion's.
+---@class pillion.PermissionParams
+---@field _meta pillion.PermissionMeta
+---@field options pillion.PermissionOption[]
+---@field sessionId pillion.SessionId
+---@field toolCall pillion.AskedCall
+
+--- The turn that asks.
+---@class pillion.PermissionPlace
+---@field messageId pillion.MessageId
+---@field turnId pillion.TurnId
+
+--- The client's answer.
+---@class pillion.PermissionResult
+---@field outcome pillion.PermissionOutcome
+
+--- What the run was doing when the stop was recorded.
+---@alias pillion.Phase
+---| "queued"
+---| "before_request"
+---| "waiting_for_model"
+---| "reasoning"
+---| "text"
+---| "tool_input"
+---| "awaiting_permission"
+---| "tool_running"
+---| "persisting"
+
+--- `session/prompt`.
+---@class pillion.PromptParams
+---@field prompt pillion.ContentBlock[]
+---@field sessionId pillion.SessionId
+---@field whenBusy? pillion.WhenBusy
+
+--- The `session/prompt` that started the turn.
+---@class pillion.PromptRequest
+---@field connection_id pillion.ConnectionId
+---@field id pillion.RequestId
+
+--- `session/prompt`.
+---@class pillion.PromptResult
+---@field diagnostics pillion.Diagnostics
+---@field lastUpdate integer The `seq` of the turn's last update; 0 if it sent none.
+---@field messageId pillion.MessageId
+---@field model? string The model that answered, as `provider:model`; absent when none was asked.
+---@field sentence? string Why the turn was cancelled, in one plain sentence to show; absent when the model ended it.
+---@field stopReason pillion.StopReason
+---@field turnId pillion.TurnId
+---@field usage pillion.PromptUsage
+
+--- Tokens of a turn. What nobody counted is absent.
+---@class pillion.PromptUsage
+---@field cachedInputTokens? integer
+---@field inputTokens? integer
+---@field outputTokens? integer
+---@field reasoningTokens? integer
+---@field source pillion.UsageSource
+
+--- What the sanitizing took out.
+---@class pillion.RedactionReport
+---@field rules pillion.RuleCount[]
+---@field unknown_fields integer Stored fields that no shape of this version names; they were left out.
+
+--- A JSON-RPC request id, kept as the JSON it arrived as: `1`, `"1"`, `1.0`, `null` and `""` are all different.
+---@alias pillion.RequestId any
+
+--- The editor's request (or the notification) that asked for something.
+---@class pillion.RequestRef
+---@field client pillion.Client
+---@field connection_id pillion.ConnectionId
+---@field id pillion.RequestId As it arrived; null for a notification.
+---@field method string One of the methods that pillion serves.
+---@field traceparent? string
+---@field transport pillion.Transport
+
+--- How a tool call ended. Every call has exactly one result.
+---@alias pillion.ResultStatus
+---| "completed"
+---| "failed"
+---| "denied" # The user or the policy said no.
+---| "not_started" # It never started: the turn was stopped first.
+---| "interrupted" # It was running when the turn was stopped.
+---| "unknown_outcome" # It had started when the process died; nobody knows how far it came, and it is never run again.
+
+--- Who speaks.
+---@alias pillion.Role
+---| "user"
+---| "assistant"
+
+--- How often one rule replaced something.
+---@class pillion.RuleCount
+---@field count integer
+---@field rule string
+
+--- The program that wrote the export.
+---@class pillion.Runtime
+---@field app_version string
+---@field channel string
+---@field commit? string
+---@field config_digest string SHA-256 of the effective settings, keys left out.
+---@field os string
+---@field target string
+
+--- One row of `ListSessionsResult`.
+---@class pillion.SessionEntry
+---@field cwd string
+---@field sessionId pillion.SessionId
+---@field title? string
+---@field updatedAt string RFC 3339, UTC.
+
+--- The whole document.
+---@class pillion.SessionExport
+---@field at_seq integer The newest diagnostics row that the snapshot saw.
+---@field completeness pillion.Completeness
+---@field diagnostics pillion.ExportDiagnostics
+---@field exported_at integer Wall clock, milliseconds since 1970.
+---@field redaction pillion.RedactionReport
+---@field runtime pillion.Runtime
+---@field sanitized boolean
+---@field schema string
+---@field schema_version integer
+---@field session pillion.SessionTree
+---@field stats pillion.Stats
+
+--- One conversation in one workspace directory.
+---@alias pillion.SessionId string
+
+--- What is known of a session itself.
+---@class pillion.SessionInfo
+---@field closed_at? integer
+---@field created_at integer
+---@field cwd string
+---@field model? string `provider:model` of the next turn.
+---@field parent_session_id? pillion.SessionId
+---@field session_id pillion.SessionId
+---@field title? string
+---@field title_source? pillion.TitleSource
+---@field updated_at integer
+
+--- `session/close` and `session/delete`.
+---@class pillion.SessionParams
+---@field sessionId pillion.SessionId
+
+--- One session with everything in it.
+---@class pillion.SessionTree
+---@field children pillion.SessionTree[]
+---@field info pillion.SessionInfo
+---@field messages pillion.Message[]
+---@field turns pillion.TurnInfo[]
+
+--- The `update` object of a `session/update` notification.
+---@class pillion.SessionUpdate
+---@field content? pillion.ContentBlock|pillion.ToolCallContent[]
+---@field sessionUpdate "user_message_chunk"|"agent_message_chunk"|"agent_thought_chunk"|"tool_call"|"tool_call_update"|"session_info_update"
+---@field kind? pillion.ToolKind
+---@field locations? pillion.ToolLocation[]
+---@field rawInput? any
+---@field status? pillion.ToolCallStatus
+---@field title? string
+---@field toolCallId? string
+---@field updatedAt? string
+
+--- `session/set_config_option`.
+---@class pillion.SetConfigOptionParams
+---@field configId string
+---@field sessionId pillion.SessionId
+---@field value string
+
+--- Sizes, to see at a glance what the export holds.
+---@class pillion.Stats
+---@field messages integer
+---@field parts integer
+---@field sessions integer
+---@field turns integer
+
+--- How an earlier turn was ended, to be shown where that turn stands.
+---@class pillion.StopEntry
+---@field abortId pillion.AbortId
+---@field at integer Wall clock, milliseconds since 1970, when the turn had ended.
+---@field cause string The cause's name, as in the abort record.
+---@field initiator pillion.Initiator
+---@field messageId pillion.MessageId The assistant's message of the turn.
+---@field sentence string Why, in one plain sentence to show.
+---@field source? string
+---@field stop pillion.Stopped
+---@field turnId pillion.TurnId
+
+--- How a turn ended that did not fail.
+---@alias pillion.StopReason
+---| "end_turn"
+---| "max_tokens"
+---| "refusal"
+---| "cancelled"
+
+--- How a turn ended that the model did not end.
+---@alias pillion.Stopped
+---| "cancelled"
+---| "failed"
+
+--- How many events of each kind arrived.
+---@class pillion.StreamCounters
+---@field reasoning integer
+---@field reasoning_bytes integer
+---@field text integer
+---@field text_bytes integer
+---@field tool_input integer
+---@field usage integer
+
+--- Why a stream failed, how sure that is, and what it rests on.
+---@class pillion.StreamFailure
+---@field boundary pillion.Boundary
+---@field code? string The provider's own error code.
+---@field confidence pillion.Confidence
+---@field evidence string[]
+---@field kind string A stable class of the message, such as `connection_refused`.
+---@field message string
+---@field os_error? integer The operating system's error number.
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field superseding_turn_id? pillion.TurnId
+---@field pid? integer
+---@field signal_name? string
+---@field http_status? integer
+
+--- Where an attempt stands.
+---@alias pillion.StreamState
+---| "completed"
+---| "failed"
+---| "open" # Begun; the end was never recorded if an export of a finished turn still shows this.
+---| "aborted" # A local abort dropped the stream; `abort_id` names it.
+
+--- What happened on one attempt's stream. Times are monotonic microseconds since `created`.
+---@class pillion.StreamTrace
+---@field abort_id? pillion.AbortId
+---@field attempt integer
+---@field attempt_id pillion.AttemptId
+---@field counters pillion.StreamCounters
+---@field created_at integer Wall clock, milliseconds since 1970.
+---@field failure? pillion.StreamFailure
+---@field finish_reason? string
+---@field http_status? integer
+---@field model string
+---@field provider string
+---@field request_id? string
+---@field response_id? string
+---@field session_id pillion.SessionId
+---@field state pillion.StreamState
+---@field step integer
+---@field timeline pillion.Timeline
+---@field turn_id pillion.TurnId
+---@field usage pillion.Usage
+
+--- When an attempt reached each point, in microseconds since it was created.
+---@class pillion.Timeline
+---@field ended_us? integer
+---@field first_event_us? integer
+---@field first_progress_us? integer
+---@field headers_us? integer
+---@field last_event_us? integer
+---@field last_progress_us? integer
+---@field request_sent_us? integer
+
+--- One background title generation: stored when it starts and again when it ends.
+---@class pillion.TitleGeneration
+---@field abort_id? pillion.AbortId The abort of the stop that cancelled the generation.
+---@field applied boolean The title was really stored on the session.
+---@field attempt? pillion.StreamTrace
+---@field completed_at? integer
+---@field error_message? string
+---@field error_name? string
+---@field message_id pillion.MessageId
+---@field parent_id pillion.MessageId
+---@field session_id pillion.SessionId
+---@field source pillion.TitleSource Where the title comes from.
+---@field started_at integer
+---@field success? boolean
+---@field title_run_id pillion.TitleRunId
+---@field turn_id pillion.TurnId
+---@field usage? pillion.Usage
+
+--- One run of the title generation.
+---@alias pillion.TitleRunId string
+
+--- Who wrote a title.
+---@alias pillion.TitleSource
+---| "model"
+---| "user"
+---| "heuristic" # The first words of the prompt: the fallback, and the rule where no model is asked.
+
+--- What the title generation of the session was doing when the stop was recorded.
+---@alias pillion.TitleState
+---| "not_started"
+---| "in_flight"
+---| "completed_before_abort"
+---| "completed_after_abort"
+---| "failed"
+---| "cancelled"
+---| "disabled"
+---| "not_applicable" # The session has a title, or is no root session, or this is not its first turn.
+
+--- A tool call as it is first shown.
+---@class pillion.ToolCall
+---@field kind pillion.ToolKind
+---@field locations? pillion.ToolLocation[]
+---@field rawInput any
+---@field status pillion.ToolCallStatus
+---@field title string
+---@field toolCallId string
+
+--- What a tool call shows of its result.
+---@class pillion.ToolCallContent
+---@field content? pillion.ContentBlock
+---@field type "content"|"diff"
+---@field newText? string
+---@field oldText? string
+---@field path? string
+
+--- Where a tool call stands.
+---@alias pillion.ToolCallStatus
+---| "pending"
+---| "in_progress"
+---| "completed"
+---| "failed"
+
+--- A change of a tool call that was shown before.
+---@class pillion.ToolCallUpdate
+---@field content? pillion.ToolCallContent[]
+---@field status pillion.ToolCallStatus
+---@field toolCallId string
+
+--- A tool call that had not returned when the run was stopped, and what became of it.
+---@class pillion.ToolInFlight
+---@field call_id string
+---@field effect pillion.Effect
+---@field outcome pillion.ToolOutcome
+---@field tool string
+
+--- ACP's kinds of tools, as far as pillion has such tools.
+---@alias pillion.ToolKind
+---| "read"
+---| "edit"
+---| "search"
+---| "other" # A name the model made up.
+
+--- A file that a tool call touches.
+---@class pillion.ToolLocation
+---@field line? integer
+---@field path string
+
+--- How a tool call that was in flight ended.
+---@alias pillion.ToolOutcome
+---| "withdrawn" # It had not started; its permission question was taken back.
+---| "stopped" # It returned within the grace; its result says what it came to.
+---| "killed" # It was ended from outside: its process died.
+---| "escaped" # It had not returned when the grace was over, and may have gone on by itself.
+
+--- How the messages of a connection travel.
+---@alias pillion.Transport
+---| "stdio_lsp" # LSP base protocol headers on stdio.
+---| "stdio_jsonl" # One JSON message a line on stdio.
+---| "in_process" # The same server inside this process (`pillion prompt`).
+
+--- The `data` of the error that answers a `session/prompt` whose turn failed.
+---@class pillion.TurnFailure
+---@field diagnostics pillion.Diagnostics
+---@field turnId pillion.TurnId
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field superseding_turn_id? pillion.TurnId
+---@field pid? integer
+---@field signal_name? string
+---@field http_status? integer
+
+--- One accepted `session/prompt`.
+---@alias pillion.TurnId string
+
+--- One turn: what it answered and how it ended.
+---@class pillion.TurnInfo
+---@field abort_id? pillion.AbortId
+---@field ended_at? integer
+---@field last_update? integer
+---@field message_id pillion.MessageId
+---@field model? string
+---@field parent_id pillion.MessageId
+---@field session_id pillion.SessionId
+---@field started_at integer
+---@field stop? pillion.TurnStop Absent while the turn runs.
+---@field turn_id pillion.TurnId
+---@field usage? pillion.Usage
+
+--- How a turn ended.
+---@alias pillion.TurnStop
+---| "end_turn"
+---| "max_tokens"
+---| "refusal"
+---| "cancelled"
+---| "failed" # A fault: the abort says which.
+
+--- The `_meta` of `UpdateParams`.
+---@class pillion.UpdateMeta
+---@field pillion pillion.UpdatePlace
+
+--- `session/update`, a notification.
+---@class pillion.UpdateParams
+---@field _meta pillion.UpdateMeta
+---@field sessionId pillion.SessionId
+---@field update pillion.SessionUpdate
+
+--- Where in its session an update belongs.
+---@class pillion.UpdatePlace
+---@field messageId? pillion.MessageId
+---@field seq integer Counts per session from 1.
+---@field turnId? pillion.TurnId Absent outside of a turn (a title that arrives later).
+
+--- Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0.
+---@class pillion.Usage
+---@field cached_input_tokens? integer
+---@field input_tokens? integer
+---@field output_tokens? integer
+---@field reasoning_tokens? integer
+---@field source pillion.UsageSource
+
+--- Who counted the tokens.
+---@alias pillion.UsageSource
+---| "provider"
+---| "absent"
+
+--- What a prompt does when its session is running something.
+---@alias pillion.WhenBusy
+---| "queue"
+---| "reject"
+---| "supersede"
+
+return M

@@ -1,0 +1,934 @@
+// What travels between an editor and pillion. Made from src/protocol by tests/client_types: do not edit.
+
+/** The version of the protocol that these types describe; `initialize` answers with it. */
+export const PROTOCOL_VERSION = 1;
+
+/** Exactly one for each run that did not end by itself. The committed row never changes; `late_cancels`, the answered hop and a later title state are rows of their own, joined when the record is exported. */
+export type Abort = {
+  abort_id: AbortId;
+  attempt_id?: AttemptId;
+  boot_id: string;
+  error_message?: string;
+  error_name?: string;
+  /** The run did not stop within the grace and was ended from outside. */
+  forced: boolean;
+  initiator: Initiator;
+  /** Cancels that came after this one had won. */
+  late_cancels: CancelId[];
+  /** The assistant's message of the turn. */
+  message_id: MessageId;
+  /** What could not be known or was dropped as invalid. */
+  missing: string[];
+  mode: CancelMode;
+  /** The user's message that the turn answers. */
+  parent_id: MessageId;
+  partial: Partial;
+  phase: Phase;
+  /** The request whose answer this abort shaped. */
+  prompt_request: PromptRequest;
+  /** Hops in the order in which they happened. */
+  propagation: Hop[];
+  /** The hop that ended the work. */
+  propagation_point: string;
+  reason?: string;
+  /** Wall clock when the runner recorded it. */
+  recorded_at: number;
+  request?: RequestRef;
+  /** Wall clock, milliseconds since 1970, when the stop was asked for. */
+  requested_at: number;
+  /** What this abort was not, as far as the facts show. */
+  ruled_out: string[];
+  session_id: SessionId;
+  /** Monotonic microseconds from the request to the end of the run. */
+  settle_us: number;
+  /** Wall clock when the run had ended. */
+  settled_at: number;
+  source?: string;
+  title_generation_state: TitleState;
+  title_run_id?: TitleRunId;
+  tools_in_flight: ToolInFlight[];
+  turn_id: TurnId;
+  /** It came down through an enclosing scope (connection, shutdown, session close), not as a request to this run. */
+  via_ctx_abort: boolean;
+} & Cause;
+
+/** The record of what ended a run. */
+export type AbortId = string;
+
+/** The call that wants to run, with what it would change. */
+export interface AskedCall {
+  content?: ToolCallContent[];
+  kind: ToolKind;
+  locations?: ToolLocation[];
+  rawInput: unknown;
+  status: ToolCallStatus;
+  title: string;
+  toolCallId: string;
+}
+
+/** One try of a step's model call. */
+export type AttemptId = string;
+
+/** Which side of the stream a failure came from. */
+export type Boundary =
+  | "provider_error"
+  | "transport"
+  | "protocol"
+  /** A time limit of pillion's own was over. */
+  | "watchdog";
+
+/** One demand to stop, effective or not. */
+export type CancelId = string;
+
+/** How hard to stop: soft waits for a question that the user is being asked, hard withdraws it. */
+export type CancelMode =
+  | "soft"
+  | "hard";
+
+/** What a demand to stop came to. */
+export type CancelOutcome =
+  | "cancelled"
+  | "already_stopping"
+  | "already_settled"
+  | "idle"
+  | "ignored_awaiting_answer"
+  | "not_owner"
+  | "unknown_session";
+
+/** `session/cancel`, as a request or as a notification. */
+export interface CancelParams {
+  initiator?: Initiator;
+  mode?: CancelMode;
+  reason?: string;
+  sessionId: SessionId;
+  source?: string;
+  /** Only this turn. */
+  turnId?: TurnId;
+}
+
+/** Any demand to stop, effective or not. */
+export type CancelRequest = {
+  abort_id?: AbortId;
+  /** Wall clock, milliseconds since 1970. */
+  at: number;
+  cancel_id: CancelId;
+  initiator: Initiator;
+  missing: string[];
+  mode: CancelMode;
+  outcome: CancelOutcome;
+  reason?: string;
+  request?: RequestRef;
+  /** The store's order; set when the record is read back. */
+  seq?: number;
+  session_id: SessionId;
+  source?: string;
+  turn_id?: TurnId;
+} & Cause;
+
+/** `session/cancel` with an id. */
+export interface CancelResult {
+  abort?: Abort;
+  abortId?: AbortId;
+  outcome: CancelOutcome;
+  turnId?: TurnId;
+}
+
+/** What `initialize` says of pillion itself: under `capabilities.experimental.pillion` in LSP, under `agentCapabilities._meta.pillion` in ACP. */
+export interface Capabilities {
+  /** The methods that can be called besides those of the dialect itself. */
+  methods: string[];
+  protocolVersion: number;
+}
+
+/** What stopped a run, with the data that belongs to it. On the wire: `"cause": "signal", "signal_name": "SIGTERM"`. */
+export type Cause =
+  /** `session/cancel`, as a request or as a notification. */
+  | { cause: "client_cancel" }
+  /** `$/cancelRequest` or `$/cancel_request` named the prompt. */
+  | { cause: "rpc_cancel" }
+  /** A prompt with `whenBusy: supersede` took its place. */
+  | { cause: "superseded_by_prompt"; superseding_turn_id: TurnId }
+  /** The editor closed its end of stdin. */
+  | { cause: "client_eof" }
+  /** A header block of the editor's made no sense, so nobody can tell where its next message begins. */
+  | { cause: "client_framing_broken" }
+  /** Writing to the editor failed. */
+  | { cause: "client_write_failed" }
+  /** The process that the editor named, or our parent, is gone. */
+  | { cause: "client_process_died"; pid: number }
+  | { cause: "shutdown_request" }
+  | { cause: "exit_without_shutdown" }
+  | { cause: "signal"; signal_name: string }
+  /** The provider answered with an HTTP status that is an error. */
+  | { cause: "provider_http"; http_status: number }
+  /** The connection to the provider failed or broke. */
+  | { cause: "provider_transport" }
+  /** The provider's bytes made no sense, or it reported an error inside the stream. */
+  | { cause: "provider_protocol" }
+  /** The store could not keep the turn. */
+  | { cause: "store_failure" }
+  | { cause: "session_closed" }
+  | { cause: "session_deleted" }
+  /** A defect of pillion's own, contained. */
+  | { cause: "internal_panic" }
+  /** The process that ran the turn died; another one found it later. */
+  | { cause: "crash_recovered" }
+  /** Read from a foreign or newer record; never written by this version. */
+  | { cause: "unknown" };
+
+/** The program at the other end of the connection, as it named itself in `initialize`. */
+export interface Client {
+  name: string;
+  version?: string;
+}
+
+/** Whether anything was still running or unreadable when the snapshot was taken. */
+export type Completeness =
+  | "complete"
+  | "partial";
+
+/** How sure the classification is. */
+export type Confidence =
+  | "certain"
+  | "likely";
+
+/** One value of a `ConfigOption`. */
+export interface ConfigChoice {
+  name: string;
+  value: string;
+}
+
+/** A setting of one session that the client can show as a choice. */
+export interface ConfigOption {
+  category?: string;
+  currentValue: string;
+  description: string;
+  id: string;
+  name: string;
+  options: ConfigChoice[];
+  type: ConfigOptionType;
+}
+
+/** How a setting is shown. */
+export type ConfigOptionType =
+  | "select";
+
+/** `session/set_config_option`. */
+export interface ConfigResult {
+  configOptions: ConfigOption[];
+}
+
+/** One editor connection; request ids are unique only within it. */
+export type ConnectionId = string;
+
+/** One piece of a prompt or of a message. Fields that pillion does not use are kept as they came. */
+export type ContentBlock =
+  | { text: string; type: "text" }
+  /** A resource that the client read itself and sends along. */
+  | { resource: EmbeddedResource; type: "resource" }
+  /** A pointer to a resource that the model may read with its tools. */
+  | { name: string; type: "resource_link"; uri: string };
+
+/** What an answer says about its own turn; the export says the same and more. */
+export interface Diagnostics {
+  abort?: Abort;
+  cancel_requests?: CancelRequest[];
+  stream_traces?: StreamTrace[];
+  title_generation?: TitleGeneration;
+}
+
+/** What a tool can do to the world. */
+export type Effect =
+  | "read"
+  | "write";
+
+/** The contents of a `ContentBlock::Resource`. */
+export interface EmbeddedResource {
+  mimeType?: string;
+  text?: string;
+  uri: string;
+}
+
+/** Every diagnostic record of the tree, in the store's order. */
+export interface ExportDiagnostics {
+  aborts: Abort[];
+  cancel_requests: CancelRequest[];
+  incidents: Incident[];
+  lifecycle: LifecycleEvent[];
+  stream_traces: StreamTrace[];
+  title_generations: TitleGeneration[];
+}
+
+/** `session/export`. */
+export interface ExportParams {
+  /** Write to this absolute path, which must not exist, instead of answering with the document. */
+  path?: string;
+  /** Off: the full texts. Known keys are left out all the same. */
+  sanitize?: boolean;
+  sessionId: SessionId;
+}
+
+/** `session/export`: the document itself, or (with `path`) where it was written. */
+export interface ExportResult {
+  bytes?: number;
+  export?: SessionExport;
+  path?: string;
+  sha256?: string;
+}
+
+/** One hop of a stop on its way to the work. */
+export interface Hop {
+  /** Monotonic microseconds since the stop was asked for. */
+  at_us: number;
+  point: string;
+}
+
+/** Something went wrong that is no turn's abort: a record that was unreadable, a panic that was contained. */
+export interface Incident {
+  at: number;
+  message: string;
+  name: string;
+  seq?: number;
+  session_id: SessionId;
+  turn_id?: TurnId;
+}
+
+/** Who asked, as the client declared it; `unknown` when it declared nothing. */
+export type Initiator =
+  | "user"
+  | "program"
+  | "unknown";
+
+/** A point in a turn's life: accepted, started, answered. */
+export interface LifecycleEvent {
+  /** Wall clock, milliseconds since 1970. */
+  at: number;
+  /** Microseconds since the stop was asked for; only where an abort ended the turn. */
+  at_us?: number;
+  event: LifecyclePoint;
+  seq?: number;
+  session_id: SessionId;
+  turn_id: TurnId;
+}
+
+/** The points that are recorded. */
+export type LifecyclePoint =
+  | "started"
+  /** The prompt was taken; the turn may have to wait. */
+  | "accepted"
+  /** The prompt's answer was given to the connection. */
+  | "answered";
+
+/** `session/list`. */
+export interface ListSessionsParams {
+  /** `nextCursor` of the page before. */
+  cursor?: string;
+  cwd?: string;
+}
+
+/** `session/list`: newest first. */
+export interface ListSessionsResult {
+  nextCursor?: string;
+  sessions: SessionEntry[];
+}
+
+/** One message of a conversation. */
+export interface Message {
+  /** Wall clock, milliseconds since 1970. */
+  created_at: number;
+  message_id: MessageId;
+  /** The model that wrote it, as `provider:model`. */
+  model?: string;
+  parts: Part[];
+  role: Role;
+  turn_id?: TurnId;
+}
+
+/** One message of a conversation. */
+export type MessageId = string;
+
+/** `session/new`. */
+export interface NewSessionParams {
+  /** The workspace: an absolute path of a directory that exists. */
+  cwd?: string;
+  mcpServers?: unknown[];
+  model?: string;
+  /** Chosen by the client, 1-80 characters of `[A-Za-z0-9._:-]`; refused if it is taken. */
+  sessionId?: SessionId;
+  title?: string;
+}
+
+/** `session/new`. */
+export interface NewSessionResult {
+  configOptions: ConfigOption[];
+  /** What was sent but has no effect, in plain words. */
+  notices?: string[];
+  sessionId: SessionId;
+}
+
+/** `session/load` and `session/resume`. */
+export interface OpenSessionParams {
+  /** Must be the session's own directory when given. */
+  cwd?: string;
+  mcpServers?: unknown[];
+  sessionId: SessionId;
+}
+
+/** `session/load`, `session/resume`. */
+export interface OpenSessionResult {
+  configOptions: ConfigOption[];
+  notices?: string[];
+  /** The turns of the session that the model did not end, in order. */
+  stops?: StopEntry[];
+}
+
+/** A piece of a message. Which optional fields stand depends on `kind`. */
+export interface Part {
+  /** `tool_call`, `tool_result`. */
+  call_id?: string;
+  /** `tool_call`: the arguments as the model wrote them. */
+  input?: unknown;
+  kind: PartKind;
+  mime_type?: string;
+  /** `resource_link`. */
+  name?: string;
+  /** `tool_result`: how the call ended. */
+  status?: ResultStatus;
+  /** `text`, `reasoning`, a `tool_result`'s output, an embedded `resource`'s text. */
+  text?: string;
+  /** `tool_call`: the name as the model wrote it. */
+  tool?: string;
+  /** `resource`, `resource_link`. */
+  uri?: string;
+}
+
+/** What a part is. */
+export type PartKind =
+  | "text"
+  | "reasoning"
+  | "tool_call"
+  | "tool_result"
+  | "resource"
+  | "resource_link";
+
+/** How much of the turn's output existed, and how much of it is kept. */
+export interface Partial {
+  persisted_bytes: number;
+  reasoning_bytes: number;
+  text_bytes: number;
+  updates_sent: number;
+}
+
+/** What can be chosen; ACP's kinds of options. */
+export type PermissionChoice =
+  | "allow_once"
+  | "reject_once";
+
+/** The `_meta` of `PermissionParams`. */
+export interface PermissionMeta {
+  pillion: PermissionPlace;
+}
+
+/** One answer that can be chosen. */
+export interface PermissionOption {
+  kind: PermissionChoice;
+  name: string;
+  optionId: PermissionChoice;
+}
+
+/** What came of the question. */
+export type PermissionOutcome =
+  | { optionId: PermissionChoice; outcome: "selected" }
+  /** The turn was stopped before anybody chose. */
+  | { outcome: "cancelled" };
+
+/** `session/request_permission`, a request of pillion's. */
+export interface PermissionParams {
+  _meta: PermissionMeta;
+  options: PermissionOption[];
+  sessionId: SessionId;
+  toolCall: AskedCall;
+}
+
+/** The turn that asks. */
+export interface PermissionPlace {
+  messageId: MessageId;
+  turnId: TurnId;
+}
+
+/** The client's answer. */
+export interface PermissionResult {
+  outcome: PermissionOutcome;
+}
+
+/** What the run was doing when the stop was recorded. */
+export type Phase =
+  | "queued"
+  | "before_request"
+  | "waiting_for_model"
+  | "reasoning"
+  | "text"
+  | "tool_input"
+  | "awaiting_permission"
+  | "tool_running"
+  | "persisting";
+
+/** `session/prompt`. */
+export interface PromptParams {
+  prompt: ContentBlock[];
+  sessionId: SessionId;
+  whenBusy?: WhenBusy;
+}
+
+/** The `session/prompt` that started the turn. */
+export interface PromptRequest {
+  connection_id: ConnectionId;
+  id: RequestId;
+}
+
+/** `session/prompt`. */
+export interface PromptResult {
+  diagnostics: Diagnostics;
+  /** The `seq` of the turn's last update; 0 if it sent none. */
+  lastUpdate: number;
+  messageId: MessageId;
+  /** The model that answered, as `provider:model`; absent when none was asked. */
+  model?: string;
+  /** Why the turn was cancelled, in one plain sentence to show; absent when the model ended it. */
+  sentence?: string;
+  stopReason: StopReason;
+  turnId: TurnId;
+  usage: PromptUsage;
+}
+
+/** Tokens of a turn. What nobody counted is absent. */
+export interface PromptUsage {
+  cachedInputTokens?: number;
+  inputTokens?: number;
+  outputTokens?: number;
+  reasoningTokens?: number;
+  source: UsageSource;
+}
+
+/** What the sanitizing took out. */
+export interface RedactionReport {
+  rules: RuleCount[];
+  /** Stored fields that no shape of this version names; they were left out. */
+  unknown_fields: number;
+}
+
+/** A JSON-RPC request id, kept as the JSON it arrived as: `1`, `"1"`, `1.0`, `null` and `""` are all different. */
+export type RequestId = unknown;
+
+/** The editor's request (or the notification) that asked for something. */
+export interface RequestRef {
+  client: Client;
+  connection_id: ConnectionId;
+  /** As it arrived; null for a notification. */
+  id: RequestId;
+  /** One of the methods that pillion serves. */
+  method: string;
+  traceparent?: string;
+  transport: Transport;
+}
+
+/** How a tool call ended. Every call has exactly one result. */
+export type ResultStatus =
+  | "completed"
+  | "failed"
+  /** The user or the policy said no. */
+  | "denied"
+  /** It never started: the turn was stopped first. */
+  | "not_started"
+  /** It was running when the turn was stopped. */
+  | "interrupted"
+  /** It had started when the process died; nobody knows how far it came, and it is never run again. */
+  | "unknown_outcome";
+
+/** Who speaks. */
+export type Role =
+  | "user"
+  | "assistant";
+
+/** How often one rule replaced something. */
+export interface RuleCount {
+  count: number;
+  rule: string;
+}
+
+/** The program that wrote the export. */
+export interface Runtime {
+  app_version: string;
+  channel: string;
+  commit?: string;
+  /** SHA-256 of the effective settings, keys left out. */
+  config_digest: string;
+  os: string;
+  target: string;
+}
+
+/** One row of `ListSessionsResult`. */
+export interface SessionEntry {
+  cwd: string;
+  sessionId: SessionId;
+  title?: string;
+  /** RFC 3339, UTC. */
+  updatedAt: string;
+}
+
+/** The whole document. */
+export interface SessionExport {
+  /** The newest diagnostics row that the snapshot saw. */
+  at_seq: number;
+  completeness: Completeness;
+  diagnostics: ExportDiagnostics;
+  /** Wall clock, milliseconds since 1970. */
+  exported_at: number;
+  redaction: RedactionReport;
+  runtime: Runtime;
+  sanitized: boolean;
+  schema: string;
+  schema_version: number;
+  session: SessionTree;
+  stats: Stats;
+}
+
+/** One conversation in one workspace directory. */
+export type SessionId = string;
+
+/** What is known of a session itself. */
+export interface SessionInfo {
+  closed_at?: number;
+  created_at: number;
+  cwd: string;
+  /** `provider:model` of the next turn. */
+  model?: string;
+  parent_session_id?: SessionId;
+  session_id: SessionId;
+  title?: string;
+  title_source?: TitleSource;
+  updated_at: number;
+}
+
+/** `session/close` and `session/delete`. */
+export interface SessionParams {
+  sessionId: SessionId;
+}
+
+/** One session with everything in it. */
+export interface SessionTree {
+  children: SessionTree[];
+  info: SessionInfo;
+  messages: Message[];
+  turns: TurnInfo[];
+}
+
+/** The `update` object of a `session/update` notification. */
+export type SessionUpdate =
+  | { content: ContentBlock; sessionUpdate: "user_message_chunk" }
+  | { content: ContentBlock; sessionUpdate: "agent_message_chunk" }
+  | { content: ContentBlock; sessionUpdate: "agent_thought_chunk" }
+  | { sessionUpdate: "tool_call" } & ToolCall
+  | { sessionUpdate: "tool_call_update" } & ToolCallUpdate
+  | { sessionUpdate: "session_info_update"; title?: string; updatedAt?: string };
+
+/** `session/set_config_option`. */
+export interface SetConfigOptionParams {
+  configId: string;
+  sessionId: SessionId;
+  value: string;
+}
+
+/** Sizes, to see at a glance what the export holds. */
+export interface Stats {
+  messages: number;
+  parts: number;
+  sessions: number;
+  turns: number;
+}
+
+/** How an earlier turn was ended, to be shown where that turn stands. */
+export interface StopEntry {
+  abortId: AbortId;
+  /** Wall clock, milliseconds since 1970, when the turn had ended. */
+  at: number;
+  /** The cause's name, as in the abort record. */
+  cause: string;
+  initiator: Initiator;
+  /** The assistant's message of the turn. */
+  messageId: MessageId;
+  /** Why, in one plain sentence to show. */
+  sentence: string;
+  source?: string;
+  stop: Stopped;
+  turnId: TurnId;
+}
+
+/** How a turn ended that did not fail. */
+export type StopReason =
+  | "end_turn"
+  | "max_tokens"
+  | "refusal"
+  | "cancelled";
+
+/** How a turn ended that the model did not end. */
+export type Stopped =
+  | "cancelled"
+  | "failed";
+
+/** How many events of each kind arrived. */
+export interface StreamCounters {
+  reasoning: number;
+  reasoning_bytes: number;
+  text: number;
+  text_bytes: number;
+  tool_input: number;
+  usage: number;
+}
+
+/** Why a stream failed, how sure that is, and what it rests on. */
+export type StreamFailure = {
+  boundary: Boundary;
+  /** The provider's own error code. */
+  code?: string;
+  confidence: Confidence;
+  evidence: string[];
+  /** A stable class of the message, such as `connection_refused`. */
+  kind: string;
+  message: string;
+  /** The operating system's error number. */
+  os_error?: number;
+} & Cause;
+
+/** Where an attempt stands. */
+export type StreamState =
+  | "completed"
+  | "failed"
+  /** Begun; the end was never recorded if an export of a finished turn still shows this. */
+  | "open"
+  /** A local abort dropped the stream; `abort_id` names it. */
+  | "aborted";
+
+/** What happened on one attempt's stream. Times are monotonic microseconds since `created`. */
+export interface StreamTrace {
+  abort_id?: AbortId;
+  attempt: number;
+  attempt_id: AttemptId;
+  counters: StreamCounters;
+  /** Wall clock, milliseconds since 1970. */
+  created_at: number;
+  failure?: StreamFailure;
+  finish_reason?: string;
+  http_status?: number;
+  model: string;
+  provider: string;
+  request_id?: string;
+  response_id?: string;
+  session_id: SessionId;
+  state: StreamState;
+  step: number;
+  timeline: Timeline;
+  turn_id: TurnId;
+  usage: Usage;
+}
+
+/** When an attempt reached each point, in microseconds since it was created. */
+export interface Timeline {
+  ended_us?: number;
+  first_event_us?: number;
+  first_progress_us?: number;
+  headers_us?: number;
+  last_event_us?: number;
+  last_progress_us?: number;
+  request_sent_us?: number;
+}
+
+/** One background title generation: stored when it starts and again when it ends. */
+export interface TitleGeneration {
+  /** The abort of the stop that cancelled the generation. */
+  abort_id?: AbortId;
+  /** The title was really stored on the session. */
+  applied: boolean;
+  attempt?: StreamTrace;
+  completed_at?: number;
+  error_message?: string;
+  error_name?: string;
+  message_id: MessageId;
+  parent_id: MessageId;
+  session_id: SessionId;
+  /** Where the title comes from. */
+  source: TitleSource;
+  started_at: number;
+  success?: boolean;
+  title_run_id: TitleRunId;
+  turn_id: TurnId;
+  usage?: Usage;
+}
+
+/** One run of the title generation. */
+export type TitleRunId = string;
+
+/** Who wrote a title. */
+export type TitleSource =
+  | "model"
+  | "user"
+  /** The first words of the prompt: the fallback, and the rule where no model is asked. */
+  | "heuristic";
+
+/** What the title generation of the session was doing when the stop was recorded. */
+export type TitleState =
+  | "not_started"
+  | "in_flight"
+  | "completed_before_abort"
+  | "completed_after_abort"
+  | "failed"
+  | "cancelled"
+  | "disabled"
+  /** The session has a title, or is no root session, or this is not its first turn. */
+  | "not_applicable";
+
+/** A tool call as it is first shown. */
+export interface ToolCall {
+  kind: ToolKind;
+  locations?: ToolLocation[];
+  rawInput: unknown;
+  status: ToolCallStatus;
+  title: string;
+  toolCallId: string;
+}
+
+/** What a tool call shows of its result. */
+export type ToolCallContent =
+  | { content: ContentBlock; type: "content" }
+  | { newText: string; oldText?: string; path: string; type: "diff" };
+
+/** Where a tool call stands. */
+export type ToolCallStatus =
+  | "pending"
+  | "in_progress"
+  | "completed"
+  | "failed";
+
+/** A change of a tool call that was shown before. */
+export interface ToolCallUpdate {
+  content?: ToolCallContent[];
+  status: ToolCallStatus;
+  toolCallId: string;
+}
+
+/** A tool call that had not returned when the run was stopped, and what became of it. */
+export interface ToolInFlight {
+  call_id: string;
+  effect: Effect;
+  outcome: ToolOutcome;
+  tool: string;
+}
+
+/** ACP's kinds of tools, as far as pillion has such tools. */
+export type ToolKind =
+  | "read"
+  | "edit"
+  | "search"
+  /** A name the model made up. */
+  | "other";
+
+/** A file that a tool call touches. */
+export interface ToolLocation {
+  line?: number;
+  path: string;
+}
+
+/** How a tool call that was in flight ended. */
+export type ToolOutcome =
+  /** It had not started; its permission question was taken back. */
+  | "withdrawn"
+  /** It returned within the grace; its result says what it came to. */
+  | "stopped"
+  /** It was ended from outside: its process died. */
+  | "killed"
+  /** It had not returned when the grace was over, and may have gone on by itself. */
+  | "escaped";
+
+/** How the messages of a connection travel. */
+export type Transport =
+  /** LSP base protocol headers on stdio. */
+  | "stdio_lsp"
+  /** One JSON message a line on stdio. */
+  | "stdio_jsonl"
+  /** The same server inside this process (`pillion prompt`). */
+  | "in_process";
+
+/** The `data` of the error that answers a `session/prompt` whose turn failed. */
+export type TurnFailure = {
+  diagnostics: Diagnostics;
+  turnId: TurnId;
+} & Cause;
+
+/** One accepted `session/prompt`. */
+export type TurnId = string;
+
+/** One turn: what it answered and how it ended. */
+export interface TurnInfo {
+  abort_id?: AbortId;
+  ended_at?: number;
+  last_update?: number;
+  message_id: MessageId;
+  model?: string;
+  parent_id: MessageId;
+  session_id: SessionId;
+  started_at: number;
+  /** Absent while the turn runs. */
+  stop?: TurnStop;
+  turn_id: TurnId;
+  usage?: Usage;
+}
+
+/** How a turn ended. */
+export type TurnStop =
+  | "end_turn"
+  | "max_tokens"
+  | "refusal"
+  | "cancelled"
+  /** A fault: the abort says which. */
+  | "failed";
+
+/** The `_meta` of `UpdateParams`. */
+export interface UpdateMeta {
+  pillion: UpdatePlace;
+}
+
+/** `session/update`, a notification. */
+export interface UpdateParams {
+  _meta: UpdateMeta;
+  sessionId: SessionId;
+  update: SessionUpdate;
+}
+
+/** Where in its session an update belongs. */
+export interface UpdatePlace {
+  messageId?: MessageId;
+  /** Counts per session from 1. */
+  seq: number;
+  /** Absent outside of a turn (a title that arrives later). */
+  turnId?: TurnId;
+}
+
+/** Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0. */
+export interface Usage {
+  cached_input_tokens?: number;
+  input_tokens?: number;
+  output_tokens?: number;
+  reasoning_tokens?: number;
+  source: UsageSource;
+}
+
+/** Who counted the tokens. */
+export type UsageSource =
+  | "provider"
+  | "absent";
+
+/** What a prompt does when its session is running something. */
+export type WhenBusy =
+  | "queue"
+  | "reject"
+  | "supersede";
