@@ -17,7 +17,7 @@ mod snapshot;
 mod turns;
 mod writer;
 
-pub use diagnostics::{Diagnostic, Recorded};
+pub use diagnostics::{Diagnostic, RecordKind, Recorded};
 pub use error::StoreError;
 pub use health::Health;
 pub use messages::PartWrite;
