@@ -7,6 +7,7 @@ use super::error::{Fault, StoreError};
 use super::open::Opened;
 use rusqlite::Connection;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::task::{Context, Poll};
@@ -37,6 +38,32 @@ impl<T> Future for Pending<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A job that was dropped unanswered stood behind a close.
         Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
+    }
+}
+
+/// Tells of an answer exactly once: also when there never is one, because the store is closed.
+pub(super) struct Told<T, F: FnOnce(Result<T, StoreError>)> {
+    tell: Option<F>,
+    answer: PhantomData<fn(T)>,
+}
+
+impl<T, F: FnOnce(Result<T, StoreError>)> Told<T, F> {
+    pub(super) fn new(tell: F) -> Self {
+        Self { tell: Some(tell), answer: PhantomData }
+    }
+
+    pub(super) fn of(mut self, answer: Result<T, StoreError>) {
+        if let Some(tell) = self.tell.take() {
+            tell(answer);
+        }
+    }
+}
+
+impl<T, F: FnOnce(Result<T, StoreError>)> Drop for Told<T, F> {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            tell(Err(StoreError::Closed));
+        }
     }
 }
 
@@ -73,16 +100,16 @@ struct Ran {
 }
 
 impl WriteJob {
+    /// `tell` is dropped uncalled when the job never ran, because it stood behind a close.
     pub(super) fn new<T: Send + 'static>(
         durability: Durability,
-        reply: Reply<T>,
+        tell: impl FnOnce(Result<T, StoreError>) + Send + 'static,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Self {
         let run = move |opened: Result<&Opened, StoreError>| {
             let done = opened.and_then(|opened| atomically(&opened.conn, work).map_err(|fault| fault.at(&opened.place.file)));
             let failed = done.as_ref().err().cloned();
-            // Nobody may wait for the answer; that is the caller's choice.
-            Ran { failed, answer: Box::new(move |committed| drop(reply.send(committed.and(done)))) }
+            Ran { failed, answer: Box::new(move |committed| tell(committed.and(done))) }
         };
         Self { run: Box::new(run), durability }
     }
