@@ -8,8 +8,11 @@ use crate::protocol::ids::SessionId;
 use crate::protocol::params::{BadField, ExportParams};
 use crate::protocol::results::ExportResult;
 use crate::provenance::{KnownKeys, Provenance};
-use crate::provider::openai::{OLLAMA_BASE_URL, OPENAI_BASE_URL, OpenAi, OpenAiOptions};
+use crate::provider::anthropic::{ANTHROPIC_BASE_URL, Messages};
+use crate::provider::openai::{ChatCompletions, OLLAMA_BASE_URL, OPENAI_BASE_URL};
+use crate::provider::responses::Responses;
 use crate::provider::scripted::Scripted;
+use crate::provider::wire::{Protocol, Remote, RemoteOptions};
 use crate::provider::{Provider, reach};
 use crate::session::{Exporter, Parts, Refusal};
 use crate::store::Store;
@@ -139,24 +142,28 @@ fn clean<'l>(keys: &KnownKeys, line: &'l str) -> Cow<'l, str> {
 }
 
 fn provider(settings: &Settings, name: &ModelName) -> Result<Arc<dyn Provider>, String> {
-    let env = |variable: &str| std::env::var(variable).ok();
-    let open_ai = |vendor: &'static str, default: &str| {
-        let options = OpenAiOptions {
-            name: vendor,
-            base_url: settings.base_url_of(name.provider).unwrap_or(default).to_owned(),
-            model: name.model.clone(),
-            api_key: settings.key_of(name.provider, &env).map_err(|error| error.to_string())?,
-        };
-        OpenAi::new(options).map(|provider| Arc::new(provider) as Arc<dyn Provider>).map_err(|error| error.to_string())
-    };
     match name.provider {
-        ProviderKind::OpenAi => open_ai("openai", OPENAI_BASE_URL),
-        ProviderKind::Ollama => open_ai("ollama", OLLAMA_BASE_URL),
+        ProviderKind::OpenAi => remote::<ChatCompletions>(settings, name, OPENAI_BASE_URL),
+        ProviderKind::OpenAiResponses => remote::<Responses>(settings, name, OPENAI_BASE_URL),
+        ProviderKind::Anthropic => remote::<Messages>(settings, name, ANTHROPIC_BASE_URL),
+        ProviderKind::Ollama => remote::<ChatCompletions>(settings, name, OLLAMA_BASE_URL),
         ProviderKind::Scripted => {
             Scripted::open(&name.model).map(|script| Arc::new(script) as Arc<dyn Provider>).map_err(|error| error.to_string())
         }
         ProviderKind::Local => local(&name.model),
     }
+}
+
+/// A model that is asked over HTTP, at the configured address or else where its vendor answers.
+fn remote<P: Protocol>(settings: &Settings, name: &ModelName, vendors_own: &str) -> Result<Arc<dyn Provider>, String> {
+    let env = |variable: &str| std::env::var(variable).ok();
+    let options = RemoteOptions {
+        name: name.provider.name(),
+        base_url: settings.base_url_of(name.provider).unwrap_or(vendors_own).to_owned(),
+        model: name.model.clone(),
+        api_key: settings.key_of(name.provider, &env).map_err(|error| error.to_string())?,
+    };
+    Remote::<P>::new(options).map(|provider| Arc::new(provider) as Arc<dyn Provider>).map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "local")]

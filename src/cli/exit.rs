@@ -53,7 +53,17 @@ impl Exit {
     fn of_refusal(error: &ErrorObjectOwned) -> Self {
         let data = error.data().and_then(|data| serde_json::from_str::<Data>(data.get()).ok()).unwrap_or_default();
         match (data.cause, data.setting.as_deref()) {
-            (Some(Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol), _) => Self::Provider,
+            (
+                Some(
+                    Cause::ConnectTimeout { .. }
+                    | Cause::FirstByteTimeout { .. }
+                    | Cause::IdleStreamTimeout { .. }
+                    | Cause::ProviderHttp { .. }
+                    | Cause::ProviderTransport
+                    | Cause::ProviderProtocol,
+                ),
+                _,
+            ) => Self::Provider,
             (None, Some("model")) => Self::NoModel,
             _ => Self::Failed,
         }
@@ -118,6 +128,8 @@ mod tests {
         let refusal = |data| Exit::of_refusal(&ErrorObjectOwned::owned(-32803, "it failed", Some(data))).code();
         assert_eq!(refusal(json!({ "cause": "provider_http", "http_status": 503, "turnId": "t" })), 6);
         assert_eq!(refusal(json!({ "cause": "provider_transport" })), 6);
+        assert_eq!(refusal(json!({ "cause": "idle_stream_timeout", "limit_ms": 1000 })), 6);
+        assert_eq!(refusal(json!({ "cause": "turn_timeout", "limit_ms": 1000 })), 1);
         assert_eq!(refusal(json!({ "cause": "store_failure" })), 1);
         assert_eq!(refusal(json!({ "setting": "model" })), 7);
         assert_eq!(refusal(json!({ "sessionId": "s" })), 1);

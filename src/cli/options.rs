@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings (environment variables in brackets; flags win)")]
 pub(super) struct Options {
-    /// Model for turns: openai:<model>, ollama:<model>, scripted:<file.json>, local[:<file.gguf>] [PILLION_MODEL]
+    /// Model for turns: openai:<model>, openai-responses:<model>, anthropic:<model>, ollama:<model>, scripted:<file.json>,
+    /// local[:<file.gguf>] [PILLION_MODEL]
     #[arg(long, global = true, value_name = "PROVIDER:MODEL")]
     model: Option<String>,
     /// Model for titles, the same way; session (the session's own) or none [PILLION_TITLE_MODEL]

@@ -12,12 +12,14 @@ mod places;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watchdogs;
 
 pub use error::{ConfigError, Origin};
 pub use limits::Limits;
 pub use model::{BadModelName, ModelName, ProviderKind};
 pub use places::Places;
 pub use table::{SETTINGS, Setting};
+pub use watchdogs::Watchdogs;
 
 use crate::provenance::Grace;
 use secrecy::SecretString;
@@ -53,6 +55,7 @@ pub struct Settings {
     pub grace: Grace,
     /// How long a permission question waits before it is a no.
     pub permission_deadline: Duration,
+    pub watchdogs: Watchdogs,
     pub limits: Limits,
 }
 
@@ -155,6 +158,7 @@ impl Settings {
             drain: false,
             grace: Grace { soft: Duration::from_secs(2), hard: Duration::from_millis(250) },
             permission_deadline: Duration::from_secs(300),
+            watchdogs: Watchdogs::default(),
             limits: Limits::default(),
         }
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// What every error about a model's name ends with.
-const ALLOWED: &str = "a model is written `openai:<model>` (any server that speaks OpenAI's protocol), `ollama:<model>`, \
+const ALLOWED: &str = "a model is written `openai:<model>` (any server that speaks OpenAI's chat completions), \
+                       `openai-responses:<model>` (OpenAI's Responses API), `anthropic:<model>`, `ollama:<model>`, \
                        `scripted:<file.json>`, `local` or `local:<file.gguf>`";
 
 /// A model as it is chosen: `provider:model`.
@@ -17,7 +18,11 @@ pub struct ModelName {
 /// The provider protocols that are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderKind {
+    /// Chat completions, which many servers speak.
     OpenAi,
+    /// OpenAI's own newer protocol. It has a name of its own, since most servers that speak the older one do not speak it.
+    OpenAiResponses,
+    Anthropic,
     Ollama,
     Scripted,
     Local,
@@ -30,8 +35,6 @@ pub enum BadModelName {
     NoProvider,
     #[error("names no model behind `{provider}:`; {ALLOWED}")]
     NoModel { provider: &'static str },
-    #[error("asks for the provider `anthropic`, which is not built yet; {ALLOWED}")]
-    NotBuiltYet,
     #[error("asks for the provider `{0}`, which does not exist; {ALLOWED}")]
     UnknownProvider(String),
     #[error("must not hold control characters")]
@@ -50,10 +53,11 @@ impl ModelName {
         };
         let provider = match provider.trim() {
             "openai" => ProviderKind::OpenAi,
+            "openai-responses" => ProviderKind::OpenAiResponses,
+            "anthropic" => ProviderKind::Anthropic,
             "ollama" => ProviderKind::Ollama,
             "scripted" => ProviderKind::Scripted,
             "local" => ProviderKind::Local,
-            "anthropic" => return Err(BadModelName::NotBuiltYet),
             // No colon: more likely a model's bare name than a provider's.
             _ if !text.contains(':') => return Err(BadModelName::NoProvider),
             other => return Err(BadModelName::UnknownProvider(other.escape_debug().to_string())),
@@ -80,6 +84,8 @@ impl ProviderKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai-responses",
+            Self::Anthropic => "anthropic",
             Self::Ollama => "ollama",
             Self::Scripted => "scripted",
             Self::Local => "local",
@@ -89,7 +95,8 @@ impl ProviderKind {
     /// The vendor's own variable for its key; absent where there is nothing to send a key to.
     pub const fn key_variable(self) -> Option<&'static str> {
         match self {
-            Self::OpenAi => Some("OPENAI_API_KEY"),
+            Self::OpenAi | Self::OpenAiResponses => Some("OPENAI_API_KEY"),
+            Self::Anthropic => Some("ANTHROPIC_API_KEY"),
             Self::Ollama => Some("OLLAMA_API_KEY"),
             Self::Scripted | Self::Local => None,
         }
@@ -102,7 +109,16 @@ mod tests {
 
     #[test]
     fn a_model_is_written_as_it_was_read() {
-        for text in ["openai:gpt-x", "ollama:qwen3:8b", "scripted:/tmp/turn one.json", "local", "local:model.gguf", "openai:vendor/name"] {
+        for text in [
+            "openai:gpt-x",
+            "openai:vendor/name",
+            "openai-responses:gpt-x",
+            "anthropic:claude-x",
+            "ollama:qwen3:8b",
+            "scripted:/tmp/turn one.json",
+            "local",
+            "local:model.gguf",
+        ] {
             assert_eq!(ModelName::parse(text).expect(text).to_string(), text);
         }
         let name = ModelName::parse("ollama:qwen3:8b").expect("a name");
@@ -113,10 +129,9 @@ mod tests {
     #[test]
     fn what_names_no_model_is_told_what_does() {
         let error = |text: &str| ModelName::parse(text).expect_err(text).to_string();
-        for text in ["gpt-x", "", "openai:", "ollama: ", "scripted", "anthropic:claude", "gemini:pro", "a\u{1b}b:c"] {
+        for text in ["gpt-x", "", "openai:", "ollama: ", "scripted", "anthropic:", "gemini:pro", "a\u{1b}b:c"] {
             assert!(error(text).ends_with(ALLOWED), "{text}: {}", error(text));
         }
-        assert!(error("anthropic:claude").starts_with("asks for the provider `anthropic`, which is not built yet"));
         assert!(error("gemini:pro").starts_with("asks for the provider `gemini`, which does not exist"));
         assert!(error("openai:").starts_with("names no model behind `openai:`"));
         assert!(!error("a\u{1b}b:c").contains('\u{1b}'));

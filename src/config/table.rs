@@ -2,7 +2,7 @@
 //!
 //! The documentation of the settings is this table written out.
 
-use super::{ConfigError, Framing, Limits, ModelName, Origin, Settings, TitleModel, TitleOnCancel};
+use super::{ConfigError, Framing, Limits, ModelName, Origin, Settings, TitleModel, TitleOnCancel, Watchdogs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub struct Setting {
 enum Kind {
     Text { set: fn(&mut Settings, &str) -> Result<(), Bad>, show: fn(&Settings) -> Option<String> },
     Number { least: u64, most: u64, set: fn(&mut Settings, u64), show: fn(&Settings) -> u64 },
+    Seconds { least: u64, place: fn(&mut Watchdogs) -> &mut Duration },
     Size { least: usize, most: usize, place: fn(&mut Limits) -> &mut usize },
     Path(fn(&mut Settings) -> &mut PathBuf),
 }
@@ -227,6 +228,12 @@ pub const SETTINGS: &[Setting] = &[
             show: |settings| settings.permission_deadline.as_secs(),
         },
     },
+    seconds("watchdog.connect_seconds", "how long a connection to the model provider may take", 1, |dogs| &mut dogs.connect),
+    seconds("watchdog.first_byte_seconds", "how long the model may take to begin its answer", 1, |dogs| &mut dogs.first_byte),
+    seconds("watchdog.idle_seconds", "how long nothing of a begun answer may come", 1, |dogs| &mut dogs.idle),
+    seconds("watchdog.reasoning_seconds", "the same two for models that think before they write", 1, |dogs| &mut dogs.reasoning),
+    seconds("watchdog.tool_seconds", "how long one tool call may take", 1, |dogs| &mut dogs.tool),
+    seconds("watchdog.turn_seconds", "how long a whole turn may take; 0: as long as it likes", 0, |dogs| &mut dogs.turn),
     limit("limits.max_header_line_bytes", "one header line", 64, 1 << 16, |limits| &mut limits.header_line),
     limit("limits.max_header_block_bytes", "all header lines", 64, 1 << 20, |limits| &mut limits.header_block),
     limit("limits.max_message_bytes", "one message", 1 << 10, 1 << 30, |limits| &mut limits.message),
@@ -248,6 +255,10 @@ impl Setting {
         match self.kind {
             Kind::Text { show, .. } => show(settings),
             Kind::Number { show, .. } => Some(show(settings).to_string()),
+            Kind::Seconds { place, .. } => {
+                let mut watchdogs = settings.watchdogs;
+                Some(place(&mut watchdogs).as_secs().to_string())
+            }
             Kind::Size { place, .. } => {
                 let mut limits = settings.limits;
                 Some(place(&mut limits).to_string())
@@ -257,7 +268,7 @@ impl Setting {
     }
 
     pub(super) fn takes_number(&self) -> bool {
-        matches!(self.kind, Kind::Number { .. } | Kind::Size { .. })
+        matches!(self.kind, Kind::Number { .. } | Kind::Seconds { .. } | Kind::Size { .. })
     }
 
     /// Sets it from text, wherever that was written.
@@ -265,6 +276,9 @@ impl Setting {
         let outcome = match self.kind {
             Kind::Text { set, .. } => set(settings, text),
             Kind::Number { least, most, set, .. } => number(text, least, most).map(|number| set(settings, number)),
+            Kind::Seconds { least, place } => {
+                number(text, least, MOST_SECONDS).map(|seconds| *place(&mut settings.watchdogs) = Duration::from_secs(seconds))
+            }
             Kind::Size { least, most, place } => number(text, least, most).map(|number| *place(&mut settings.limits) = number),
             Kind::Path(place) => path(text, &origin).map(|path| *place(settings) = path),
         };
@@ -273,6 +287,13 @@ impl Setting {
             Bad::Secret(must) => ConfigError::Rejected { origin, must },
         })
     }
+}
+
+/// The longest that a watchdog can wait: a week.
+const MOST_SECONDS: u64 = 604_800;
+
+const fn seconds(key: &'static str, about: &'static str, least: u64, place: fn(&mut Watchdogs) -> &mut Duration) -> Setting {
+    Setting { key: Some(key), variable: None, flag: None, about, kind: Kind::Seconds { least, place } }
 }
 
 const fn limit(key: &'static str, about: &'static str, least: usize, most: usize, place: fn(&mut Limits) -> &mut usize) -> Setting {

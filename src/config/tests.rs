@@ -90,6 +90,12 @@ fn nothing_set_gives_the_documented_defaults() {
     grace.soft_ms = 2000
     grace.hard_ms = 250
     permission.deadline_seconds = 300
+    watchdog.connect_seconds = 20
+    watchdog.first_byte_seconds = 120
+    watchdog.idle_seconds = 120
+    watchdog.reasoning_seconds = 600
+    watchdog.tool_seconds = 900
+    watchdog.turn_seconds = 0
     limits.max_header_line_bytes = 1024
     limits.max_header_block_bytes = 4096
     limits.max_message_bytes = 16777216
@@ -116,6 +122,13 @@ fn a_file_can_set_everything_that_has_a_key() {
         [grace]
         soft_ms = 1_000
         hard_ms = 0
+        [watchdog]
+        connect_seconds = 1
+        first_byte_seconds = 2
+        idle_seconds = 3
+        reasoning_seconds = 4
+        tool_seconds = 5
+        turn_seconds = 6
         [limits]
         max_header_line_bytes = 100
         max_header_block_bytes = 200
@@ -133,6 +146,8 @@ fn a_file_can_set_everything_that_has_a_key() {
     assert_eq!((settings.title_model, settings.title_on_cancel), (TitleModel::Off, TitleOnCancel::Cancel));
     assert_eq!((settings.title_timeout, settings.permission_deadline), (Duration::from_secs(5), Duration::from_secs(10)));
     assert_eq!((settings.grace.soft, settings.grace.hard), (Duration::from_secs(1), Duration::ZERO));
+    let [connect, first_byte, idle, reasoning, tool, turn] = [1, 2, 3, 4, 5, 6].map(Duration::from_secs);
+    assert_eq!(settings.watchdogs, Watchdogs { connect, first_byte, idle, reasoning, tool, turn });
     let limits = Limits { header_line: 100, header_block: 200, message: 2000, nesting: 20, in_flight: 3, outbox: 5000, result: 6000 };
     assert_eq!(settings.limits, limits);
     assert_eq!(settings.log_level, tracing::level_filters::LevelFilter::OFF);
@@ -159,22 +174,22 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
         "stdio = 'lsp'",
     ];
     insta::assert_snapshot!(errors.map(config_error).join("\n"), @r#"
-    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [limits]
+    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
     HOME/config.toml:2: there is no setting `title.timeout`; allowed here: `model`, `on_cancel`, `timeout_seconds`
-    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [limits]
+    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
     HOME/config.toml:1: `title` is a section, not a value
     HOME/config.toml:4: `title.timeout_seconds` is `0`, but it must be a whole number from 1 to 600
     HOME/config.toml:2: `title.timeout_seconds` must be a whole number
     HOME/config.toml:2: `title.on_cancel` is `maybe`, but it must be one of `keep`, `cancel`
     HOME/config.toml:1: `model` must be a string in quotes
-    HOME/config.toml:1: `model` is `gpt-x`, but it names no provider; a model is written `openai:<model>` (any server that speaks OpenAI's protocol), `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
+    HOME/config.toml:1: `model` is `gpt-x`, but it names no provider; a model is written `openai:<model>` (any server that speaks OpenAI's chat completions), `openai-responses:<model>` (OpenAI's Responses API), `anthropic:<model>`, `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
     HOME/config.toml:1: `log_level` is `loud`, but it must be one of `off`, `error`, `warn`, `info`, `debug`, `trace`
     HOME/config.toml:1: `data_dir` is `data`, but it must be an absolute path
     HOME/config.toml:1: `api_key`: keys are not read from files; set PILLION_API_KEY or the vendor's own variable
     HOME/config.toml:2: `grace.hard_ms` is `-1`, but it must be a whole number from 0 to 1000
     HOME/config.toml:2: `limits.max_nesting` is `129`, but it must be a whole number from 16 to 128
     HOME/config.toml:1: not TOML: invalid literal string, expected `'`
-    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [limits]
+    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
     "#);
 }
 
@@ -182,7 +197,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
 fn a_mistake_elsewhere_is_named_with_its_flag_or_variable() {
     let user = User::with("");
     let errors = [
-        user.error(&[("PILLION_MODEL", "anthropic:x")], &[]),
+        user.error(&[("PILLION_MODEL", "gemini:x")], &[]),
         user.error(&[("PILLION_CONFIG", "/nowhere/config.toml")], &[]),
         user.error(&[], &[("--stdio", "http")]),
         user.error(&[], &[("--title-model", "off")]),
@@ -194,10 +209,10 @@ fn a_mistake_elsewhere_is_named_with_its_flag_or_variable() {
     ];
     assert!(!errors.join("\n").contains("hunter2"));
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    the environment variable PILLION_MODEL is `anthropic:x`, but it asks for the provider `anthropic`, which is not built yet; a model is written `openai:<model>` (any server that speaks OpenAI's protocol), `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
+    the environment variable PILLION_MODEL is `gemini:x`, but it asks for the provider `gemini`, which does not exist; a model is written `openai:<model>` (any server that speaks OpenAI's chat completions), `openai-responses:<model>` (OpenAI's Responses API), `anthropic:<model>`, `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
     PILLION_CONFIG names /nowhere/config.toml, which cannot be read: No such file or directory (os error 2)
     --stdio is `http`, but it must be one of `lsp`, `jsonl`
-    --title-model is `off`, but it is neither `none` nor `session` and names no provider; a model is written `openai:<model>` (any server that speaks OpenAI's protocol), `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
+    --title-model is `off`, but it is neither `none` nor `session` and names no provider; a model is written `openai:<model>` (any server that speaks OpenAI's chat completions), `openai-responses:<model>` (OpenAI's Responses API), `anthropic:<model>`, `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
     --data-dir is `~/x`, but it must be a whole path: `~` is not expanded here
     --base-url is `ftp://x`, but it must be an http or https address such as http://127.0.0.1:11434/v1
     --base-url is `localhost:11434`, but it must be an http or https address such as http://127.0.0.1:11434/v1
@@ -221,6 +236,10 @@ fn a_key_never_travels_in_clear() {
     for not_loopback in ["http://127.0.0.1.example/v1", "http://localhost.example", "http://10.0.0.1", "http://[::2]"] {
         user.load(&[("PILLION_API_KEY", "k")], &[model, ("--base-url", not_loopback)]).expect_err(not_loopback);
     }
+    for (model, variable) in [("anthropic:a", "ANTHROPIC_API_KEY"), ("openai-responses:a", "OPENAI_API_KEY")] {
+        let error = user.error(&[(variable, "k")], &[("--model", model), clear]);
+        assert!(error.contains(&format!("the key in {variable} would travel in clear")), "{error}");
+    }
     user.load(&[], &[model, clear]).expect("no key, nothing to protect");
     user.load(&[("PILLION_API_KEY", ""), ("OPENAI_API_KEY", "k")], &[model, clear]).expect("an empty key says: send none");
 }
@@ -228,7 +247,12 @@ fn a_key_never_travels_in_clear() {
 #[test]
 fn a_key_and_a_base_url_stay_with_the_provider_they_were_given_for() {
     let user = User::with("base_url = 'https://models.example'");
-    let variables = [("PILLION_API_KEY", "configured"), ("OPENAI_API_KEY", "openai's"), ("OLLAMA_API_KEY", "ollama's")];
+    let variables = [
+        ("PILLION_API_KEY", "configured"),
+        ("OPENAI_API_KEY", "openai's"),
+        ("OLLAMA_API_KEY", "ollama's"),
+        ("ANTHROPIC_API_KEY", "anthropic's"),
+    ];
     let env = |name: &str| lookup(&variables, name);
     let key = |settings: &Settings, provider| {
         let key = settings.key_of(provider, &env).expect("a key");
@@ -237,6 +261,8 @@ fn a_key_and_a_base_url_stay_with_the_provider_they_were_given_for() {
     let settings = user.load(&variables, &[("--model", "openai:a")]).expect("settings");
     assert_eq!(key(&settings, ProviderKind::OpenAi).as_deref(), Some("configured"));
     assert_eq!(key(&settings, ProviderKind::Ollama).as_deref(), Some("ollama's"));
+    assert_eq!(key(&settings, ProviderKind::Anthropic).as_deref(), Some("anthropic's"));
+    assert_eq!(key(&settings, ProviderKind::OpenAiResponses).as_deref(), Some("openai's"));
     assert_eq!(key(&settings, ProviderKind::Scripted), None);
     assert_eq!(settings.base_url_of(ProviderKind::OpenAi), Some("https://models.example"));
     assert_eq!(settings.base_url_of(ProviderKind::Ollama), None);

@@ -33,6 +33,26 @@ pub enum Cause {
     Signal {
         signal_name: String,
     },
+    /// A time limit: no connection to the provider came about.
+    ConnectTimeout {
+        limit_ms: u64,
+    },
+    /// A time limit: the request was sent, and no answer began.
+    FirstByteTimeout {
+        limit_ms: u64,
+    },
+    /// A time limit: an answer had begun, and nothing more of it came.
+    IdleStreamTimeout {
+        limit_ms: u64,
+    },
+    /// A time limit: the whole turn took too long.
+    TurnTimeout {
+        limit_ms: u64,
+    },
+    /// A time limit: a tool call took too long.
+    ToolTimeout {
+        limit_ms: u64,
+    },
     /// The provider answered with an HTTP status that is an error.
     ProviderHttp {
         http_status: u16,
@@ -80,9 +100,16 @@ impl Cause {
             | Self::SessionDeleted
             | Self::CrashRecovered
             | Self::Unknown => EndsAs::Cancelled,
-            Self::ProviderHttp { .. } | Self::ProviderTransport | Self::ProviderProtocol | Self::StoreFailure | Self::InternalPanic => {
-                EndsAs::Fault
-            }
+            Self::ConnectTimeout { .. }
+            | Self::FirstByteTimeout { .. }
+            | Self::IdleStreamTimeout { .. }
+            | Self::TurnTimeout { .. }
+            | Self::ToolTimeout { .. }
+            | Self::ProviderHttp { .. }
+            | Self::ProviderTransport
+            | Self::ProviderProtocol
+            | Self::StoreFailure
+            | Self::InternalPanic => EndsAs::Fault,
         }
     }
 
@@ -99,6 +126,11 @@ impl Cause {
             Self::ShutdownRequest => "shutdown_request",
             Self::ExitWithoutShutdown => "exit_without_shutdown",
             Self::Signal { .. } => "signal",
+            Self::ConnectTimeout { .. } => "connect_timeout",
+            Self::FirstByteTimeout { .. } => "first_byte_timeout",
+            Self::IdleStreamTimeout { .. } => "idle_stream_timeout",
+            Self::TurnTimeout { .. } => "turn_timeout",
+            Self::ToolTimeout { .. } => "tool_timeout",
             Self::ProviderHttp { .. } => "provider_http",
             Self::ProviderTransport => "provider_transport",
             Self::ProviderProtocol => "provider_protocol",
@@ -133,6 +165,11 @@ impl Cause {
             Self::ExitWithoutShutdown => "The editor told pillion to exit, without a shutdown, while the turn was running.".into(),
             Self::Signal { signal_name } if initiator == Initiator::User => format!("You stopped the turn ({signal_name})."),
             Self::Signal { signal_name } => format!("pillion received {signal_name} while the turn was running."),
+            Self::ConnectTimeout { limit_ms } => format!("No connection to the model provider came about within {}.", seconds(*limit_ms)),
+            Self::FirstByteTimeout { limit_ms } => format!("The model provider did not begin to answer within {}.", seconds(*limit_ms)),
+            Self::IdleStreamTimeout { limit_ms } => format!("Nothing more of the model's answer came for {}.", seconds(*limit_ms)),
+            Self::TurnTimeout { limit_ms } => format!("The turn took longer than {}, its time limit.", seconds(*limit_ms)),
+            Self::ToolTimeout { limit_ms } => format!("A tool call took longer than {}, its time limit.", seconds(*limit_ms)),
             Self::ProviderHttp { http_status } => format!("The model provider refused the request with HTTP status {http_status}."),
             Self::ProviderTransport => "The connection to the model provider failed.".into(),
             Self::ProviderProtocol => "The model provider's answer was not understood or reported an error.".into(),
@@ -146,12 +183,17 @@ impl Cause {
     }
 }
 
+fn seconds(ms: u64) -> String {
+    format!("{} s", std::time::Duration::from_millis(ms).as_secs_f64())
+}
+
 impl Shaped for Cause {
     const SHAPE: Shape = &[
         Field::Named("cause", Class::Enum),
         Field::Named("superseding_turn_id", Class::Id),
         Field::Named("pid", Class::Number),
         Field::Named("signal_name", Class::Structure),
+        Field::Named("limit_ms", Class::Number),
         Field::Named("http_status", Class::Number),
     ];
 }

@@ -70,8 +70,34 @@ record! {
             finish_reason: String => Id,
             abort_id: AbortId => Id,
             failure: StreamFailure => Record,
+            /// The time limits that held, in the order in which they are armed.
+            watchdogs: Vec<Watchdog> => Record,
         }
     }
+}
+
+record! {
+    /// A time limit on an attempt.
+    pub struct Watchdog {
+        required {
+            name: WatchdogName => Enum,
+            limit_ms: u64 => Number,
+            /// It was over, and ended the attempt.
+            fired: bool => Structure,
+        }
+    }
+}
+
+/// What a watchdog waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchdogName {
+    /// The request to be on its way.
+    Connect,
+    /// The head of the answer.
+    FirstByte,
+    /// The next event of the answer.
+    IdleStream,
 }
 
 /// Where an attempt stands.
@@ -169,7 +195,10 @@ record! {
             input_tokens: u64 => Number,
             output_tokens: u64 => Number,
             reasoning_tokens: u64 => Number,
+            /// Of the input, what was read from the vendor's cache.
             cached_input_tokens: u64 => Number,
+            /// Of the input, what was written to the vendor's cache.
+            cache_write_input_tokens: u64 => Number,
         }
     }
 }
@@ -185,7 +214,14 @@ pub enum UsageSource {
 impl Usage {
     /// Nobody reported anything.
     pub fn absent() -> Self {
-        Self { source: UsageSource::Absent, input_tokens: None, output_tokens: None, reasoning_tokens: None, cached_input_tokens: None }
+        Self {
+            source: UsageSource::Absent,
+            input_tokens: None,
+            output_tokens: None,
+            reasoning_tokens: None,
+            cached_input_tokens: None,
+            cache_write_input_tokens: None,
+        }
     }
 
     /// The sum of two counts; what only one of them knows stays known.
@@ -201,6 +237,7 @@ impl Usage {
             output_tokens: add(self.output_tokens, other.output_tokens),
             reasoning_tokens: add(self.reasoning_tokens, other.reasoning_tokens),
             cached_input_tokens: add(self.cached_input_tokens, other.cached_input_tokens),
+            cache_write_input_tokens: add(self.cache_write_input_tokens, other.cache_write_input_tokens),
         }
     }
 }

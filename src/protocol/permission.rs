@@ -52,6 +52,8 @@ pub struct PermissionMeta<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PermissionPlace<'a> {
+    /// The id of this very request, for clients whose library hides it: a withdrawal names it.
+    pub request_id: i64,
     pub turn_id: &'a TurnId,
     pub message_id: &'a MessageId,
 }

@@ -34,6 +34,8 @@ pub struct NewSessionResult {
 #[serde(rename_all = "camelCase")]
 pub struct OpenSessionResult {
     pub config_options: Vec<ConfigOption>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// The turns of the session that the model did not end, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stops: Vec<StopEntry>,
@@ -200,6 +202,8 @@ pub struct PromptUsage {
     pub reasoning_tokens: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_input_tokens: Option<u64>,
 }
 
 impl From<Usage> for PromptUsage {
@@ -210,6 +214,7 @@ impl From<Usage> for PromptUsage {
             output_tokens: usage.output_tokens,
             reasoning_tokens: usage.reasoning_tokens,
             cached_input_tokens: usage.cached_input_tokens,
+            cache_write_input_tokens: usage.cache_write_input_tokens,
         }
     }
 }

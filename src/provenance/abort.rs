@@ -124,7 +124,7 @@ impl AbortBuilder {
 /// What the facts at hand exclude: a stop has one winner, so the other families of causes did not end this run.
 fn ruled_out(cause: &Cause) -> Vec<String> {
     type Belongs = fn(&Cause) -> bool;
-    const FAMILIES: [(&str, Belongs); 5] = [
+    const FAMILIES: [(&str, Belongs); 6] = [
         ("asked_by_client", |c| {
             matches!(
                 c,
@@ -143,6 +143,16 @@ fn ruled_out(cause: &Cause) -> Vec<String> {
             )
         }),
         ("signal", |c| matches!(c, Cause::Signal { .. })),
+        ("time_limit", |c| {
+            matches!(
+                c,
+                Cause::ConnectTimeout { .. }
+                    | Cause::FirstByteTimeout { .. }
+                    | Cause::IdleStreamTimeout { .. }
+                    | Cause::TurnTimeout { .. }
+                    | Cause::ToolTimeout { .. }
+            )
+        }),
         ("provider_failure", |c| matches!(c, Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol)),
         ("pillion_failure", |c| matches!(c, Cause::StoreFailure | Cause::InternalPanic)),
     ];

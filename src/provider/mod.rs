@@ -1,11 +1,14 @@
-//! Model providers: one trait, one file for each vendor protocol. A provider never lies about why its stream ended.
+//! Model providers: one trait, one folder for each vendor protocol. A provider never lies about why its stream ended.
 
+pub mod anthropic;
 pub mod failure;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod openai;
 pub mod reach;
+pub mod responses;
 pub mod scripted;
+pub mod wire;
 
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};

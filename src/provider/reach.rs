@@ -17,7 +17,7 @@ pub enum Reachable {
     /// A server that answers on loopback.
     Server { name: &'static str, base_url: String, models: Vec<String> },
     /// A vendor's key in the environment; its value is not looked at.
-    Key { variable: &'static str, base_url: &'static str },
+    Key { variable: &'static str, setting: Setting },
     /// The small model inside pillion.
     #[cfg(feature = "local")]
     Local { is_fetched: bool },
@@ -37,16 +37,25 @@ const CANDIDATES: [Candidate; 4] = [
     Candidate { name: "vLLM", port: 8000 },
 ];
 
-/// Variables that hold the keys of vendors with an OpenAI-compatible endpoint, and where that is.
-const KEYS: [(&str, &str); 7] = [
-    ("OPENAI_API_KEY", super::openai::OPENAI_BASE_URL),
-    ("OPENROUTER_API_KEY", "https://openrouter.ai/api/v1"),
-    ("MISTRAL_API_KEY", "https://api.mistral.ai/v1"),
-    ("GROQ_API_KEY", "https://api.groq.com/openai/v1"),
-    ("DEEPSEEK_API_KEY", "https://api.deepseek.com/v1"),
-    ("XAI_API_KEY", "https://api.x.ai/v1"),
-    ("ANTHROPIC_API_KEY", "https://api.anthropic.com/v1"),
+/// Variables that hold the keys of vendors, and the setting that chooses the vendor's models.
+const KEYS: [(&str, Setting); 7] = [
+    ("OPENAI_API_KEY", Setting::Model("--model openai:<model> or openai-responses:<model>")),
+    ("ANTHROPIC_API_KEY", Setting::Model("--model anthropic:<model>")),
+    ("OPENROUTER_API_KEY", Setting::BaseUrl("https://openrouter.ai/api/v1")),
+    ("MISTRAL_API_KEY", Setting::BaseUrl("https://api.mistral.ai/v1")),
+    ("GROQ_API_KEY", Setting::BaseUrl("https://api.groq.com/openai/v1")),
+    ("DEEPSEEK_API_KEY", Setting::BaseUrl("https://api.deepseek.com/v1")),
+    ("XAI_API_KEY", Setting::BaseUrl("https://api.x.ai/v1")),
 ];
+
+/// How a vendor whose key is set is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// By the name of a model alone.
+    Model(&'static str),
+    /// As a server that speaks OpenAI's chat completions at this address.
+    BaseUrl(&'static str),
+}
 
 /// As much as is read of a list of models.
 const LIST_LIMIT: usize = 256 << 10;
@@ -71,8 +80,8 @@ impl fmt::Display for Reachable {
                     write!(f, "--model openai:{model} --base-url {base_url}")
                 }
             }
-            Self::Key { variable, base_url: super::openai::OPENAI_BASE_URL } => write!(f, "{variable} is set: --model openai:<model>"),
-            Self::Key { variable, base_url } => {
+            Self::Key { variable, setting: Setting::Model(setting) } => write!(f, "{variable} is set: {setting}"),
+            Self::Key { variable, setting: Setting::BaseUrl(base_url) } => {
                 write!(f, "{variable} is set: --model openai:<model> --base-url {base_url}, with the key in PILLION_API_KEY")
             }
             #[cfg(feature = "local")]
@@ -85,7 +94,7 @@ impl fmt::Display for Reachable {
 }
 
 fn keys(is_set: impl Fn(&str) -> bool) -> impl Iterator<Item = Reachable> {
-    KEYS.into_iter().filter(move |(variable, _)| is_set(variable)).map(|(variable, base_url)| Reachable::Key { variable, base_url })
+    KEYS.into_iter().filter(move |(variable, _)| is_set(variable)).map(|(variable, setting)| Reachable::Key { variable, setting })
 }
 
 /// The small model, if this pillion was built with one.
@@ -164,9 +173,14 @@ mod tests {
 
     #[test]
     fn each_names_the_setting_that_chooses_it() {
-        let shown: Vec<_> = keys(|variable| variable.starts_with("O")).map(|key| key.to_string()).collect();
+        let shown: Vec<_> = keys(|variable| variable.starts_with(['A', 'O'])).map(|key| key.to_string()).collect();
         let router = "--model openai:<model> --base-url https://openrouter.ai/api/v1, with the key in PILLION_API_KEY";
-        assert_eq!(shown, ["OPENAI_API_KEY is set: --model openai:<model>".to_owned(), format!("OPENROUTER_API_KEY is set: {router}"),]);
+        let want = [
+            "OPENAI_API_KEY is set: --model openai:<model> or openai-responses:<model>",
+            "ANTHROPIC_API_KEY is set: --model anthropic:<model>",
+            &format!("OPENROUTER_API_KEY is set: {router}"),
+        ];
+        assert_eq!(shown, want);
         let server = |base_url: &str, models: &[&str]| {
             let models = models.iter().map(|model| (*model).to_owned()).collect();
             Reachable::Server { name: "S", base_url: base_url.into(), models }.to_string()

@@ -82,7 +82,7 @@ impl Dialect {
     }
 
     /// The notification that takes a request of ours back.
-    pub fn withdrawal(self, id: &str) -> (&'static str, serde_json::Value) {
+    pub fn withdrawal(self, id: i64) -> (&'static str, serde_json::Value) {
         match self {
             Self::Lsp => ("$/cancelRequest", serde_json::json!({ "id": id })),
             Self::Acp => ("$/cancel_request", serde_json::json!({ "requestId": id })),

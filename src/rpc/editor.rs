@@ -20,16 +20,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tower_lsp::jsonrpc::{Error, Id, Request, Response};
 use tower_lsp::{Client, ClientSocket, ExitedError};
 use tower_service::Service;
-
-/// What the id of every request of ours begins with.
-const ASK_PREFIX: &str = "ask-";
 
 /// The bytes of an update with a few words of text.
 const TYPICAL_UPDATE: usize = 384;
@@ -47,8 +44,8 @@ struct Line {
     socket: Mutex<ClientSocket>,
     /// Decided by `initialize`; nothing is asked before.
     dialect: OnceLock<Dialect>,
-    /// Questions so far; each is called by its number.
-    asked: AtomicU64,
+    /// Questions so far. Each has its number as its id: there are clients that cannot answer a string.
+    asked: AtomicI64,
     /// The client can still read, but has sent its last message.
     hung_up: CancellationToken,
     ended: CancellationToken,
@@ -57,7 +54,7 @@ struct Line {
 impl RpcEditor {
     pub(super) fn new(client: Client, socket: ClientSocket, outbox: Outbox) -> Self {
         let (hung_up, ended) = (CancellationToken::new(), CancellationToken::new());
-        let line = Line { outbox, socket: Mutex::new(socket), dialect: OnceLock::new(), asked: AtomicU64::new(0), hung_up, ended };
+        let line = Line { outbox, socket: Mutex::new(socket), dialect: OnceLock::new(), asked: AtomicI64::new(0), hung_up, ended };
         Self { client, line: Arc::new(line) }
     }
 
@@ -68,13 +65,13 @@ impl RpcEditor {
 
     /// Takes the answer to a question. One that fits no question of ours, or comes too late, is ignored.
     pub(super) fn answered(&self, id: &RequestId, outcome: Result<Box<RawValue>, Box<RawValue>>) {
-        let Ok(id) = serde_json::from_str::<String>(id.as_json()) else { return };
-        if !id.starts_with(ASK_PREFIX) || self.line.ended.is_cancelled() {
+        let Ok(id) = serde_json::from_str::<i64>(id.as_json()) else { return };
+        if self.line.ended.is_cancelled() {
             return;
         }
         let response = match outcome.map(|result| serde_json::from_str(result.get()).unwrap_or(Value::Null)) {
-            Ok(result) => Response::from_ok(Id::String(id), result),
-            Err(error) => Response::from_error(Id::String(id), told(&error)),
+            Ok(result) => Response::from_ok(Id::Number(id), result),
+            Err(error) => Response::from_error(Id::Number(id), told(&error)),
         };
         // The sink takes everything at once; it refuses only after `exit`, when nobody waits any more.
         let _ = self.line.socket().send(response).now_or_never();
@@ -95,9 +92,8 @@ impl RpcEditor {
             let _ = reply.send(PermissionAnswer::Unanswerable);
             return;
         }
-        let id = format!("{ASK_PREFIX}{}", self.line.asked.fetch_add(1, Ordering::Relaxed) + 1);
-        let request =
-            Request::build("session/request_permission").id(Id::String(id.clone())).params(permission(session_id, call, question));
+        let id = self.line.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let request = Request::build("session/request_permission").id(Id::Number(id)).params(permission(id, session_id, call, question));
         let mut client = self.client.clone();
         let mut answer = client.call(request.finish());
         // The first poll puts the request on tower-lsp's queue, so that it keeps its place among the updates.
@@ -158,7 +154,7 @@ async fn wait(
     mut answer: BoxFuture<'static, Result<Option<Response>, ExitedError>>,
     mut reply: oneshot::Sender<PermissionAnswer>,
     mut client: Client,
-    id: String,
+    id: i64,
     line: Arc<Line>,
 ) {
     tokio::select! {
@@ -178,7 +174,7 @@ async fn wait(
         }
         () = reply.closed() => {}
     }
-    let (method, params) = line.dialect().withdrawal(&id);
+    let (method, params) = line.dialect().withdrawal(id);
     let _ = client.call(Request::build(method).params(params).finish()).now_or_never();
     line.write_requests();
     tokio::select! {
@@ -210,12 +206,12 @@ fn told(error: &RawValue) -> Error {
 }
 
 /// The parameters of `session/request_permission`, of one shape in both dialects.
-fn permission(session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion) -> Value {
+fn permission(request_id: i64, session_id: &SessionId, call: &ToolCall, question: &PermissionQuestion) -> Value {
     json!(PermissionParams {
         session_id,
         tool_call: AskedCall { call, content: &question.content },
         options: PermissionOption::ALL,
-        meta: PermissionMeta { pillion: PermissionPlace { turn_id: &question.turn_id, message_id: &question.message_id } },
+        meta: PermissionMeta { pillion: PermissionPlace { request_id, turn_id: &question.turn_id, message_id: &question.message_id } },
     })
 }
 

@@ -5,8 +5,9 @@ use super::saver::Saver;
 use super::toolcalls::Call;
 use super::trace::AttemptTrace;
 use super::turn::{Fault, Interruption, TurnJob};
+use super::watchdog::{Bitten, StreamWatch};
 use crate::protocol::abort::Phase;
-use crate::protocol::diagnostics::StreamFailure;
+use crate::protocol::diagnostics::{Boundary, StreamFailure};
 use crate::protocol::message::Part;
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
 use crate::provider::failure::{TransportKind, transport};
@@ -41,7 +42,9 @@ pub(super) async fn run(
     let (context, ledger) = (&job.context, &job.ledger);
     let place = (context.id.clone(), job.turn_id.clone());
     let (name, model) = (job.provider.name(), job.provider.model());
-    let trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, context.provenance.clone());
+    let mut trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, context.provenance.clone());
+    let mut watch = StreamWatch::begin(&context.settings.watchdogs, model);
+    trace.watched(watch.records(Bitten::No));
     context.record(Diagnostic::Trace(trace.trace().clone()));
     ledger.attempt_begins(trace);
     tracing::debug!(step, provider = name, "a model call starts");
@@ -63,13 +66,24 @@ pub(super) async fn run(
                 went_on?;
                 continue;
             }
-            // A client that reads too slowly slows the model down.
-            () = async { editor.room().await }, if full => continue,
+            // A client that reads too slowly slows the model down, and no watchdog counts that against the model.
+            () = async { editor.room().await }, if full => {
+                watch.again();
+                continue;
+            }
             event = stream.next(), if !full => event,
+            () = watch.bites(), if !full => {
+                drop(stream);
+                ledger.attempt_ends(|trace| trace.watched(watch.records(Bitten::Yes)));
+                return Err(failed(job, step, watch.failure()));
+            }
         };
         match event {
             None => break,
-            Some(Ok(event)) => answer.take(event),
+            Some(Ok(event)) => {
+                watch.observe(&event);
+                answer.take(event);
+            }
             Some(Err(failure)) => return Err(failed(job, step, failure)),
         }
         saver.note();
@@ -110,7 +124,7 @@ impl Answer<'_> {
 fn failed(job: &TurnJob, step: u64, failure: StreamFailure) -> Interruption {
     let fault = Fault {
         cause: failure.cause.clone(),
-        point: "provider.stream_failed",
+        point: if failure.boundary == Boundary::Watchdog { "watchdog.fired" } else { "provider.stream_failed" },
         name: failure.kind.clone(),
         message: failure.message.clone(),
     };

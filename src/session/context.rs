@@ -4,10 +4,11 @@ use super::channel::UpdateChannel;
 use super::recovery::Recovery;
 use crate::config::Settings;
 use crate::protocol::export::{LifecycleEvent, LifecyclePoint};
-use crate::protocol::ids::{SessionId, TurnId};
+use crate::protocol::ids::{MessageId, SessionId, TurnId};
+use crate::protocol::update::SessionUpdate;
 use crate::provenance::Provenance;
 use crate::provider::Provider;
-use crate::store::{Diagnostic, Store};
+use crate::store::{Diagnostic, SessionChange, Store};
 use crate::tool::{ToolSet, documents::Documents, workspace::Workspace};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -52,6 +53,15 @@ impl SessionContext {
     /// Stores a diagnostic row. Nobody waits for it; a row that could not be stored is a log line with its ids.
     pub(super) fn record(&self, row: Diagnostic) {
         record(&self.store, row);
+    }
+
+    /// Sends updates that belong to no running turn. The last number is kept, so that the next process does not give it to
+    /// another one.
+    pub(super) fn announce<'u>(&self, updates: impl IntoIterator<Item = (Option<(&'u TurnId, &'u MessageId)>, SessionUpdate)>) {
+        let posted = updates.into_iter().map(|(of, update)| self.channel.post(of, update));
+        if let Some(last) = posted.last() {
+            drop(self.store.change_session(&self.id, SessionChange::Updated(last)));
+        }
     }
 
     /// Stores a point of a turn's life; `at_us` counts from the stop that ended it, if one did.

@@ -31,6 +31,7 @@ mod toolcalls;
 mod trace;
 mod turn;
 mod verdict;
+mod watchdog;
 
 pub use context::{Parts, ProviderFactory};
 pub use error::Refusal;

@@ -75,16 +75,18 @@ pub(super) async fn reopen(mut seat: Seat, params: OpenSessionParams, replay: Re
     }
 }
 
-/// Answers a load or resume of an open session, but for its stops, which are the store's; a load sends the history first.
+/// Answers a load or resume of an open session, but for what the store knows; a load sends the history first.
 pub(super) fn show(runner: &mut Runner, params: &OpenSessionParams, replay: Replay) -> Result<OpenSessionResult, Refusal> {
     check_cwd(params.cwd.as_deref(), &runner.context.workspace)?;
     if replay == Replay::Yes {
-        for (message, update) in history::replay(&runner.history) {
-            runner.context.channel.post(message.turn_id.as_ref().map(|turn| (turn, &message.message_id)), update);
-        }
+        let updates = history::replay(&runner.history);
+        runner.context.announce(updates.map(|(message, update)| {
+            let of = message.turn_id.as_ref().map(|turn| (turn, &message.message_id));
+            (of, update)
+        }));
     }
     let config_options = runner.model.options(&runner.context.parts);
-    Ok(OpenSessionResult { config_options, stops: Vec::new(), notices: notices(&params.mcp_servers) })
+    Ok(OpenSessionResult { config_options, title: None, stops: Vec::new(), notices: notices(&params.mcp_servers) })
 }
 
 /// `session/set_config_option` on an open session; it counts from the next turn on.

@@ -24,7 +24,7 @@ impl Runner {
             Ok((provider, title_provider)) => {
                 run.model = Some(format!("{}:{}", provider.name(), provider.model()));
                 run.stands_at = Some(self.history.len());
-                let begun = Begun { row: run.begin(context), after: self.newest.replace(turn_id.clone()), runner: self.mailbox.clone() };
+                let begun = Begun { row: run.begin(context), after: self.newest.replace(turn_id.clone()) };
                 let job = TurnJob {
                     context: Arc::clone(context),
                     turn_id: run.turn_id.clone(),
@@ -36,6 +36,7 @@ impl Runner {
                     prompt: Arc::clone(&run.prompt),
                     ledger: Arc::clone(&run.ledger),
                     token: run.canceller.token(),
+                    runner: self.mailbox.clone(),
                 };
                 turn::run(job, begun).boxed()
             }

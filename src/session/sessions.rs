@@ -141,7 +141,14 @@ impl SessionService for Sessions {
 
     fn export(&self, params: ExportParams) -> Answer<ExportResult> {
         let (shared, exporter) = (Arc::clone(&self.shared), Arc::clone(&self.exporter));
+        // Behind every prompt that was accepted before: its turn is in the export.
+        let (look, looked) = desk_work(|_| Ok(()));
+        let open_here = shared.post(&params.session_id, Mail::Desk(look)).is_ok();
         async move {
+            if open_here {
+                // A session that is just being closed has nothing more to add.
+                let _ = looked.await;
+            }
             shared.recovery.run(&shared.parts).await;
             exporter(params).await
         }
@@ -186,8 +193,10 @@ impl Sessions {
         let store = self.shared.parts.store.clone();
         async move {
             let opened = flatten(answer).await?;
-            let aborts = store.aborts_of(&id).await.map_err(store_refusal)?;
-            Ok(OpenSessionResult { stops: aborts.iter().map(StopEntry::from).collect(), ..opened })
+            let (session, aborts) = (store.session(&id), store.aborts_of(&id));
+            let title = session.await.map_err(store_refusal)?.and_then(|session| session.info.title);
+            let stops = aborts.await.map_err(store_refusal)?.iter().map(StopEntry::from).collect();
+            Ok(OpenSessionResult { title, stops, ..opened })
         }
         .boxed()
     }

@@ -231,7 +231,7 @@ impl Title {
         }
         if matches!(stored, Ok(true)) {
             let update = SessionUpdate::SessionInfoUpdate { title: Some(title), updated_at: Some(super::rfc3339(clock.wall_ms())) };
-            context.channel.post(None, update);
+            context.announce([(None, update)]);
         }
         self.end(context, context.provenance.recorded(record), state);
     }

@@ -3,6 +3,7 @@
 use super::editor::{Outgoing, PermissionAnswer, PermissionQuestion};
 use super::ledger::ToolState;
 use super::turn::{Fault, Interruption, TurnJob};
+use super::watchdog::TimeLimit;
 use crate::protocol::cause::Cause;
 use crate::protocol::content::ContentBlock;
 use crate::protocol::message::{Part, ResultStatus};
@@ -99,7 +100,7 @@ async fn run_one(job: &TurnJob, planned: Planned, context: &ToolContext) -> Resu
     job.ledger.post(SessionUpdate::ToolCallUpdate(update));
     let span = tracing::info_span!("tool", tool = name, turn_id = %job.turn_id);
     let work = tracing::Instrument::instrument(tool.run(call.input, plan.seen, context.clone()), span);
-    let result = AssertUnwindSafe(work).catch_unwind().await;
+    let result = TimeLimit::of_tool(job).watch(AssertUnwindSafe(work).catch_unwind()).await;
     let stopped = job.token.is_stopped();
     if stopped {
         job.ledger.hop("tool.stopped");

@@ -1,6 +1,6 @@
 //! The stream trace of one attempt, kept while its events pass by.
 
-use crate::protocol::diagnostics::{StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Usage};
+use crate::protocol::diagnostics::{StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Usage, Watchdog};
 use crate::protocol::ids::{AbortId, AttemptId, SessionId, TurnId};
 use crate::protocol::model::ModelEvent;
 use crate::provenance::Provenance;
@@ -42,6 +42,7 @@ impl AttemptTrace {
             finish_reason: None,
             abort_id: None,
             failure: None,
+            watchdogs: None,
         });
         Self { trace, created: Instant::now(), provenance }
     }
@@ -104,6 +105,11 @@ impl AttemptTrace {
             timeline.first_progress_us.get_or_insert(now);
             timeline.last_progress_us = Some(now);
         }
+    }
+
+    /// The time limits that hold, and whether one of them was over.
+    pub(super) fn watched(&mut self, watchdogs: Vec<Watchdog>) {
+        self.trace.watchdogs = Some(watchdogs);
     }
 
     pub(super) fn completed(&mut self) {

@@ -7,6 +7,7 @@ use super::runner::Mail;
 use super::saver::Saver;
 use super::title::{Title, TurnStart};
 use super::toolcalls;
+use super::watchdog::TimeLimit;
 use super::{Refusal, history};
 use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
@@ -34,6 +35,8 @@ pub(super) struct TurnJob {
     pub(super) prompt: Arc<Message>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) token: CancelToken,
+    /// The session's runner.
+    pub(super) runner: mpsc::UnboundedSender<Mail>,
 }
 
 /// How the work of a turn ended. A stop that came meanwhile outranks it.
@@ -82,10 +85,14 @@ pub(super) struct Begun {
     pub(super) row: Pending<Option<TurnId>>,
     /// The turn that the runner takes for that one.
     pub(super) after: Option<TurnId>,
-    pub(super) runner: mpsc::UnboundedSender<Mail>,
 }
 
-pub(super) async fn run(mut job: TurnJob, begun: Begun) -> TurnEnd {
+pub(super) async fn run(job: TurnJob, begun: Begun) -> TurnEnd {
+    let limit = TimeLimit::of_turn(&job);
+    limit.watch(work(job, begun)).await
+}
+
+async fn work(mut job: TurnJob, begun: Begun) -> TurnEnd {
     let driven = match job.token.race(begun.row).await {
         Err(Stopped(_)) => Err(Interruption::Stopped),
         Ok(Err(StoreError::OwnedElsewhere(owner))) => {
@@ -93,7 +100,7 @@ pub(super) async fn run(mut job: TurnJob, begun: Begun) -> TurnEnd {
         }
         Ok(Err(error)) => Err(error.into()),
         Ok(Ok(before)) if before == begun.after => job.drive().await,
-        Ok(Ok(_)) => match job.catch_up(&begun.runner).await {
+        Ok(Ok(_)) => match job.catch_up().await {
             Ok(()) => job.drive().await,
             Err(interruption) => Err(interruption),
         },
@@ -108,7 +115,7 @@ pub(super) async fn run(mut job: TurnJob, begun: Begun) -> TurnEnd {
 impl TurnJob {
     /// Reads the turns that another process has run since this one looked, here and for the turns to come. If it died in
     /// the last of them, that one is closed first.
-    async fn catch_up(&mut self, runner: &mpsc::UnboundedSender<Mail>) -> Result<(), Interruption> {
+    async fn catch_up(&mut self) -> Result<(), Interruption> {
         self.token.race(self.context.recovery.run(&self.context.parts)).await?;
         let (store, id) = (&self.context.store, &self.context.id);
         let (session, history) = (store.session(id), store.history(id));
@@ -121,7 +128,7 @@ impl TurnJob {
             }
         }
         // It is read before the end of this turn, which is posted behind it.
-        let _ = runner.send(Mail::CaughtUp { turn_id: self.turn_id.clone(), history: self.history.clone() });
+        let _ = self.runner.send(Mail::CaughtUp { turn_id: self.turn_id.clone(), history: self.history.clone() });
         Ok(())
     }
 

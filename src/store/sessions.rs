@@ -22,13 +22,15 @@ pub enum SessionChange {
     Closed(Option<u64>),
     /// Something happened at this time, in milliseconds since 1970; an earlier time changes nothing.
     Touched(u64),
+    /// The number of an update that belongs to no turn; a lower one changes nothing.
+    Updated(u64),
 }
 
 /// A session with what a runner needs to go on with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredSession {
     pub info: SessionInfo,
-    /// The newest update number that a finished turn used; 0 when there was none.
+    /// The newest update number that is known to be used; 0 when there was none.
     pub last_update: u64,
     pub last_turn: Option<LastTurn>,
     pub turns: u64,
@@ -101,6 +103,9 @@ pub(super) fn change(conn: &Connection, id: &SessionId, change: &SessionChange) 
         SessionChange::Closed(at) => {
             conn.prepare_cached("UPDATE session SET closed_at = ?2 WHERE session_id = ?1")?.execute(params![id, at.map(Int)])
         }
+        SessionChange::Updated(seq) => conn
+            .prepare_cached("UPDATE session SET last_update = max(last_update, ?2) WHERE session_id = ?1")?
+            .execute(params![id, Int(*seq)]),
         SessionChange::Touched(at) => {
             conn.prepare_cached("UPDATE session SET updated_at = max(updated_at, ?2) WHERE session_id = ?1")?.execute(params![id, Int(*at)])
         }

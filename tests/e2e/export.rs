@@ -143,3 +143,23 @@ fn differences(at: &str, full: &Value, sanitized: &Value, found: &mut Vec<(Strin
         _ => {}
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_behind_a_prompt_in_one_write_has_its_turn() {
+    for _ in 0..20 {
+        let home = Home::new();
+        let model = home.script(&json!({ "steps": [["stall"]] }));
+        let mut editor = Editor::lsp(&home, &["--model", &model]).await;
+        let session = editor.new_session(&home).await;
+        let request = |id: &str, method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let text = json!([{ "type": "text", "text": "go" }]);
+        let prompt = request("prompt", "session/prompt", json!({ "sessionId": session, "prompt": text }));
+        let export = request("export", "session/export", json!({ "sessionId": session }));
+        editor.send_all(&[prompt, export]).await;
+        let told = editor.result(&json!("export")).await["export"].take();
+        assert_eq!((&told["completeness"], told["session"]["turns"].as_array().map(Vec::len)), (&json!("partial"), Some(1)));
+        editor.hang_up();
+        editor.result(&json!("prompt")).await;
+        editor.exited().await;
+    }
+}

@@ -21,3 +21,5 @@ mod store_faults;
 mod support;
 mod telemetry;
 mod titles;
+mod vendors;
+mod watchdogs;

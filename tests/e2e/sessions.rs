@@ -25,7 +25,7 @@ async fn a_session_that_cannot_be_made_is_refused_by_its_field() {
         (json!({ "cwd": cwd, "sessionId": "" }), "sessionId", "1-80 characters of [A-Za-z0-9._:-]"),
         (json!({ "cwd": cwd, "sessionId": long }), "sessionId", "1-80 characters of [A-Za-z0-9._:-]"),
         (json!({ "cwd": cwd, "model": "gpt-x" }), "model", "names no provider"),
-        (json!({ "cwd": cwd, "model": "anthropic:x" }), "model", "is not built yet"),
+        (json!({ "cwd": cwd, "model": "gemini:x" }), "model", "does not exist"),
         (taken.clone(), "sessionId", "the session id taken is taken"),
     ];
     for (params, field, says) in cases {

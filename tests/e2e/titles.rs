@@ -291,3 +291,33 @@ async fn a_title_that_died_with_its_process_is_closed_with_its_turn() {
     assert_eq!(export["session"]["info"].get("title"), None);
     editor.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_process_counts_on_behind_a_title_and_behind_a_history() {
+    let home = Home::new();
+    let steps = json!([[{ "text": "one" }], [{ "text": "two" }]]);
+    let model = home.script(&json!({ "title": [{ "delay_ms": 200 }, { "text": "Counting" }], "steps": steps }));
+    let mut editor = Editor::lsp(&home, &["--model", &model]).await;
+    let session = editor.new_session(&home).await;
+    let prompt = editor.prompt(&session, "count").await;
+    let last = editor.result(&prompt).await["lastUpdate"].clone();
+    let title = editor.next_update("session_info_update").await;
+    assert_eq!((&last, &title["params"]["_meta"]["pillion"]["seq"]), (&json!(1), &json!(2)));
+    editor.ignore_updates();
+    editor.finish().await;
+
+    let mut editor = Editor::lsp(&home, &["--model", &model]).await;
+    let loaded = editor.call("session/load", json!({ "sessionId": session })).await;
+    assert_eq!(loaded["title"], "Counting");
+    let replayed = [editor.next("session/update").await, editor.next("session/update").await];
+    assert_eq!(replayed.map(|update| update["params"]["_meta"]["pillion"]["seq"].clone()), [3, 4].map(Value::from));
+    editor.finish().await;
+
+    let mut editor = Editor::lsp(&home, &["--model", &model]).await;
+    let resumed = editor.call("session/resume", json!({ "sessionId": session })).await;
+    assert_eq!(resumed["title"], "Counting");
+    let prompt = editor.prompt(&session, "again").await;
+    assert_eq!(editor.result(&prompt).await["lastUpdate"], 5);
+    editor.ignore_updates();
+    editor.finish().await;
+}

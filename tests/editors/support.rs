@@ -86,7 +86,6 @@ impl Story {
     }
 
     /// For a story that needs more than the usual time. Give the test runner's file an override as well.
-    #[expect(dead_code, reason = "stories that start a browser are to come")]
     pub(crate) fn within(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -117,11 +116,17 @@ impl Story {
 }
 
 /// A program that a set-up script installs into the cache; without it the test fails with the command that mends it.
-#[expect(dead_code, reason = "the editors are to come")]
 pub(crate) fn installed(path: &str, script: &str) -> PathBuf {
     let path = cache().join(path);
     assert!(path.exists(), "{} is missing; `bash {script}` installs it", path.display());
     path
+}
+
+/// A program that a set-up script installs with the system's packages.
+pub(crate) fn on_path(program: &str, script: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{program} is not in the PATH; `bash {script}` installs it"))
 }
 
 /// This checkout.

@@ -3,8 +3,12 @@
 //! Invariant: nothing happens unless the test says so (no time-outs, no retries), and every request's history is checked: a tool
 //! call without its one result, or a result without a call, fails the test at the latest when the server is dropped.
 
+#[path = "vendor_history.rs"]
+mod vendor_history;
+
+pub(crate) use vendor_history::check_history;
+
 use serde_json::{Value, json};
-use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::io;
@@ -326,28 +330,4 @@ fn take_request(buffer: &mut Vec<u8>, connection: &Arc<Connection>, closed: &wat
         head_sent: false,
         keeps_connection: false,
     })
-}
-
-/// What vendors check: each call of an assistant message is answered by exactly one `tool` message right behind it.
-fn check_history(body: &Value) -> Result<(), String> {
-    let mut open: HashSet<String> = HashSet::new();
-    for message in body["messages"].as_array().into_iter().flatten() {
-        if message["role"] == "tool" {
-            let id = message["tool_call_id"].as_str().unwrap_or_default();
-            if !open.remove(id) {
-                return Err(format!("the result of {id:?} has no call in front of it, or is its second"));
-            }
-            continue;
-        }
-        if !open.is_empty() {
-            return Err(format!("the calls {open:?} have no result"));
-        }
-        for call in message["tool_calls"].as_array().into_iter().flatten() {
-            let id = call["id"].as_str().unwrap_or_default();
-            if !open.insert(id.to_owned()) {
-                return Err(format!("two calls are named {id:?}"));
-            }
-        }
-    }
-    if open.is_empty() { Ok(()) } else { Err(format!("the calls {open:?} have no result")) }
 }

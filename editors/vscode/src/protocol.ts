@@ -159,6 +159,16 @@ export type Cause =
   | { cause: "shutdown_request" }
   | { cause: "exit_without_shutdown" }
   | { cause: "signal"; signal_name: string }
+  /** A time limit: no connection to the provider came about. */
+  | { cause: "connect_timeout"; limit_ms: number }
+  /** A time limit: the request was sent, and no answer began. */
+  | { cause: "first_byte_timeout"; limit_ms: number }
+  /** A time limit: an answer had begun, and nothing more of it came. */
+  | { cause: "idle_stream_timeout"; limit_ms: number }
+  /** A time limit: the whole turn took too long. */
+  | { cause: "turn_timeout"; limit_ms: number }
+  /** A time limit: a tool call took too long. */
+  | { cause: "tool_timeout"; limit_ms: number }
   /** The provider answered with an HTTP status that is an error. */
   | { cause: "provider_http"; http_status: number }
   /** The connection to the provider failed or broke. */
@@ -380,6 +390,7 @@ export interface OpenSessionResult {
   notices?: string[];
   /** The turns of the session that the model did not end, in order. */
   stops?: StopEntry[];
+  title?: string;
 }
 
 /** A piece of a message. Which optional fields stand depends on `kind`. */
@@ -453,6 +464,8 @@ export interface PermissionParams {
 /** The turn that asks. */
 export interface PermissionPlace {
   messageId: MessageId;
+  /** The id of this very request, for clients whose library hides it: a withdrawal names it. */
+  requestId: number;
   turnId: TurnId;
 }
 
@@ -503,6 +516,7 @@ export interface PromptResult {
 
 /** Tokens of a turn. What nobody counted is absent. */
 export interface PromptUsage {
+  cacheWriteInputTokens?: number;
   cachedInputTokens?: number;
   inputTokens?: number;
   outputTokens?: number;
@@ -730,6 +744,8 @@ export interface StreamTrace {
   timeline: Timeline;
   turn_id: TurnId;
   usage: Usage;
+  /** The time limits that held, in the order in which they are armed. */
+  watchdogs?: Watchdog[];
 }
 
 /** When an attempt reached each point, in microseconds since it was created. */
@@ -915,6 +931,9 @@ export interface UpdatePlace {
 
 /** Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0. */
 export interface Usage {
+  /** Of the input, what was written to the vendor's cache. */
+  cache_write_input_tokens?: number;
+  /** Of the input, what was read from the vendor's cache. */
   cached_input_tokens?: number;
   input_tokens?: number;
   output_tokens?: number;
@@ -926,6 +945,23 @@ export interface Usage {
 export type UsageSource =
   | "provider"
   | "absent";
+
+/** A time limit on an attempt. */
+export interface Watchdog {
+  /** It was over, and ended the attempt. */
+  fired: boolean;
+  limit_ms: number;
+  name: WatchdogName;
+}
+
+/** What a watchdog waits for. */
+export type WatchdogName =
+  /** The request to be on its way. */
+  | "connect"
+  /** The head of the answer. */
+  | "first_byte"
+  /** The next event of the answer. */
+  | "idle_stream";
 
 /** What a prompt does when its session is running something. */
 export type WhenBusy =

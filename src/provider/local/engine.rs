@@ -213,6 +213,7 @@ impl<'model> Reader<'model> {
             output_tokens: Some(written),
             reasoning_tokens: None,
             cached_input_tokens: Some(cached as u64),
+            cache_write_input_tokens: None,
         }))?;
         job.send(ModelEvent::Finish { reason, raw: raw.into() })
     }

@@ -1,18 +1,19 @@
 //! An answer as it grows: events of the stream in, model events out.
 
-use super::Endpoint;
-use super::calls::{Calls, Nameless};
-use super::chunk::{CallDelta, Chunk, Delta, Words};
-use super::fault;
+use super::calls::Calls;
+use super::chunk::{CallDelta, Chunk, Delta};
+use super::request;
 use crate::protocol::diagnostics::{StreamFailure, Usage, UsageSource};
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
 use crate::provider::failure::{ProtocolKind, protocol};
+use crate::provider::wire::words::Words;
+use crate::provider::wire::{Endpoint, KeyHeader, Protocol, Reading, fault};
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// What is known of the answer so far.
+/// Chat completions, and what is known of an answer so far.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub struct ChatCompletions {
     calls: Calls,
     usage: Option<Usage>,
     /// The finish reason as the provider wrote it.
@@ -21,19 +22,30 @@ pub(super) struct Answer {
     named: bool,
 }
 
-impl Answer {
-    pub(super) fn new(request: &ModelRequest) -> Self {
+impl Protocol for ChatCompletions {
+    const PATH: &'static str = "/chat/completions";
+    const KEY: KeyHeader = KeyHeader::Bearer;
+    const HEADERS: &'static [(&'static str, &'static str)] = &[];
+    const REQUEST_ID: &'static str = "x-request-id";
+    const UNFINISHED: &'static [&'static str] = &["no finish reason had arrived", "no [DONE] had arrived"];
+
+    fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
+        request::body(model, request)
+    }
+
+    fn begin(request: &ModelRequest) -> Self {
         Self { calls: Calls::new(request), usage: None, finish: None, refused: false, named: false }
     }
 
-    /// Whether the model has said that it finished.
-    pub(super) fn is_finished(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.finish.is_some()
     }
 
-    /// Reads one event's data; what it says goes to `out`.
-    pub(super) fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
-        let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|error| fault::bad_json(endpoint, &error))?;
+    fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<Reading, Box<StreamFailure>> {
+        if data == DONE {
+            return Ok(Reading::IsOver);
+        }
+        let chunk: Chunk<'_> = fault::parsed(data, endpoint)?;
         if chunk.error.is_some() || chunk.object == "error" {
             return Err(fault::reported(endpoint, data));
         }
@@ -47,7 +59,9 @@ impl Answer {
             self.usage = read_usage(usage.get()).or(self.usage.take());
         }
         // Only the first choice is ours; nobody asked for a second.
-        let Some(choice) = chunk.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0) else { return Ok(()) };
+        let Some(choice) = chunk.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0) else {
+            return Ok(Reading::GoesOn);
+        };
         if let Some(delta) = choice.delta {
             self.delta(delta, out);
         }
@@ -58,12 +72,33 @@ impl Answer {
             }
             Some(raw) => {
                 self.finish = Some(raw.into_owned());
-                Ok(())
+                Ok(Reading::GoesOn)
             }
-            None => Ok(()),
+            None => Ok(Reading::GoesOn),
         }
     }
 
+    fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
+        let raw = self.finish.take().unwrap_or_else(|| DONE.to_owned());
+        let reason = match raw.as_str() {
+            "length" | "max_tokens" => FinishReason::MaxTokens,
+            "content_filter" | "refusal" | "sensitive" => FinishReason::Refusal,
+            _ if self.refused => FinishReason::Refusal,
+            // Ollama says `stop` with tool calls, vLLM says `tool_calls` without any: the calls themselves decide.
+            _ if self.calls.is_empty() => FinishReason::EndTurn,
+            _ => FinishReason::ToolCalls,
+        };
+        // A call in an answer that was cut off may be cut off itself: it is not handed on.
+        if reason == FinishReason::ToolCalls {
+            self.calls.finish(out)?;
+        }
+        out.extend(self.usage.take().map(ModelEvent::Usage));
+        out.push_back(ModelEvent::Finish { reason, raw });
+        Ok(())
+    }
+}
+
+impl ChatCompletions {
     fn delta(&mut self, delta: Delta<'_>, out: &mut VecDeque<ModelEvent>) {
         if let Some(thought) = delta.reasoning_content.said().or_else(|| delta.reasoning.said()) {
             out.push_back(ModelEvent::Reasoning(thought.into_owned()));
@@ -83,33 +118,10 @@ impl Answer {
             }
         }
     }
-
-    /// The end of an answer that finished, or whose stream ended with `[DONE]`: its tool calls, its usage, its finish.
-    pub(super) fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
-        let raw = self.finish.take().unwrap_or_else(|| DONE.to_owned());
-        let reason = match raw.as_str() {
-            "length" | "max_tokens" => FinishReason::MaxTokens,
-            "content_filter" | "refusal" | "sensitive" => FinishReason::Refusal,
-            _ if self.refused => FinishReason::Refusal,
-            // Ollama says `stop` with tool calls, vLLM says `tool_calls` without any: the calls themselves decide.
-            _ if self.calls.is_empty() => FinishReason::EndTurn,
-            _ => FinishReason::ToolCalls,
-        };
-        // A call in an answer that was cut off may be cut off itself: it is not handed on.
-        if reason == FinishReason::ToolCalls {
-            out.extend(self.calls.finish().map_err(|Nameless| {
-                let what = "the model called a tool without naming it";
-                protocol(ProtocolKind::BadToolCall, what, None, &["a tool call had no name when the answer was complete"])
-            })?);
-        }
-        out.extend(self.usage.take().map(ModelEvent::Usage));
-        out.push_back(ModelEvent::Finish { reason, raw });
-        Ok(())
-    }
 }
 
 /// The data of the last event.
-pub(super) const DONE: &str = "[DONE]";
+const DONE: &str = "[DONE]";
 
 /// Finish reasons with which servers say that they did not finish.
 const FAILED: &[&str] = &["error", "abort", "network_error", "insufficient_system_resource"];
@@ -124,6 +136,7 @@ fn read_usage(json: &str) -> Option<Usage> {
         output_tokens: count("/completion_tokens"),
         reasoning_tokens: count("/completion_tokens_details/reasoning_tokens"),
         cached_input_tokens: count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens")),
+        cache_write_input_tokens: count("/prompt_tokens_details/cache_write_tokens"),
     };
     (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then_some(usage)
 }

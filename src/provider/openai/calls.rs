@@ -1,22 +1,16 @@
 //! Tool calls put together from their deltas.
-//!
-//! Invariant: every call that leaves here has a name and an id that no other call of the conversation has.
 
 use super::chunk::{CallDelta, FunctionDelta};
-use crate::protocol::ids::AttemptId;
-use crate::protocol::message::{Message, PartKind};
+use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};
-use serde_json::Value;
-use std::collections::HashSet;
-use std::sync::Arc;
+use crate::provider::wire::calls::{CallIds, WholeCall};
+use std::collections::VecDeque;
 
 /// The calls of one answer, in the order in which they began.
 #[derive(Debug)]
 pub(super) struct Calls {
     open: Vec<Call>,
-    /// Ids that the conversation has used before this answer.
-    used: HashSet<String>,
-    attempt: AttemptId,
+    ids: CallIds,
 }
 
 #[derive(Debug, Default)]
@@ -27,13 +21,9 @@ struct Call {
     arguments: String,
 }
 
-/// A call without a name cannot be run and cannot be answered.
-#[derive(Debug)]
-pub(super) struct Nameless;
-
 impl Calls {
     pub(super) fn new(request: &ModelRequest) -> Self {
-        Self { open: Vec::new(), used: call_ids(&request.messages), attempt: request.attempt_id.clone() }
+        Self { open: Vec::new(), ids: CallIds::new(request) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -79,39 +69,8 @@ impl Calls {
     }
 
     /// Hands out the calls, complete.
-    pub(super) fn finish(&mut self) -> Result<Vec<ModelEvent>, Nameless> {
-        let attempt = self.attempt.as_str().trim_start_matches(AttemptId::PREFIX).trim_start_matches('_');
-        // OpenAI refuses ids of more than 40 characters; the tail of an attempt's id is its random part.
-        let tail = attempt.get(attempt.len().saturating_sub(24)..).unwrap_or(attempt);
-        let mut events = Vec::with_capacity(self.open.len());
-        for (n, call) in self.open.drain(..).enumerate() {
-            if call.name.is_empty() {
-                return Err(Nameless);
-            }
-            let fresh = !call.id.is_empty() && self.used.insert(call.id.clone());
-            let call_id = if fresh {
-                call.id
-            } else {
-                (n + 1..).map(|n| format!("call_{tail}_{n}")).find(|id| self.used.insert(id.clone())).unwrap_or_default()
-            };
-            events.push(ModelEvent::ToolCall { call_id, tool: call.name, input: input(call.arguments) });
-        }
-        Ok(events)
+    pub(super) fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
+        let calls = self.open.drain(..).map(|call| WholeCall { id: call.id, name: call.name, arguments: call.arguments });
+        self.ids.hand_out(calls, out)
     }
-}
-
-/// Arguments as JSON; no arguments are `{}`; what is no object stays the text that the model wrote.
-fn input(arguments: String) -> Value {
-    if arguments.trim().is_empty() {
-        return Value::Object(serde_json::Map::new());
-    }
-    match serde_json::from_str(&arguments) {
-        Ok(Value::Object(fields)) => Value::Object(fields),
-        _ => Value::String(arguments),
-    }
-}
-
-fn call_ids(messages: &[Arc<Message>]) -> HashSet<String> {
-    let parts = messages.iter().flat_map(|message| &message.parts);
-    parts.filter(|part| part.kind == PartKind::ToolCall).filter_map(|part| part.call_id.clone()).collect()
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::protocol::content::{ContentBlock, EmbeddedResource};
 use crate::protocol::ids::{AttemptId, MessageId};
+use crate::protocol::message::{Message, Part, ResultStatus, Role};
 use crate::protocol::model::Purpose;
 use serde_json::json;
 use std::sync::Arc;

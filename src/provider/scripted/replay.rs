@@ -249,6 +249,7 @@ impl From<&Tokens> for Usage {
             output_tokens: tokens.output_tokens,
             reasoning_tokens: tokens.reasoning_tokens,
             cached_input_tokens: tokens.cached_input_tokens,
+            cache_write_input_tokens: tokens.cache_write_input_tokens,
         }
     }
 }

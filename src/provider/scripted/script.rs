@@ -95,6 +95,7 @@ pub(super) struct Tokens {
     pub(super) output_tokens: Option<u64>,
     pub(super) reasoning_tokens: Option<u64>,
     pub(super) cached_input_tokens: Option<u64>,
+    pub(super) cache_write_input_tokens: Option<u64>,
 }
 
 /// How an answer ends by itself.

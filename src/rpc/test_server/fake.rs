@@ -172,7 +172,7 @@ fn ready<T: Send + 'static>(value: Result<T, Refusal>) -> Answer<T> {
 }
 
 fn opened() -> OpenSessionResult {
-    OpenSessionResult { config_options: Vec::new(), stops: Vec::new(), notices: vec!["a notice".into()] }
+    OpenSessionResult { config_options: Vec::new(), title: None, stops: Vec::new(), notices: vec!["a notice".into()] }
 }
 
 impl SessionService for Fake {

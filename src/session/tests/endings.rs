@@ -2,13 +2,14 @@
 
 use super::rig::{Rig, soon};
 use crate::protocol::abort::{CancelOutcome, Phase, ToolOutcome};
-use crate::protocol::cause::Cause;
+use crate::protocol::cause::{Cause, Initiator};
 use crate::protocol::diagnostics::StreamState;
 use crate::protocol::message::{PartKind, ResultStatus};
 use crate::protocol::model::{FinishReason, ModelEvent};
 use crate::protocol::results::StopReason;
 use crate::protocol::update::SessionUpdate;
 use crate::session::Refusal;
+use crate::session::editor::PermissionAnswer;
 
 fn is_text(update: &SessionUpdate) -> bool {
     matches!(update, SessionUpdate::AgentMessageChunk { .. })
@@ -147,4 +148,40 @@ async fn a_save_that_fails_ends_the_turn_while_the_model_is_silent() {
     assert_eq!(cause, Cause::StoreFailure);
     assert_eq!(diagnostics.abort.expect("an abort").partial.persisted_bytes, 0);
     call.dropped().await;
+}
+
+#[tokio::test]
+async fn a_tool_that_takes_too_long_stops_the_turn_and_is_accounted_for() {
+    let rig = Rig::with(|settings| settings.watchdogs.tool = std::time::Duration::from_millis(50));
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    call.tool("c1", "open");
+    call.finish(FinishReason::ToolCalls);
+    let _tool = rig.tool().await;
+    let Err(Refusal::TurnFailed { cause, message, diagnostics, .. }) = prompt.answer().await else { panic!("it did not fail") };
+    assert_eq!(cause, Cause::ToolTimeout { limit_ms: 50 });
+    assert_eq!(message, "A tool call took longer than 0.05 s, its time limit.");
+    let abort = diagnostics.abort.expect("an abort");
+    assert_eq!((abort.phase, abort.forced, abort.initiator), (Phase::ToolRunning, true, Initiator::Unknown));
+    assert_eq!(abort.tools_in_flight[0].outcome, ToolOutcome::Escaped);
+    assert_eq!(abort.propagation[0].point, "watchdog.tool");
+    let asked: Vec<_> =
+        diagnostics.cancel_requests.expect("a demand").iter().map(|cancel| (cancel.cause.clone(), cancel.outcome)).collect();
+    assert_eq!(asked, [(Cause::ToolTimeout { limit_ms: 50 }, CancelOutcome::Cancelled)]);
+    assert_eq!(rig.turn(&session, "two").await.stop_reason, StopReason::EndTurn);
+}
+
+#[tokio::test]
+async fn a_question_does_not_count_as_a_tool_that_runs() {
+    let rig = Rig::with(|settings| settings.watchdogs.tool = std::time::Duration::from_millis(50));
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    call.tool("c1", "gated");
+    call.finish(FinishReason::ToolCalls);
+    let question = rig.desk.question().await;
+    tokio::time::sleep(std::time::Duration::from_millis(120)).await;
+    question.send(PermissionAnswer::AllowOnce).expect("it waits");
+    rig.tool().await.done("done");
+    rig.call().await.finish(FinishReason::EndTurn);
+    assert_eq!(prompt.answer().await.expect("a result").stop_reason, StopReason::EndTurn);
 }

@@ -230,6 +230,7 @@ fn trace(session: &str, turn: &str, attempt: &str, state: StreamState) -> Stream
         finish_reason: None,
         abort_id: None,
         failure: None,
+        watchdogs: None,
     }
 }
 

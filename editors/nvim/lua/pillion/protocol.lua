@@ -38,10 +38,11 @@ M.PROTOCOL_VERSION = 1
 ---@field tools_in_flight pillion.ToolInFlight[]
 ---@field turn_id pillion.TurnId
 ---@field via_ctx_abort boolean It came down through an enclosing scope (connection, shutdown, session close), not as a request to this run.
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
+---@field limit_ms? integer
 ---@field http_status? integer
 
 --- The record of what ended a run.
@@ -109,10 +110,11 @@ M.PROTOCOL_VERSION = 1
 ---@field session_id pillion.SessionId
 ---@field source? string
 ---@field turn_id? pillion.TurnId
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
+---@field limit_ms? integer
 ---@field http_status? integer
 
 --- `session/cancel` with an id.
@@ -129,10 +131,11 @@ M.PROTOCOL_VERSION = 1
 
 --- What stopped a run, with the data that belongs to it. On the wire: `"cause": "signal", "signal_name": "SIGTERM"`.
 ---@class pillion.Cause
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
+---@field limit_ms? integer
 ---@field http_status? integer
 
 --- The program at the other end of the connection, as it named itself in `initialize`.
@@ -306,6 +309,7 @@ M.PROTOCOL_VERSION = 1
 ---@field configOptions pillion.ConfigOption[]
 ---@field notices? string[]
 ---@field stops? pillion.StopEntry[] The turns of the session that the model did not end, in order.
+---@field title? string
 
 --- A piece of a message. Which optional fields stand depends on `kind`.
 ---@class pillion.Part
@@ -365,6 +369,7 @@ M.PROTOCOL_VERSION = 1
 --- The turn that asks.
 ---@class pillion.PermissionPlace
 ---@field messageId pillion.MessageId
+---@field requestId integer The id of this very request, for clients whose library hides it: a withdrawal names it.
 ---@field turnId pillion.TurnId
 
 --- The client's answer.
@@ -407,6 +412,7 @@ M.PROTOCOL_VERSION = 1
 
 --- Tokens of a turn. What nobody counted is absent.
 ---@class pillion.PromptUsage
+---@field cacheWriteInputTokens? integer
 ---@field cachedInputTokens? integer
 ---@field inputTokens? integer
 ---@field outputTokens? integer
@@ -572,10 +578,11 @@ M.PROTOCOL_VERSION = 1
 ---@field kind string A stable class of the message, such as `connection_refused`.
 ---@field message string
 ---@field os_error? integer The operating system's error number.
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
+---@field limit_ms? integer
 ---@field http_status? integer
 
 --- Where an attempt stands.
@@ -605,6 +612,7 @@ M.PROTOCOL_VERSION = 1
 ---@field timeline pillion.Timeline
 ---@field turn_id pillion.TurnId
 ---@field usage pillion.Usage
+---@field watchdogs? pillion.Watchdog[] The time limits that held, in the order in which they are armed.
 
 --- When an attempt reached each point, in microseconds since it was created.
 ---@class pillion.Timeline
@@ -720,10 +728,11 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.TurnFailure
 ---@field diagnostics pillion.Diagnostics
 ---@field turnId pillion.TurnId
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
+---@field limit_ms? integer
 ---@field http_status? integer
 
 --- One accepted `session/prompt`.
@@ -769,7 +778,8 @@ M.PROTOCOL_VERSION = 1
 
 --- Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0.
 ---@class pillion.Usage
----@field cached_input_tokens? integer
+---@field cache_write_input_tokens? integer Of the input, what was written to the vendor's cache.
+---@field cached_input_tokens? integer Of the input, what was read from the vendor's cache.
 ---@field input_tokens? integer
 ---@field output_tokens? integer
 ---@field reasoning_tokens? integer
@@ -779,6 +789,18 @@ M.PROTOCOL_VERSION = 1
 ---@alias pillion.UsageSource
 ---| "provider"
 ---| "absent"
+
+--- A time limit on an attempt.
+---@class pillion.Watchdog
+---@field fired boolean It was over, and ended the attempt.
+---@field limit_ms integer
+---@field name pillion.WatchdogName
+
+--- What a watchdog waits for.
+---@alias pillion.WatchdogName
+---| "connect" # The request to be on its way.
+---| "first_byte" # The head of the answer.
+---| "idle_stream" # The next event of the answer.
 
 --- What a prompt does when its session is running something.
 ---@alias pillion.WhenBusy

@@ -1,21 +1,10 @@
 //! Answers that end well, in the many shapes that servers give them.
 
 use super::*;
-use crate::protocol::diagnostics::{Usage, UsageSource};
+use crate::protocol::diagnostics::Usage;
 use crate::protocol::model::FinishReason;
+use crate::provider::wire::testing::{call, finish, usage};
 use serde_json::{Value, json};
-
-fn finish(reason: FinishReason, raw: &str) -> ModelEvent {
-    ModelEvent::Finish { reason, raw: raw.into() }
-}
-
-fn call(call_id: &str, tool: &str, input: Value) -> ModelEvent {
-    ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input }
-}
-
-fn usage(input: u64, output: u64) -> Usage {
-    Usage { source: UsageSource::Provider, input_tokens: Some(input), output_tokens: Some(output), ..Usage::absent() }
-}
 
 #[tokio::test]
 async fn a_plain_answer_is_whole_and_in_order() {

@@ -3,27 +3,10 @@
 use super::*;
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Boundary, Confidence};
-use crate::provider::model_server::{CloseKind, Exchange};
-use crate::provider::openai::stream::EVENT_LIMIT;
+use crate::provider::model_server::CloseKind;
+use crate::provider::wire::EVENT_LIMIT;
 use serde_json::json;
-use std::future::Future;
 use std::time::{Duration, Instant};
-
-/// The failure of an attempt that the server treats like this.
-async fn fault<F: Future<Output = ()>>(treat: impl FnOnce(Exchange) -> F) -> (Vec<ModelEvent>, StreamFailure) {
-    let mut server = ModelServer::start().await;
-    let asked = ask(&server);
-    treat(server.next_request().await).await;
-    let (events, failure) = asked.await.unwrap();
-    let failure = failure.expect("a failure");
-    assert!(!serde_json::to_string(&failure).unwrap().contains(KEY), "the key is never told: {failure:?}");
-    (events, failure)
-}
-
-/// Cause, boundary and class of a failure.
-fn class(failure: &StreamFailure) -> (&'static str, Boundary, &str) {
-    (failure.cause.name(), failure.boundary, failure.kind.as_str())
-}
 
 #[tokio::test]
 async fn an_error_status_keeps_its_body_its_code_and_its_request_id() {
@@ -101,7 +84,7 @@ async fn bytes_that_make_no_sense_are_a_protocol_failure() {
     assert_eq!(class(&malformed), ("provider_protocol", Boundary::Protocol, "bad_json"));
     assert_eq!(malformed.evidence, ["an event's data is no JSON"]);
     let shape = fault(|mut e| async move { e.raw(b"data: {\"choices\":7}\n\n").await }).await.1;
-    assert_eq!(shape.evidence, ["an event's data is JSON of another shape than a completion chunk"]);
+    assert_eq!(shape.evidence, ["an event's data is JSON of another shape than the protocol has"]);
     let utf8 = fault(|mut e| async move { e.raw(b"data: {\"id\":\"\xFF\"}\n\n").await }).await.1;
     assert_eq!(class(&utf8).2, "bad_sse");
     let page = fault(|e| async move { e.error(200, &[("content-type", "text/html")], "<html>").await }).await.1;

@@ -3,10 +3,9 @@
 //! Invariant: the stream owns its connection, so that dropping it at any point closes the connection at once; and it ends
 //! with [`ModelEvent::Finish`] or with a failure, never with neither.
 
-use super::Endpoint;
-use super::answer::{Answer, DONE};
+use super::events::Events;
 use super::fault::{self, ErrorBody, Extent, Stage};
-use super::request;
+use super::{Endpoint, Protocol, Reading};
 use crate::net;
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::ids::is_plain_name;
@@ -16,17 +15,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::Response;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
-use sse_stream::{Sse, SseByteStream};
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// The largest event, in bytes, give or take one read from the network.
-pub(super) const EVENT_LIMIT: usize = 8 << 20;
 /// As much as is read of an error's body.
 const ERROR_BODY_LIMIT: usize = 64 << 10;
 /// How long an error's body may take.
@@ -34,24 +29,24 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
 /// How long the usage and the end of the stream may take once the model has finished.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
-/// Where providers put their own id of a request.
+/// Where others than the vendor itself put an id of a request.
 const REQUEST_ID_HEADERS: [&str; 6] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"];
 
 /// Starts an attempt; nothing happens before the first poll.
-pub(super) fn open(
+pub(super) fn open<P: Protocol>(
     endpoint: Arc<Endpoint>,
     model: Arc<str>,
     request: ModelRequest,
 ) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
-    let answer = Answer::new(&request);
+    let answer = P::begin(&request);
     let phase = Phase::Unsent { model, request };
     let attempt = Box::new(Attempt { endpoint, answer, phase, ready: VecDeque::new() });
     stream::unfold(attempt, |mut attempt| async move { attempt.next().await.map(|event| (event, attempt)) }).boxed()
 }
 
-struct Attempt {
+struct Attempt<P> {
     endpoint: Arc<Endpoint>,
-    answer: Answer,
+    answer: P,
     phase: Phase,
     /// What was read and not handed out yet.
     ready: VecDeque<ModelEvent>,
@@ -66,7 +61,7 @@ enum Phase {
     Ended,
 }
 
-impl Attempt {
+impl<P: Protocol> Attempt<P> {
     async fn next(&mut self) -> Option<Result<ModelEvent, StreamFailure>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -75,7 +70,7 @@ impl Attempt {
             let advanced = match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Unsent { model, request } => self.send(&model, &request),
                 Phase::Sending { response, handed_over } => self.wait_for_head(response, handed_over).await,
-                Phase::Refused(response) => Err(refusal(&self.endpoint, response).await),
+                Phase::Refused(response) => Err(refusal::<P>(&self.endpoint, response).await),
                 Phase::Reading(events) => self.read(events).await,
                 Phase::Failed(failure) => return Some(Err(*failure)),
                 Phase::Ended => return None,
@@ -86,20 +81,18 @@ impl Attempt {
     }
 
     fn send(&mut self, model: &str, request: &ModelRequest) -> Result<Phase, Box<StreamFailure>> {
-        let body = request::body(model, request).map_err(|error| {
+        let body = P::body(model, request).map_err(|error| {
             let message = format!("the request could not be written as JSON: {error}");
             protocol(ProtocolKind::BadJson, message, None, &["nothing was sent"])
         })?;
         let client = net::client(&self.endpoint.url).map_err(|error| fault::setup(&self.endpoint, &error))?;
         let (tell, handed_over) = oneshot::channel();
-        let mut post = client
+        let post = client
             .post(self.endpoint.url.clone())
+            .headers(self.endpoint.headers.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "text/event-stream")
             .header(CONTENT_LENGTH, body.len());
-        if let Some(authorization) = &self.endpoint.authorization {
-            post = post.header(AUTHORIZATION, authorization.clone());
-        }
         // The body is asked for only once there is a connection: that is the moment in which the request is handed over.
         let body = stream::once(async move {
             let _ = tell.send(());
@@ -133,8 +126,8 @@ impl Attempt {
     fn head(&mut self, answer: Result<Response, reqwest::Error>) -> Result<Phase, Box<StreamFailure>> {
         let response = answer.map_err(|error| fault::network(&self.endpoint, error, Stage::BeforeHead))?;
         let status = response.status();
-        self.ready
-            .push_back(ModelEvent::Headers { http_status: status.as_u16(), request_id: request_id(response.headers(), &self.endpoint) });
+        let request_id = request_id::<P>(response.headers(), &self.endpoint);
+        self.ready.push_back(ModelEvent::Headers { http_status: status.as_u16(), request_id });
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         // Servers forget the right type more often than they send another thing, so only what cannot be a stream is refused.
         let no_stream = ["application/json", "text/html"].iter().any(|other| content_type.starts_with(other));
@@ -151,15 +144,14 @@ impl Attempt {
         };
         match next {
             Some(Ok(event)) => match event.data.as_deref().map(str::trim).filter(|data| !data.is_empty()) {
-                Some(DONE) => {
-                    events.give_back();
-                    self.finish()
-                }
                 Some(data) if event.event.as_deref() == Some("error") => Err(fault::reported(&self.endpoint, data)),
-                Some(data) => {
-                    self.answer.read(data, &self.endpoint, &mut self.ready)?;
-                    Ok(Phase::Reading(events))
-                }
+                Some(data) => match self.answer.read(data, &self.endpoint, &mut self.ready)? {
+                    Reading::GoesOn => Ok(Phase::Reading(events)),
+                    Reading::IsOver => {
+                        events.give_back(SETTLE_TIME);
+                        self.finish()
+                    }
+                },
                 None => Ok(Phase::Reading(events)),
             },
             // The model had finished: what happened to the connection after that did not happen to the answer.
@@ -167,7 +159,7 @@ impl Attempt {
             Some(Err(error)) => Err(events.fault(error, &self.endpoint)),
             None => {
                 let message = format!("{} ended the stream before the model had finished", self.endpoint.origin());
-                let evidence = ["the body ended in good order", "no finish reason had arrived", "no [DONE] had arrived"];
+                let evidence = [&["the body ended in good order"], P::UNFINISHED].concat();
                 Err(transport(TransportKind::UnexpectedEof, message, &evidence))
             }
         }
@@ -179,64 +171,8 @@ impl Attempt {
     }
 }
 
-/// The events of a body.
-struct Events {
-    events: SseByteStream<BoxStream<'static, Result<Bytes, ReadError>>>,
-    /// Bytes since the last whole event.
-    pending: Arc<AtomicUsize>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum ReadError {
-    #[error(transparent)]
-    Network(reqwest::Error),
-    #[error("an event is larger than {EVENT_LIMIT} bytes")]
-    TooLarge,
-}
-
-impl Events {
-    fn new(response: Response) -> Self {
-        let pending = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&pending);
-        let bytes = response.bytes_stream().map(move |read| {
-            let bytes = read.map_err(ReadError::Network)?;
-            let total = counted.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
-            // What came with one read is in memory already; it is refused only if an event still grows beyond it.
-            if total - bytes.len() > EVENT_LIMIT { Err(ReadError::TooLarge) } else { Ok(bytes) }
-        });
-        Self { events: SseByteStream::new(bytes.boxed()), pending }
-    }
-
-    async fn next(&mut self) -> Option<Result<Sse, sse_stream::Error>> {
-        let event = self.events.next().await;
-        self.pending.store(0, Ordering::Relaxed);
-        event
-    }
-
-    fn fault(&self, error: sse_stream::Error, endpoint: &Endpoint) -> Box<StreamFailure> {
-        let origin = endpoint.origin();
-        match error {
-            sse_stream::Error::Body(error) => match error.downcast::<ReadError>().map(|error| *error) {
-                Ok(ReadError::Network(error)) => fault::network(endpoint, error, Stage::InBody),
-                Ok(ReadError::TooLarge) => {
-                    let message = format!("{origin} sent an event of more than {EVENT_LIMIT} bytes");
-                    protocol(ProtocolKind::EventTooLarge, message, None, &["an event grew beyond the limit"])
-                }
-                Err(error) => protocol(ProtocolKind::BadSse, format!("{origin}: {error}"), None, &["the event stream could not be read"]),
-            },
-            error => protocol(ProtocolKind::BadSse, format!("{origin}: {error}"), None, &["an event is no valid UTF-8"]),
-        }
-    }
-
-    /// Reads the end of a body whose last event has come, so that its connection can be used again.
-    fn give_back(self) {
-        let mut events = self.events;
-        tokio::spawn(async move { tokio::time::timeout(SETTLE_TIME, events.next()).await });
-    }
-}
-
 /// Why an answer that is no event stream was given.
-async fn refusal(endpoint: &Endpoint, response: Response) -> Box<StreamFailure> {
+async fn refusal<P: Protocol>(endpoint: &Endpoint, response: Response) -> Box<StreamFailure> {
     let status = response.status();
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = error_body(response).await;
@@ -248,10 +184,8 @@ async fn refusal(endpoint: &Endpoint, response: Response) -> Box<StreamFailure> 
     if is_error {
         return fault::reported(endpoint, &String::from_utf8_lossy(&body.bytes));
     }
-    let message = format!(
-        "{} answered {status} without an event stream; check that the base URL ends where /chat/completions follows",
-        endpoint.origin()
-    );
+    let message =
+        format!("{} answered {status} without an event stream; check that the base URL ends where {} follows", endpoint.origin(), P::PATH);
     protocol(ProtocolKind::NotAStream, message, None, &["the content type is not that of an event stream"])
 }
 
@@ -276,7 +210,7 @@ async fn error_body(response: Response) -> ErrorBody {
 }
 
 /// The provider's id of the request, if it is fit to be kept.
-fn request_id(headers: &HeaderMap, endpoint: &Endpoint) -> Option<String> {
-    let id = REQUEST_ID_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok())?;
+fn request_id<P: Protocol>(headers: &HeaderMap, endpoint: &Endpoint) -> Option<String> {
+    let id = [P::REQUEST_ID].iter().chain(&REQUEST_ID_HEADERS).find_map(|name| headers.get(*name)?.to_str().ok())?;
     Some(endpoint.clean(id.to_owned())).filter(|id| is_plain_name(id))
 }

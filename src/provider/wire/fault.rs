@@ -8,7 +8,9 @@ use crate::net::NetError;
 use crate::protocol::diagnostics::{Confidence, StreamFailure};
 use crate::provider::failure::{ProtocolKind, TransportKind, http, protocol, transport};
 use reqwest::StatusCode;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::error::Error;
 use std::io;
 
@@ -38,12 +40,13 @@ pub(super) enum Extent {
 
 /// An answer whose status is no success.
 pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&str>, body: &ErrorBody) -> Box<StreamFailure> {
-    let Said { message, code } = Said::in_body(&body.bytes);
+    let said = Said::in_body(&body.bytes);
     let mut text = format!("{} answered {status}", endpoint.origin());
     if let Some(location) = location.filter(|_| status.is_redirection()) {
         let target = location.split(['?', '#']).next().unwrap_or_default();
         text = format!("{text} and points to {target}; redirects are not followed, set the base URL to the right place");
     }
+    let (message, code) = said.told();
     if !message.is_empty() {
         text = format!("{text}: {message}");
     }
@@ -56,21 +59,34 @@ pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&
 }
 
 /// An error that the provider reported inside a stream.
-pub(super) fn reported(endpoint: &Endpoint, data: &str) -> Box<StreamFailure> {
-    let Said { message, code } = Said::in_body(data.as_bytes());
+pub(in crate::provider) fn reported(endpoint: &Endpoint, data: &str) -> Box<StreamFailure> {
+    let (message, code) = Said::in_body(data.as_bytes()).told();
     let message = if message.is_empty() { "the provider reported an error inside the stream".to_owned() } else { message };
     let code = code.map(|code| endpoint.clean(code));
     protocol(ProtocolKind::ProviderError, endpoint.clean(message), code.as_deref(), &["an error object arrived inside the stream"])
 }
 
 /// Data that is no JSON, or not of the vendor's shape.
-pub(super) fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Box<StreamFailure> {
+fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Box<StreamFailure> {
     let evidence = match error.classify() {
-        serde_json::error::Category::Data => "an event's data is JSON of another shape than a completion chunk",
+        serde_json::error::Category::Data => "an event's data is JSON of another shape than the protocol has",
         _ => "an event's data is no JSON",
     };
     let message = format!("an event from {} could not be read: {error}", endpoint.origin());
     protocol(ProtocolKind::BadJson, endpoint.clean(message), None, &[evidence])
+}
+
+/// An event's data, or a part of it, in the shape that is known of it.
+pub(in crate::provider) fn parsed<'a, T: Deserialize<'a>>(json: &'a str, endpoint: &Endpoint) -> Result<T, Box<StreamFailure>> {
+    serde_json::from_str(json).map_err(|error| bad_json(endpoint, &error))
+}
+
+/// A field of a known event; one that is missing says nothing.
+pub(in crate::provider) fn field<'a, T>(json: Option<&'a RawValue>, endpoint: &Endpoint) -> Result<T, Box<StreamFailure>>
+where
+    T: Deserialize<'a> + Default,
+{
+    json.map_or_else(|| Ok(T::default()), |json| parsed(json.get(), endpoint))
 }
 
 /// No client could be set up.
@@ -194,10 +210,12 @@ fn story(error: &(dyn Error + 'static)) -> String {
 }
 
 /// What an error body says.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Said {
     message: String,
     code: Option<String>,
+    /// The kind of error, where the vendor gives one beside the code.
+    kind: Option<String>,
 }
 
 impl Said {
@@ -208,7 +226,7 @@ impl Said {
         let text = text.trim();
         let Ok(mut value) = serde_json::from_str::<Value>(text) else {
             let message = if text.starts_with('<') { "the body is a web page, not an API's answer" } else { text };
-            return Self { message: message.to_owned(), code: None };
+            return Self { message: message.to_owned(), ..Self::default() };
         };
         if let Some(first) = value.get_mut(0) {
             value = first.take();
@@ -222,12 +240,23 @@ impl Said {
                 None => error.to_string(),
             },
         };
-        let code = ["code", "type"].into_iter().find_map(|field| match error.get(field)? {
-            Value::String(code) if !code.is_empty() => Some(code.clone()),
-            Value::Number(code) => Some(code.to_string()),
+        let name = |field: &str| match error.get(field)? {
+            // `error` only says that it is one.
+            Value::String(name) if !name.is_empty() && name != "error" => Some(name.clone()),
+            Value::Number(name) => Some(name.to_string()),
             _ => None,
-        });
-        Self { message, code }
+        };
+        let (code, kind) = (name("code"), name("type"));
+        Self { message, code: code.clone().or_else(|| kind.clone()), kind: kind.filter(|_| code.is_some()) }
+    }
+
+    /// Message and code. A kind that is not the code stands in front of the message.
+    fn told(self) -> (String, Option<String>) {
+        let message = match &self.kind {
+            Some(kind) if self.code.as_ref() != Some(kind) => format!("{kind}: {}", self.message),
+            _ => self.message,
+        };
+        (message, self.code)
     }
 }
 
@@ -237,11 +266,17 @@ mod tests {
 
     #[test]
     fn every_shape_of_an_error_body_is_read() {
-        let said = |message: &str, code: Option<&str>| Said { message: message.into(), code: code.map(Into::into) };
+        let said = |message: &str, code: Option<&str>| (message.to_owned(), code.map(str::to_owned));
         for (body, want) in [
-            (r#"{"error":{"message":"no","type":"auth","code":"bad_key"}}"#, said("no", Some("bad_key"))),
+            (r#"{"error":{"message":"no","type":"auth","code":"bad_key"}}"#, said("auth: no", Some("bad_key"))),
             (r#"{"error":{"message":"no","type":"auth","code":null}}"#, said("no", Some("auth"))),
             (r#"{"error":"model not found"}"#, said("model not found", None)),
+            (
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#,
+                said("Overloaded", Some("overloaded_error")),
+            ),
+            (r#"{"type":"error","code":null,"message":"gone","param":null,"sequence_number":3}"#, said("gone", None)),
+            (r#"{"id":"resp_1","error":{"code":"server_error","message":"broke"},"usage":null}"#, said("broke", Some("server_error"))),
             (r#"{"object":"error","message":"too long","code":400}"#, said("too long", Some("400"))),
             (r#"[{"error":{"message":"quota","code":429}}]"#, said("quota", Some("429"))),
             (r#"{"detail":[{"msg":"missing"}]}"#, said(r#"[{"msg":"missing"}]"#, None)),
@@ -249,7 +284,7 @@ mod tests {
             ("<html><title>502</title>", said("the body is a web page, not an API's answer", None)),
             ("", said("", None)),
         ] {
-            assert_eq!(Said::in_body(body.as_bytes()), want, "{body}");
+            assert_eq!(Said::in_body(body.as_bytes()).told(), want, "{body}");
         }
     }
 

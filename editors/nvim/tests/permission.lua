@@ -1,0 +1,210 @@
+--- Story: a tool asks before it writes. The user allows, denies, puts it off, or stops the turn instead.
+
+local story = dofile(vim.env.PILLION_REPO .. "/editors/nvim/tests/story.lua")
+
+local function write(path, content)
+  return { tool_call = { name = "write_file", input = { path = path, content = content } } }
+end
+
+--- Keeps every choice that is offered, until `_G.choose` answers the oldest.
+local SELECT = [[
+  _G.offered, _G.open = {}, {}
+  vim.ui.select = function(items, options, on_choice)
+    local names = vim.tbl_map(options.format_item, items)
+    table.insert(_G.offered, { prompt = options.prompt, kind = options.kind, names = names })
+    table.insert(_G.open, { items = items, on_choice = on_choice })
+  end
+  _G.choose = function(at)
+    local first = table.remove(_G.open, 1)
+    first.on_choice(at and first.items[at] or nil, at)
+  end
+]]
+
+---@param options ChildOptions
+---@return Child
+local function asking(options)
+  local child = story.child(options)
+  child:lua(SELECT)
+  return child
+end
+
+---@param child Child
+---@param count integer
+---@return table
+local function wait_offer(child, count)
+  story.wait(("question %d"):format(count), function()
+    return child:lua("return #_G.offered") == count
+  end, function()
+    return { child:lua("return _G.offered"), child:chat(), child:notes() }
+  end)
+  return child:lua("return _G.offered[#_G.offered]")
+end
+
+---@param child Child
+local function decision(child)
+  for _, item in ipairs(child:conversation().turns[1].items) do
+    if item.permission then
+      return item.permission.decision, item.status
+    end
+  end
+end
+
+story.tell({
+  {
+    "allowed: the change is shown, asked about, written, and the open buffer shows it",
+    function()
+      story.write(story.workspace .. "/b.txt", "one\ntwo\n")
+      local child = asking({ model = story.model({ write("b.txt", "one\n2\nthree\n") }, { { text = "Done." } }) })
+      child:cmd("edit b.txt")
+      child:cmd("Pillion prompt @none Write")
+      story.eq(wait_offer(child, 1), {
+        prompt = "pillion asks: Replace b.txt (+2 -1)?",
+        kind = "pillion.permission",
+        names = { "Allow once", "Reject once", "Show the change first" },
+      })
+      child:wait_state("asks")
+      story.eq(child:chat(), {
+        "## You",
+        "",
+        "Write",
+        "",
+        "## Pillion",
+        "",
+        "- ? `Replace b.txt (+2 -1)`: waits for your answer",
+        "```diff",
+        "@@ -1,2 +1,3 @@",
+        " one",
+        "-two",
+        "+2",
+        "+three",
+        "```",
+        "",
+      })
+      story.eq(story.read(story.workspace .. "/b.txt"), "one\ntwo\n")
+      story.has(child:screen(), "asks you, <CR> answers")
+      child:lua("_G.choose(1)")
+      child:wait_chat("Done.")
+      child:wait_turns(1)
+      story.eq({ decision(child) }, { "allow_once", "completed" })
+      story.has(child:chat(), "- ✓ `Replace b.txt (+2 -1)`: you allowed it")
+      story.has(child:screen(), "+ the change, 5 lines")
+      story.eq(story.read(story.workspace .. "/b.txt"), "one\n2\nthree\n")
+      story.wait("the buffer to be read again", function()
+        return vim.deep_equal(child:lua([[return vim.fn.getbufline("b.txt", 1, "$")]]), { "one", "2", "three" })
+      end)
+    end,
+  },
+  {
+    "denied: nothing is written, and the model goes on",
+    function()
+      local child = asking({ model = story.model({ write("b.txt", "new\n") }, { { text = "Then not." } }) })
+      child:cmd("Pillion prompt Write")
+      story.eq(wait_offer(child, 1).prompt, "pillion asks: Make b.txt (+1 -0)?")
+      child:lua("_G.choose(2)")
+      child:wait_chat("Then not.")
+      child:wait_turns(1)
+      story.eq({ decision(child) }, { "reject_once", "failed" })
+      story.has(child:chat(), "- ✗ `Make b.txt`: you said no")
+      story.eq(vim.uv.fs_stat(story.workspace .. "/b.txt"), nil)
+    end,
+  },
+  {
+    "put off: it is not a no; the change can be looked at, and the question asked again",
+    function()
+      local child = asking({ model = story.model({ write("b.txt", "new\n```\n") }, { { text = "Done." } }) })
+      child:cmd("Pillion prompt Write")
+      wait_offer(child, 1)
+      story.has(child:chat(), "````diff\n@@ -0,0 +1,2 @@\n+new\n+```\n````")
+      child:lua("_G.choose(3)")
+      child:wait_note("The question stays open.")
+      story.eq(child:lua("return vim.api.nvim_buf_get_lines(0, 2, -1, false)"), { "@@ -0,0 +1,2 @@", "+new", "+```" })
+      story.eq(child:lua("return vim.bo.filetype"), "diff")
+      child:keys("q")
+      child:cmd("Pillion answer")
+      wait_offer(child, 2)
+      child:lua("_G.choose(nil)")
+      child:cmd("Pillion answer")
+      wait_offer(child, 3)
+      child:lua("_G.choose(1)")
+      child:wait_chat("Done.")
+      story.eq(story.read(story.workspace .. "/b.txt"), "new\n```\n")
+      child:cmd("Pillion answer")
+      child:wait_note("Nothing waits for your answer.")
+    end,
+  },
+  {
+    "several: they are asked one after another",
+    function()
+      local child = asking({
+        model = story.model({ write("a.txt", "a\n"), write("b.txt", "b\n"), write("c.txt", "c\n") }, { { text = "Done." } }),
+      })
+      child:cmd("Pillion prompt Write")
+      local titles = {}
+      for at, answer in ipairs({ 1, 2, 1 }) do
+        titles[at] = wait_offer(child, at).prompt:match("(%a%.txt)")
+        story.eq(child:lua("return #_G.open"), 1, "the choices that are open at once")
+        child:lua("_G.choose(...)", answer)
+      end
+      child:wait_chat("Done.")
+      child:wait_turns(1)
+      local written = vim.iter(titles):map(function(title)
+        return title .. (vim.uv.fs_stat(story.workspace .. "/" .. title) and " written" or "")
+      end)
+      story.eq(written:totable(), { titles[1] .. " written", titles[2], titles[3] .. " written" })
+    end,
+  },
+  {
+    "withdrawn by Stop: a late choice does nothing",
+    function()
+      local child = asking({ model = story.model({ write("b.txt", "new\n") }, { { text = "Next." } }) })
+      child:cmd("Pillion prompt Write")
+      wait_offer(child, 1)
+      child:cmd("wincmd l")
+      child:keys("<C-c>")
+      child:wait_chat("**Stopped.** The turn was cancelled by the user (nvim.keymap).")
+      story.eq({ decision(child) }, { "withdrawn", "stopped" })
+      child:lua("_G.choose(1)")
+      child:wait_note("Nobody asks any more: Make b.txt (+1 -0)")
+      child:cmd("Pillion prompt Go on")
+      child:wait_chat("Next.")
+      story.eq(vim.uv.fs_stat(story.workspace .. "/b.txt"), nil)
+      story.eq(child:lua("return #_G.offered"), 1)
+    end,
+  },
+  {
+    "Neovim's own choice is answered by keys, and never opens over what is being typed",
+    function()
+      local child = story.child({ model = story.model({ write("b.txt", "new\n") }, { { text = "Done." } }) })
+      child:keys("ityping ")
+      child:lua([[vim.schedule(function() vim.cmd("Pillion prompt Write") end)]])
+      child:wait_note("pillion asks: Make b.txt (+1 -0)?")
+      child:keys("1")
+      story.wait("the letter", function()
+        return child:lua("return vim.api.nvim_get_current_line()") == "typing 1"
+      end)
+      child:keys("<Esc>")
+      story.wait("the choice", function()
+        local mode = child:call("nvim_get_mode")
+        -- Neovim 0.10 waits for the choice, 0.11 reads it as a command line.
+        return mode.blocking or mode.mode == "c"
+      end, function()
+        return { child:call("nvim_get_mode"), child:notes(), child:messages() }
+      end)
+      child:keys("1<CR>")
+      child:wait_chat("Done.")
+      story.eq(story.read(story.workspace .. "/b.txt"), "new\n")
+    end,
+  },
+  {
+    "a name that a model made up cannot forge what is asked",
+    function()
+      local name = "a\27[2K\u{a}\u{202e}txt.sh"
+      local child = asking({ model = story.model({ write(name, "new\n") }, { { text = "Done." } }) })
+      child:cmd("Pillion prompt Write")
+      local prompt = wait_offer(child, 1).prompt
+      story.eq(prompt, "pillion asks: Make " .. [[a\u{1b}[2K\u{a}\u{202e}txt.sh (+1 -0)?]])
+      child:lua("_G.choose(2)")
+      child:wait_chat("Done.")
+    end,
+  },
+})

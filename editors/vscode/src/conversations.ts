@@ -1,0 +1,283 @@
+// The conversations that this window has open: prompts and cancels go out, updates and answers come in as events of the
+// reducer. It also remembers, for this workspace, which session was last and whether its turn still ran.
+//
+// Invariant: every change of a conversation is one event, told to whoever watches after it was reduced.
+
+import * as vscode from "vscode";
+import { answeredError, type Sidecar, type SidecarEvents } from "./client.ts";
+import { Questions } from "./permission.ts";
+import type {
+  CancelResult,
+  ConfigOption,
+  ContentBlock,
+  PermissionParams,
+  PermissionResult,
+  UpdateParams,
+} from "./protocol.ts";
+import { emptyConversation, reduce, type Conversation, type PromptError, type SessionEvent, type Turn } from "./session.ts";
+
+/** Who pressed Stop: the `source` of the cancel, which its record keeps. */
+export type StopSource = "vscode.stopButton" | "vscode.command" | "vscode.keybinding";
+
+/** What a workspace remembers across windows. */
+interface Memory {
+  sessionId: string;
+  cwd: string;
+  /** Its last turn had not ended when this window last looked. */
+  unfinished: boolean;
+}
+
+const MEMORY = "pillion.lastSession";
+
+/** jsonrpc: the connection ended before the answer came. The end of the sidecar tells the rest. */
+const CONNECTION_GONE = [-32096, -32097, -32098, -32099];
+
+interface Open {
+  conversation: Conversation;
+  cwd: string;
+  configOptions: ConfigOption[];
+  /** Resolves when the running sidecar has the session open. Absent: that process has not been asked yet. */
+  live?: Promise<void>;
+}
+
+export class Conversations implements SidecarEvents, vscode.Disposable {
+  private readonly happened = new vscode.EventEmitter<{ sessionId: string; event: SessionEvent }>();
+  /** After every event of any conversation. */
+  readonly onDidHappen = this.happened.event;
+  private readonly switched = new vscode.EventEmitter<void>();
+  /** Another conversation is shown, or the shown one was read anew. */
+  readonly onDidSwitch = this.switched.event;
+  private readonly stopped = new vscode.EventEmitter<Turn>();
+  /** A session was loaded whose last turn was stopped while no window could tell it. */
+  readonly onDidFindStop = this.stopped.event;
+
+  private readonly open = new Map<string, Open>();
+  /** Sessions whose history is just being replayed. */
+  private readonly replaying = new Map<string, Conversation>();
+  private readonly questions = new Questions();
+  private shown: string | undefined;
+  private prompts = 0;
+  private closing = false;
+  private readonly memory: vscode.Memento;
+  private readonly sidecar: () => Sidecar;
+
+  constructor(memory: vscode.Memento, sidecar: () => Sidecar) {
+    this.memory = memory;
+    this.sidecar = sidecar;
+  }
+
+  get current(): Conversation | undefined {
+    return this.shown === undefined ? undefined : this.open.get(this.shown)?.conversation;
+  }
+
+  get currentCwd(): string | undefined {
+    return this.shown === undefined ? undefined : this.open.get(this.shown)?.cwd;
+  }
+
+  get configOptions(): ConfigOption[] {
+    return this.shown === undefined ? [] : (this.open.get(this.shown)?.configOptions ?? []);
+  }
+
+  /** The session that this workspace had open last, in this window or an earlier one. */
+  get last(): { sessionId: string; cwd: string; unfinished: boolean } | undefined {
+    return this.memory.get<Memory>(MEMORY);
+  }
+
+  isWorking(sessionId: string): boolean {
+    return this.open.get(sessionId)?.conversation.turns.some((turn) => turn.state === "running") ?? false;
+  }
+
+  get anyWorking(): boolean {
+    return [...this.open.keys()].some((sessionId) => this.isWorking(sessionId));
+  }
+
+  get openQuestions(): number {
+    return this.questions.open;
+  }
+
+  async create(cwd: string): Promise<void> {
+    const { sessionId, configOptions } = await this.sidecar().request("session/new", { cwd });
+    this.open.set(sessionId, { conversation: emptyConversation(sessionId), cwd, configOptions, live: Promise.resolve() });
+    await this.show(sessionId, cwd);
+  }
+
+  /** Shows a session: as it stands if it is open already, else from its stored history. */
+  async load(sessionId: string, cwd: string): Promise<void> {
+    const entry = this.open.get(sessionId) ?? { conversation: emptyConversation(sessionId), cwd, configOptions: [] };
+    await this.live(entry);
+    this.open.set(sessionId, entry);
+    await this.show(sessionId, cwd);
+    await this.tellStop();
+  }
+
+  /** Reads the shown session anew if the sidecar that has just started does not have it yet. */
+  async reload(): Promise<void> {
+    const entry = this.shown === undefined ? undefined : this.open.get(this.shown);
+    if (entry !== undefined && entry.live === undefined) {
+      await this.live(entry);
+      this.switched.fire();
+      await this.tellStop();
+    }
+  }
+
+  /** Sends a prompt to the shown session. Resolves when it is on its way; `ended` when its turn has ended. */
+  async prompt(content: ContentBlock[]): Promise<{ ended: Promise<void> }> {
+    await this.reload();
+    const sessionId = this.shown;
+    if (sessionId === undefined) {
+      throw new Error("no session is open");
+    }
+    const key = `prompt-${++this.prompts}`;
+    this.dispatch(sessionId, { type: "prompted", key, content });
+    await this.remember(sessionId);
+    return { ended: this.turn(sessionId, key, content) };
+  }
+
+  /** Stops the running turn of the shown session and every prompt that waits behind it. */
+  async stop(source: StopSource): Promise<CancelResult | undefined> {
+    const sessionId = this.shown;
+    if (sessionId === undefined || !this.isWorking(sessionId)) {
+      return undefined;
+    }
+    return this.sidecar().request("session/cancel", { sessionId, source, initiator: "user" });
+  }
+
+  decide(key: string, decision: "allow_once" | "reject_once"): void {
+    this.questions.decide(key, decision);
+  }
+
+  async chooseModel(value: string): Promise<void> {
+    const entry = this.shown === undefined ? undefined : this.open.get(this.shown);
+    if (entry !== undefined) {
+      const { sessionId } = entry.conversation;
+      const { configOptions } = await this.sidecar().request("session/set_config_option", { sessionId, configId: "model", value });
+      entry.configOptions = configOptions;
+    }
+  }
+
+  async delete(sessionId: string): Promise<void> {
+    await this.sidecar().request("session/delete", { sessionId });
+    this.open.delete(sessionId);
+    if (this.last?.sessionId === sessionId) {
+      await this.memory.update(MEMORY, undefined);
+    }
+    if (this.shown === sessionId) {
+      this.shown = undefined;
+      this.switched.fire();
+    }
+  }
+
+  updated(params: UpdateParams): void {
+    const replayed = this.replaying.get(params.sessionId);
+    if (replayed !== undefined) {
+      this.replaying.set(params.sessionId, reduce(replayed, { type: "updated", params }));
+    } else {
+      this.dispatch(params.sessionId, { type: "updated", params });
+    }
+  }
+
+  asked(params: PermissionParams, token: vscode.CancellationToken): Promise<PermissionResult> {
+    const { sessionId, options } = params;
+    const { key, answer } = this.questions.ask(options, (key, decision) => this.dispatch(sessionId, { type: "decided", key, decision }));
+    this.dispatch(sessionId, { type: "asked", key, params });
+    token.onCancellationRequested(() => this.questions.withdraw(key));
+    return answer;
+  }
+
+  ended(sentence: string): void {
+    this.questions.withdrawAll();
+    for (const [sessionId, entry] of [...this.open]) {
+      if (this.isWorking(sessionId)) {
+        this.dispatch(sessionId, { type: "lost", sentence });
+      }
+      delete entry.live;
+      if (sessionId !== this.shown) {
+        this.open.delete(sessionId);
+      }
+    }
+  }
+
+  /** The window is going: what ends from here on is told by the next one. */
+  close(): void {
+    this.closing = true;
+  }
+
+  dispose(): void {
+    this.happened.dispose();
+    this.switched.dispose();
+    this.stopped.dispose();
+  }
+
+  /** Waits for the answer to a prompt. */
+  private async turn(sessionId: string, key: string, content: ContentBlock[]): Promise<void> {
+    try {
+      const result = await this.sidecar().request("session/prompt", { sessionId, prompt: content });
+      this.dispatch(sessionId, { type: "answered", key, result });
+      await this.remember(sessionId);
+    } catch (error) {
+      if (!CONNECTION_GONE.includes((error as { code?: number }).code ?? 0)) {
+        const failure = answeredError(error) as PromptError;
+        this.dispatch(sessionId, { type: "failed", key, error: failure });
+        await this.remember(sessionId);
+      }
+    }
+  }
+
+  /** Makes sure that the running sidecar has the session open. */
+  private live(entry: Open): Promise<void> {
+    entry.live ??= this.read(entry).catch((error: unknown) => {
+      delete entry.live;
+      throw error;
+    });
+    return entry.live;
+  }
+
+  private async read(entry: Open): Promise<void> {
+    const { sessionId, title } = entry.conversation;
+    this.replaying.set(sessionId, { ...emptyConversation(sessionId), ...(title === undefined ? {} : { title }) });
+    try {
+      const result = await this.sidecar().request("session/load", { sessionId });
+      entry.conversation = reduce(this.replaying.get(sessionId)!, { type: "opened", result });
+      entry.configOptions = result.configOptions;
+    } finally {
+      this.replaying.delete(sessionId);
+    }
+  }
+
+  private async show(sessionId: string, cwd: string): Promise<void> {
+    this.shown = sessionId;
+    const { last } = this;
+    const unfinished = this.isWorking(sessionId) || (last?.sessionId === sessionId && last.unfinished);
+    await this.memory.update(MEMORY, { sessionId, cwd, unfinished } satisfies Memory);
+    this.switched.fire();
+  }
+
+  /** Tells a stop once. */
+  private async tellStop(): Promise<void> {
+    const { current, last } = this;
+    if (current === undefined || last?.sessionId !== current.sessionId || !last.unfinished) {
+      return;
+    }
+    await this.remember(current.sessionId);
+    const turn = current.turns.at(-1);
+    if (turn?.sentence !== undefined) {
+      this.stopped.fire(turn);
+    }
+  }
+
+  /** Keeps whether the last session works. What ends while the window goes is left for the next one to tell. */
+  private async remember(sessionId: string): Promise<void> {
+    const { last } = this;
+    if (last?.sessionId === sessionId && !this.closing) {
+      await this.memory.update(MEMORY, { ...last, unfinished: this.isWorking(sessionId) } satisfies Memory);
+    }
+  }
+
+  private dispatch(sessionId: string, event: SessionEvent): void {
+    const entry = this.open.get(sessionId);
+    if (entry !== undefined) {
+      entry.conversation = reduce(entry.conversation, event);
+      this.happened.fire({ sessionId, event });
+    }
+  }
+}

@@ -1,0 +1,79 @@
+//! How a history becomes items.
+
+use super::*;
+use crate::protocol::message::{Message, Part, ResultStatus, Role};
+use crate::provider::wire::testing::{message, request};
+use serde_json::json;
+
+fn body_of(request: &ModelRequest) -> Value {
+    serde_json::from_slice(&body("gpt-x", request).unwrap()).unwrap()
+}
+
+fn sent(messages: Vec<Message>) -> Value {
+    body_of(&request(messages))["input"].take()
+}
+
+fn result(id: &str, text: &str) -> Part {
+    Part::tool_result(id, ResultStatus::Completed, text)
+}
+
+fn says(role: &str, content: &str) -> Value {
+    json!({"type": "message", "role": role, "content": content})
+}
+
+#[test]
+fn a_whole_turn_becomes_items_with_each_output_behind_its_call() {
+    let parts = vec![
+        Part::reasoning("first"),
+        Part::text("I look."),
+        Part::tool_call("a", "read_file", json!({"path": "x"})),
+        Part::tool_call("b", "search", json!({})),
+        result("b", "two"),
+        result("a", "one"),
+        Part::text("Done."),
+    ];
+    let call =
+        |id: &str, name: &str, arguments: &str| json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments});
+    let output = |id: &str, output: &str| json!({"type": "function_call_output", "call_id": id, "output": output});
+    assert_eq!(
+        sent(vec![message(Role::User, vec![Part::text("Go")]), message(Role::Assistant, parts)]),
+        json!([
+            says("user", "Go"),
+            says("assistant", "I look."),
+            call("a", "read_file", r#"{"path":"x"}"#),
+            call("b", "search", "{}"),
+            output("a", "one"),
+            output("b", "two"),
+            says("assistant", "Done."),
+        ])
+    );
+}
+
+#[test]
+fn what_the_vendor_would_refuse_is_written_so_that_it_does_not() {
+    let long = "x".repeat(80);
+    let parts =
+        vec![Part::tool_call(long.as_str(), "no such tool!", json!([1])), Part::tool_result(long.as_str(), ResultStatus::Denied, "")];
+    let items = sent(vec![message(Role::User, vec![]), message(Role::Assistant, parts)]);
+    assert_eq!(items[0], says("user", "(empty message)"));
+    let id = items[1]["call_id"].as_str().unwrap();
+    assert!(id.len() <= 64, "{id}");
+    assert_eq!((&items[1]["name"], &items[1]["arguments"]), (&json!("no_such_tool_"), &json!(r#"{"unreadable_arguments":"[1]"}"#)));
+    assert_eq!(items[2], json!({"type": "function_call_output", "call_id": id, "output": "The call was not allowed."}));
+}
+
+#[test]
+fn nothing_is_stored_and_a_conversation_has_its_own_cache_key() {
+    let spec = ToolSpec { name: "search", description: "Searches.", input_schema: json!({"type": "object"}) };
+    let turn = ModelRequest { tools: [spec].into(), ..request(vec![message(Role::User, vec![Part::text("Go")])]) };
+    assert_eq!(
+        body_of(&turn),
+        json!({
+            "model": "gpt-x", "stream": true, "store": false, "instructions": "Be brief.", "prompt_cache_key": "msg_1",
+            "input": [says("user", "Go")],
+            "tools": [{"type": "function", "name": "search", "description": "Searches.", "parameters": {"type": "object"}, "strict": false}],
+        })
+    );
+    let title = ModelRequest { purpose: Purpose::Title, ..turn };
+    assert_eq!(body_of(&title)["prompt_cache_key"], Value::Null);
+}

@@ -1,0 +1,187 @@
+//! The time limits: those of one model call, of a tool call, of a whole turn.
+//!
+//! Invariants: the limits of a model call are in its trace whether one of them was over or not; a limit that is over is a
+//! watchdog's doing and never called anybody's request. A model call ends by itself; the other two take the road of every
+//! stop, since something may be running that has to be told.
+
+use super::demand::{CancelDemand, CancelScope};
+use super::runner::Mail;
+use super::turn::TurnJob;
+use crate::config::Watchdogs;
+use crate::protocol::cause::Cause;
+use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, Watchdog, WatchdogName};
+use crate::protocol::model::ModelEvent;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// What the names of models that think before they write begin with, or have as one of their words.
+const REASONING: [&str; 14] =
+    ["o1", "o3", "o4", "gpt-5", "gpt-oss", "deepseek-r1", "r1", "reasoner", "reasoning", "thinking", "think", "qwq", "magistral", "grok-4"];
+
+/// The watchdogs of one attempt; the one that is armed bites when its time is over.
+#[derive(Debug)]
+pub(super) struct StreamWatch {
+    limits: [(WatchdogName, Duration); 3],
+    armed: WatchdogName,
+    since: Instant,
+}
+
+impl StreamWatch {
+    /// Begins with the attempt: the connection is waited for.
+    pub(super) fn begin(settings: &Watchdogs, model: &str) -> Self {
+        let patience = if is_reasoning(model) { settings.reasoning } else { Duration::ZERO };
+        let limits = [
+            (WatchdogName::Connect, settings.connect),
+            (WatchdogName::FirstByte, settings.first_byte.max(patience)),
+            (WatchdogName::IdleStream, settings.idle.max(patience)),
+        ];
+        Self { limits, armed: WatchdogName::Connect, since: Instant::now() }
+    }
+
+    /// Something came: the next thing is waited for from now on.
+    pub(super) fn observe(&mut self, event: &ModelEvent) {
+        self.armed = match event {
+            ModelEvent::RequestSent => WatchdogName::FirstByte,
+            _ => WatchdogName::IdleStream,
+        };
+        self.again();
+    }
+
+    /// The time until now does not count: nobody was listening.
+    pub(super) fn again(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Resolves when the limit that is armed is over.
+    pub(super) fn bites(&self) -> impl Future<Output = ()> + Send + use<> {
+        tokio::time::sleep_until(self.since + self.limit())
+    }
+
+    /// The failure that the armed limit is, now that it is over.
+    pub(super) fn failure(&self) -> StreamFailure {
+        let limit_ms = millis(self.limit());
+        let (cause, kind, seen) = match self.armed {
+            WatchdogName::Connect => (Cause::ConnectTimeout { limit_ms }, "connect_timeout", "the request could not be handed over"),
+            WatchdogName::FirstByte => {
+                (Cause::FirstByteTimeout { limit_ms }, "first_byte_timeout", "the request was sent, and no answer began")
+            }
+            WatchdogName::IdleStream => {
+                (Cause::IdleStreamTimeout { limit_ms }, "idle_stream_timeout", "an answer had begun, and nothing more came")
+            }
+        };
+        StreamFailure {
+            cause,
+            boundary: Boundary::Watchdog,
+            confidence: Confidence::Certain,
+            evidence: vec![seen.to_owned(), "a time limit of pillion's own was over".to_owned()],
+            kind: kind.to_owned(),
+            message: seen.to_owned(),
+            os_error: None,
+            code: None,
+        }
+    }
+
+    /// The limits as the trace shows them; `bitten`: the armed one was over.
+    pub(super) fn records(&self, bitten: Bitten) -> Vec<Watchdog> {
+        let record = |(name, limit): (WatchdogName, Duration)| Watchdog {
+            name,
+            limit_ms: millis(limit),
+            fired: bitten == Bitten::Yes && name == self.armed,
+        };
+        self.limits.map(record).to_vec()
+    }
+
+    fn limit(&self) -> Duration {
+        self.limits.iter().find(|(name, _)| *name == self.armed).map_or(Duration::MAX, |(_, limit)| *limit)
+    }
+}
+
+/// A limit on work that is told to stop when it takes too long.
+pub(super) struct TimeLimit {
+    limit: Duration,
+    demand: CancelDemand,
+    runner: mpsc::UnboundedSender<Mail>,
+}
+
+impl TimeLimit {
+    pub(super) fn of_turn(job: &TurnJob) -> Self {
+        let limit = job.context.settings.watchdogs.turn;
+        Self::new(job, limit, Cause::TurnTimeout { limit_ms: millis(limit) }, "watchdog.turn")
+    }
+
+    pub(super) fn of_tool(job: &TurnJob) -> Self {
+        let limit = job.context.settings.watchdogs.tool;
+        Self::new(job, limit, Cause::ToolTimeout { limit_ms: millis(limit) }, "watchdog.tool")
+    }
+
+    fn new(job: &TurnJob, limit: Duration, cause: Cause, point: &'static str) -> Self {
+        let demand = CancelDemand::of(job.context.id.clone(), CancelScope::Turn(job.turn_id.clone()), cause, point, None);
+        Self { limit, demand, runner: job.runner.clone() }
+    }
+
+    /// Does the work to its end. When the limit is over the runner stops the turn, and the work ends by its token.
+    pub(super) async fn watch<T>(self, work: impl Future<Output = T>) -> T {
+        if self.limit.is_zero() {
+            return work.await;
+        }
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(self.limit) => {}
+        }
+        let demand = CancelDemand { requested: std::time::Instant::now(), ..self.demand };
+        // Nobody waits for the outcome, which is recorded.
+        let (reply, _) = oneshot::channel();
+        let _ = self.runner.send(Mail::Cancel { demand, reply });
+        work.await
+    }
+}
+
+/// Whether the armed limit was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bitten {
+    Yes,
+    No,
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether a model of this name may be silent for long before it writes. Behind a slash stands the name of a router's model.
+fn is_reasoning(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+    let word = |wanted: &str| name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == wanted);
+    REASONING
+        .iter()
+        .any(|mark| name.strip_prefix(mark).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric())) || word(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_that_think_first_are_known_by_name() {
+        for model in
+            ["o3-mini", "gpt-5.2", "gpt-oss-120b", "deepseek-reasoner", "deepseek/deepseek-r1:free", "Qwen3-235B-A22B-Thinking-2507"]
+        {
+            assert!(is_reasoning(model), "{model}");
+        }
+        for model in ["gpt-4o", "gpt-50", "claude-sonnet-4", "o30", "llama3.1:8b", "rethinking-the-past", ""] {
+            assert!(!is_reasoning(model), "{model}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_thinks_gets_the_longer_limits_and_no_other() {
+        let settings = Watchdogs { first_byte: Duration::from_secs(5), idle: Duration::from_secs(700), ..Watchdogs::default() };
+        let limits =
+            |model: &str| -> Vec<_> { StreamWatch::begin(&settings, model).records(Bitten::No).iter().map(|w| w.limit_ms).collect() };
+        assert_eq!(limits("gpt-4o"), [20_000, 5_000, 700_000]);
+        assert_eq!(limits("o3"), [20_000, 600_000, 700_000]);
+    }
+}
