@@ -211,7 +211,7 @@ async fn who_wants_to_be_told_of_an_end_is_told_once_by_a_closed_store_too() {
     let rig = Rig::with_session().await;
     drop(rig.store.begin_turn(turn("s", "t")));
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let mut end_it = |tell: &tokio::sync::mpsc::UnboundedSender<_>| {
+    let end_it = |tell: &tokio::sync::mpsc::UnboundedSender<_>| {
         let tell = tell.clone();
         rig.store.end_turn_then(end("s", "t"), move |stored| drop(tell.send(stored)));
     };
