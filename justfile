@@ -27,5 +27,9 @@ vscode:
 try:
     bash scripts/try.sh
 
+# The benchmarks: one table. `just bench --quick`, `just bench cancel token`; docs/performance.md tells what is measured.
+bench *words:
+    cargo bench --locked --bench pillion -- {{words}}
+
 fmt:
     cargo fmt

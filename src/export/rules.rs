@@ -4,34 +4,58 @@
 //! (AWS IAM identifiers, GitHub and GitLab token prefixes, Slack token types, Stripe key prefixes, RFC 7468 for PEM, RFC
 //! 7519 for JWT, and so on); none is copied from a rule collection. They are looser than the formats: a name that is
 //! hidden in vain costs little. Matching is linear in the text.
+//!
+//! Invariant: a text that holds none of a rule's needles cannot match its pattern, so that pattern is not even compiled.
 
-use regex::{NoExpand, Regex, RegexSet};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use regex::{NoExpand, Regex};
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
-/// Name and pattern of each rule.
-const RULES: [(&str, &str); 19] = [
-    ("anthropic_key", r"sk-ant-[A-Za-z0-9_-]{8,}"),
+/// What one kind of secret looks like.
+struct Rule {
+    name: &'static str,
+    /// Every match holds one of these, in upper or lower case. As long as the pattern allows: a common word would find
+    /// nothing but work.
+    needles: &'static [&'static str],
+    pattern: &'static str,
+}
+
+const fn rule(name: &'static str, needles: &'static [&'static str], pattern: &'static str) -> Rule {
+    Rule { name, needles, pattern }
+}
+
+const RULES: [Rule; 19] = [
+    rule("anthropic_key", &["sk-ant-"], r"sk-ant-[A-Za-z0-9_-]{8,}"),
     // `sk-` inside a word (`task-1`) is none.
-    ("openai_key", r"(?:^|[^A-Za-z0-9])sk-[A-Za-z0-9_-]{16,}"),
-    ("aws_access_key_id", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}"),
-    ("github_token", r"gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}"),
-    ("gitlab_token", r"gl(?:pat|oas|dt|rt|cbt|ptt|ft|soat|imt|agent|ffct)-[A-Za-z0-9_.-]{16,}"),
-    ("slack_token", r"xox[a-z]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"),
-    ("stripe_key", r"[rsp]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9]{10,}"),
-    ("google_key", r"AIza[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{16,}|ya29\.[A-Za-z0-9_-]{16,}"),
-    ("npm_token", r"npm_[A-Za-z0-9]{20,}"),
-    ("pypi_token", r"pypi-[A-Za-z0-9_-]{16,}"),
-    ("crates_io_token", r"(?:^|[^A-Za-z0-9])cio[A-Za-z0-9]{32,}"),
-    ("hugging_face_token", r"(?:^|[^A-Za-z0-9])hf_[A-Za-z0-9]{20,}"),
-    ("groq_key", r"gsk_[A-Za-z0-9]{20,}"),
-    ("xai_key", r"xai-[A-Za-z0-9]{20,}"),
-    ("jwt", r"ey[IJ][A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
-    ("pem", r"-----BEGIN[ A-Z0-9]*-----"),
-    ("bearer", r"(?i)bearer[\s:._-]+[A-Za-z0-9._~+/-]{12,}"),
-    ("url_password", r"://[^/\s:@]*:[^/\s@]+@"),
-    (
+    rule("openai_key", &["sk-"], r"(?:^|[^A-Za-z0-9])sk-[A-Za-z0-9_-]{16,}"),
+    rule("aws_access_key_id", &["AKIA", "ASIA", "ABIA", "ACCA"], r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}"),
+    rule(
+        "github_token",
+        &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"],
+        r"gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}",
+    ),
+    rule(
+        "gitlab_token",
+        &["glpat-", "gloas-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-", "glimt-", "glagent-", "glffct-"],
+        r"gl(?:pat|oas|dt|rt|cbt|ptt|ft|soat|imt|agent|ffct)-[A-Za-z0-9_.-]{16,}",
+    ),
+    rule("slack_token", &["xox", "xapp-"], r"xox[a-z]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"),
+    rule("stripe_key", &["k_live_", "k_test_", "whsec_"], r"[rsp]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9]{10,}"),
+    rule("google_key", &["AIza", "GOCSPX-", "ya29."], r"AIza[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{16,}|ya29\.[A-Za-z0-9_-]{16,}"),
+    rule("npm_token", &["npm_"], r"npm_[A-Za-z0-9]{20,}"),
+    rule("pypi_token", &["pypi-"], r"pypi-[A-Za-z0-9_-]{16,}"),
+    rule("crates_io_token", &["cio"], r"(?:^|[^A-Za-z0-9])cio[A-Za-z0-9]{32,}"),
+    rule("hugging_face_token", &["hf_"], r"(?:^|[^A-Za-z0-9])hf_[A-Za-z0-9]{20,}"),
+    rule("groq_key", &["gsk_"], r"gsk_[A-Za-z0-9]{20,}"),
+    rule("xai_key", &["xai-"], r"xai-[A-Za-z0-9]{20,}"),
+    rule("jwt", &["eyI", "eyJ"], r"ey[IJ][A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+    rule("pem", &["-----BEGIN"], r"-----BEGIN[ A-Z0-9]*-----"),
+    rule("bearer", &["bearer"], r"(?i)bearer[\s:._-]+[A-Za-z0-9._~+/-]{12,}"),
+    rule("url_password", &["://"], r"://[^/\s:@]*:[^/\s@]+@"),
+    rule(
         "assigned_secret",
+        &["api", "access", "secret", "token", "passw", "passphrase", "credential"],
         concat!(
             r"(?i)(?:api[_.-]?key|access[_.-]?key|secret|token|passw(?:or)?d|passphrase|credential)[A-Za-z0-9_.-]{0,20}",
             r#"["']?\s*[=:]\s*["']?[^\s"']{8,}"#
@@ -45,15 +69,13 @@ const OPAQUE_CHARS: usize = 32;
 
 /// `text` with a placeholder in place of whatever looks like a secret. For the log, where nothing stands by its class.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
-    static EACH: LazyLock<Option<Vec<(&str, Regex)>>> =
-        LazyLock::new(|| RULES.iter().map(|(name, pattern)| Some((*name, Regex::new(pattern).ok()?))).collect());
     if secret_in(text).is_none() {
         return Cow::Borrowed(text);
     }
-    let Some(each) = EACH.as_ref() else { return Cow::Borrowed("[redacted]") };
     let mut clean = text.to_owned();
-    for (name, pattern) in each {
-        if let Cow::Owned(cleaner) = pattern.replace_all(&clean, NoExpand(&format!("[redacted:{name}]"))) {
+    for (at, rule) in RULES.iter().enumerate() {
+        let Some(pattern) = pattern(at) else { return Cow::Borrowed("[redacted]") };
+        if let Cow::Owned(cleaner) = pattern.replace_all(&clean, NoExpand(&format!("[redacted:{}]", rule.name))) {
             clean = cleaner;
         }
     }
@@ -65,10 +87,35 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
 
 /// The rule that `text` breaks, if it looks like a secret.
 pub(super) fn secret_in(text: &str) -> Option<&'static str> {
-    static SET: LazyLock<Option<RegexSet>> = LazyLock::new(|| RegexSet::new(RULES.map(|(_, pattern)| pattern)).ok());
-    // Without its patterns the check would pass everything; so it passes nothing then.
-    let Some(set) = SET.as_ref() else { return Some(OPAQUE) };
-    set.matches(text).iter().next().map(|rule| RULES[rule].0).or_else(|| opaque_token(text).map(|_| OPAQUE))
+    let broken = candidates(text).find(|at| {
+        // Without its pattern a rule would pass everything; so it passes nothing then.
+        pattern(*at).is_none_or(|pattern| pattern.is_match(text))
+    });
+    broken.map(|at| RULES[at].name).or_else(|| opaque_token(text).map(|_| OPAQUE))
+}
+
+/// The rules that `text` may break, in order.
+fn candidates(text: &str) -> impl Iterator<Item = usize> {
+    static NEEDLES: LazyLock<Option<(AhoCorasick, Vec<usize>)>> = LazyLock::new(|| {
+        let needles = RULES.iter().enumerate().flat_map(|(at, rule)| rule.needles.iter().map(move |needle| (*needle, at)));
+        let (needles, rules): (Vec<&str>, Vec<usize>) = needles.unzip();
+        Some((AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::ContiguousNFA)).build(needles).ok()?, rules))
+    });
+    let mut may_break = [false; RULES.len()];
+    match NEEDLES.as_ref() {
+        // Outside of ASCII a letter has more spellings than two, and the patterns know them all.
+        Some((needles, rules)) if text.is_ascii() => {
+            needles.find_overlapping_iter(text).for_each(|found| may_break[rules[found.pattern().as_usize()]] = true);
+        }
+        _ => may_break.fill(true),
+    }
+    (0..RULES.len()).filter(move |at| may_break[*at])
+}
+
+/// The pattern of a rule, compiled at its first use.
+fn pattern(at: usize) -> Option<&'static Regex> {
+    static COMPILED: [OnceLock<Option<Regex>>; RULES.len()] = [const { OnceLock::new() }; RULES.len()];
+    COMPILED[at].get_or_init(|| Regex::new(RULES[at].pattern).ok()).as_ref()
 }
 
 /// A long run of upper case, lower case and digits all mixed. UUIDs, digests and the ids of the known providers have one
@@ -85,6 +132,9 @@ fn opaque_token(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prop_assert;
+    use proptest::string::string_regex;
+    use proptest::test_runner::{Config, TestRunner};
 
     #[test]
     fn every_pattern_compiles_and_finds_its_format() {
@@ -115,6 +165,36 @@ mod tests {
             assert_eq!(secret_in(&format!("{prefix}{rest}")), Some(rule));
         }
         assert_eq!(examples.len(), RULES.len() + 1, "each rule has an example");
+    }
+
+    #[test]
+    fn what_matches_a_pattern_holds_a_needle() {
+        for (at, rule) in RULES.iter().enumerate() {
+            // What stands in front of a token is no part of it, and an anchor cannot be made up.
+            let pattern = rule.pattern.replace("(?:^|[^A-Za-z0-9])", "");
+            let (matching, rule_itself) = (string_regex(&pattern).expect(rule.name), Regex::new(rule.pattern).expect(rule.name));
+            let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(20) });
+            let holds = runner.run(&matching, |text| {
+                for text in [in_ascii(&text), text] {
+                    prop_assert!(rule_itself.is_match(&text));
+                    prop_assert!(candidates(&text).any(|candidate| candidate == at), "{}: {}", rule.name, text);
+                }
+                Ok(())
+            });
+            assert_eq!(holds, Ok(()), "{}", rule.name);
+        }
+    }
+
+    /// The same text in letters that upper and lower case alone tell apart.
+    fn in_ascii(text: &str) -> String {
+        let simple = |c: char| match c {
+            _ if c.is_ascii() => c,
+            '\u{17f}' => 's',
+            '\u{212a}' => 'k',
+            _ if c.is_whitespace() => ' ',
+            _ => 'x',
+        };
+        text.chars().map(simple).collect()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
 use crate::protocol::ids::SessionId;
 use crate::protocol::message::Message;
-use crate::store::{Diagnostic, Recorded, Snapshot, StoreError};
+use crate::store::{Diagnostic, RecordKind, Recorded, Snapshot, StoreError};
 
 impl From<StoreError> for ExportError {
     fn from(error: StoreError) -> Self {
@@ -15,9 +15,9 @@ impl From<StoreError> for ExportError {
     }
 }
 
-/// The records of one kind, among all that the snapshot walks over.
-fn each_of<T>(snapshot: &mut Snapshot, of_kind: fn(Recorded) -> Option<T>, each: Sink<'_, T>) -> Result<(), ExportError> {
-    snapshot.for_each_diagnostic(|row| of_kind(row.record).map_or(Ok(()), &mut *each))
+/// The records of one kind.
+fn each_of<T>(snapshot: &mut Snapshot, kind: RecordKind, of_kind: fn(Recorded) -> Option<T>, each: Sink<'_, T>) -> Result<(), ExportError> {
+    snapshot.for_each_diagnostic(&[kind], |row| of_kind(row.record).map_or(Ok(()), &mut *each))
 }
 
 macro_rules! kind {
@@ -51,37 +51,37 @@ impl Source for Snapshot {
     }
 
     fn aborts(&mut self, each: Sink<'_, Abort>) -> Result<(), ExportError> {
-        each_of(self, kind!(Recorded::Abort(abort) => *abort), each)
+        each_of(self, RecordKind::Abort, kind!(Recorded::Abort(abort) => *abort), each)
     }
 
     fn cancel_requests(&mut self, each: Sink<'_, CancelRequest>) -> Result<(), ExportError> {
-        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Cancel(cancel)) => cancel), each)
+        each_of(self, RecordKind::CancelRequest, kind!(Recorded::Diagnostic(Diagnostic::Cancel(cancel)) => cancel), each)
     }
 
     fn title_generations(&mut self, each: Sink<'_, TitleGeneration>) -> Result<(), ExportError> {
-        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Title(title)) => title), each)
+        each_of(self, RecordKind::TitleGeneration, kind!(Recorded::Diagnostic(Diagnostic::Title(title)) => title), each)
     }
 
     fn stream_traces(&mut self, each: Sink<'_, StreamTrace>) -> Result<(), ExportError> {
-        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Trace(trace)) => trace), each)
+        each_of(self, RecordKind::StreamTrace, kind!(Recorded::Diagnostic(Diagnostic::Trace(trace)) => trace), each)
     }
 
     fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError> {
-        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => event), each)
+        each_of(self, RecordKind::Lifecycle, kind!(Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => event), each)
     }
 
     fn incidents(&mut self, each: Sink<'_, Incident>) -> Result<(), ExportError> {
-        each_of(self, kind!(Recorded::Diagnostic(Diagnostic::Incident(incident)) => incident), each)
+        each_of(self, RecordKind::Incident, kind!(Recorded::Diagnostic(Diagnostic::Incident(incident)) => incident), each)
     }
 
     fn late_cancels(&mut self, each: Sink<'_, LateCancel>) -> Result<(), ExportError> {
         let late = kind!(Recorded::Diagnostic(Diagnostic::LateCancel { abort_id, cancel_id, .. }) => LateCancel { abort_id, cancel_id });
-        each_of(self, late, each)
+        each_of(self, RecordKind::LateCancel, late, each)
     }
 
     fn title_changes(&mut self, each: Sink<'_, TitleChange>) -> Result<(), ExportError> {
         let change = kind!(Recorded::Diagnostic(Diagnostic::TitleState { abort_id, state, .. }) => TitleChange { abort_id, state });
-        each_of(self, change, each)
+        each_of(self, RecordKind::TitleState, change, each)
     }
 }
 

@@ -79,12 +79,7 @@ impl SessionContext {
 /// Stores a diagnostic row of any session; see [`SessionContext::record`].
 pub(super) fn record(store: &Store, row: Diagnostic) {
     let name = name(&row);
-    let stored = store.record(row);
-    tokio::spawn(async move {
-        if let Err(error) = stored.await {
-            tracing::error!(%error, record = %name, "a diagnostic record could not be stored");
-        }
-    });
+    store.record_or(row, move |error| tracing::error!(%error, record = %name, "a diagnostic record could not be stored"));
 }
 
 /// What a row is called in the log.

@@ -59,7 +59,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
         // If this fails, so does the end behind it, and that is what is told.
         drop(run.begin(&context));
     }
-    let stored = context.store.end_turn(EndTurn {
+    let end = EndTurn {
         session_id: context.id.clone(),
         turn_id: turn_id.clone(),
         message_id: run.message_id.clone(),
@@ -71,10 +71,10 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
         usage: Some(remains.closed.usage.clone()),
         model: run.model.clone(),
         last_update: remains.closed.last_update,
-    });
+    };
     let (mailbox, turn_id) = (runner.mailbox.clone(), turn_id.clone());
-    tokio::spawn(async move {
-        let done = Done::Ended { remains: Box::new(remains), stop, stored: stored.await };
+    context.store.end_turn_then(end, move |stored| {
+        let done = Done::Ended { remains: Box::new(remains), stop, stored };
         let _ = mailbox.send(Mail::Committed { turn_id, place, done });
     });
 }

@@ -3,12 +3,11 @@
 //! Invariant: of the states of one record (a title run, an attempt) the newest is what is read.
 
 use super::error::Fault;
-use super::rows::{Int, Json};
+use super::rows::{Int, Json, Word};
 use crate::protocol::abort::{Abort, CancelRequest, TitleState};
 use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent};
 use crate::protocol::ids::{AbortId, CancelId, SessionId, TurnId};
-use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +38,33 @@ pub enum Diagnostic {
     Incident(Incident),
 }
 
+/// What sort of record a row holds, as its column `kind` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordKind {
+    Abort,
+    CancelRequest,
+    LateCancel,
+    TitleState,
+    TitleGeneration,
+    StreamTrace,
+    Lifecycle,
+    Incident,
+}
+
+impl RecordKind {
+    pub const ALL: [Self; 8] = [
+        Self::Abort,
+        Self::CancelRequest,
+        Self::LateCancel,
+        Self::TitleState,
+        Self::TitleGeneration,
+        Self::StreamTrace,
+        Self::Lifecycle,
+        Self::Incident,
+    ];
+}
+
 /// A record as it is read back; a `seq` field that it has is set.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "read one at a time")]
@@ -62,29 +88,29 @@ struct TitleStateBody<A = AbortId> {
 /// Adds one row; gives its number.
 pub(super) fn insert(conn: &Connection, diagnostic: &Diagnostic) -> Result<u64, Fault> {
     match diagnostic {
-        Diagnostic::Cancel(cancel) => add(conn, &cancel.session_id, cancel.turn_id.as_ref(), "cancel_request", None, cancel),
+        Diagnostic::Cancel(cancel) => add(conn, &cancel.session_id, cancel.turn_id.as_ref(), RecordKind::CancelRequest, None, cancel),
         Diagnostic::LateCancel { session_id, turn_id, abort_id, cancel_id } => {
-            add(conn, session_id, Some(turn_id), "late_cancel", None, &LateCancelBody { abort_id, cancel_id })
+            add(conn, session_id, Some(turn_id), RecordKind::LateCancel, None, &LateCancelBody { abort_id, cancel_id })
         }
         Diagnostic::TitleState { session_id, turn_id, abort_id, state } => {
-            add(conn, session_id, Some(turn_id), "title_state", None, &TitleStateBody { abort_id, state: *state })
+            add(conn, session_id, Some(turn_id), RecordKind::TitleState, None, &TitleStateBody { abort_id, state: *state })
         }
         Diagnostic::Title(title) => {
-            add(conn, &title.session_id, Some(&title.turn_id), "title_generation", Some(title.title_run_id.as_str()), title)
+            add(conn, &title.session_id, Some(&title.turn_id), RecordKind::TitleGeneration, Some(title.title_run_id.as_str()), title)
         }
         Diagnostic::Trace(trace) => insert_trace(conn, trace),
-        Diagnostic::Lifecycle(event) => add(conn, &event.session_id, Some(&event.turn_id), "lifecycle", None, event),
-        Diagnostic::Incident(incident) => add(conn, &incident.session_id, incident.turn_id.as_ref(), "incident", None, incident),
+        Diagnostic::Lifecycle(event) => add(conn, &event.session_id, Some(&event.turn_id), RecordKind::Lifecycle, None, event),
+        Diagnostic::Incident(incident) => add(conn, &incident.session_id, incident.turn_id.as_ref(), RecordKind::Incident, None, incident),
     }
 }
 
 pub(super) fn insert_trace(conn: &Connection, trace: &StreamTrace) -> Result<u64, Fault> {
-    add(conn, &trace.session_id, Some(&trace.turn_id), "stream_trace", Some(trace.attempt_id.as_str()), trace)
+    add(conn, &trace.session_id, Some(&trace.turn_id), RecordKind::StreamTrace, Some(trace.attempt_id.as_str()), trace)
 }
 
 /// The only abort that its turn can have: a second one is refused by the table.
 pub(super) fn insert_abort(conn: &Connection, abort: &Abort) -> Result<u64, Fault> {
-    add(conn, &abort.session_id, Some(&abort.turn_id), "abort", None, abort)
+    add(conn, &abort.session_id, Some(&abort.turn_id), RecordKind::Abort, None, abort)
 }
 
 /// The number of the newest row of all; 0 when there is none yet.
@@ -109,20 +135,34 @@ pub(super) fn aborts_of_session(conn: &Connection, session: &SessionId) -> Resul
     Ok(aborts.collect::<Result<_, _>>()?)
 }
 
-/// The numbers of the records of these sessions, in order. Of a record with several states, only the newest.
-pub(super) fn seqs_of_tree(conn: &Connection, root: &SessionId) -> Result<Vec<i64>, Fault> {
+/// Where the records of a session tree stand, in order. Of a record with several states, only the newest.
+#[derive(Debug)]
+pub(super) struct Index {
+    pub(super) known: Vec<(i64, RecordKind)>,
+    /// Rows of a kind that a later version has added.
+    pub(super) unknown: Vec<i64>,
+}
+
+pub(super) fn index_of_tree(conn: &Connection, root: &SessionId) -> Result<Index, Fault> {
     let mut statement = conn.prepare_cached(
         "WITH RECURSIVE tree (session_id) AS (
              VALUES (?1) UNION SELECT session.session_id FROM session JOIN tree ON session.parent_session_id = tree.session_id
          )
-         SELECT seq FROM diagnostic WHERE session_id IN tree AND NOT EXISTS (
+         SELECT seq, kind FROM diagnostic WHERE session_id IN tree AND NOT EXISTS (
              SELECT 1 FROM diagnostic AS newer
              WHERE newer.record_key = diagnostic.record_key AND newer.seq > diagnostic.seq
                  AND newer.kind = diagnostic.kind AND newer.session_id = diagnostic.session_id
          ) ORDER BY seq",
     )?;
-    let seqs = statement.query_map([root.as_str()], |row| row.get(0))?;
-    Ok(seqs.collect::<Result<_, _>>()?)
+    let mut rows = statement.query([root.as_str()])?;
+    let mut index = Index { known: Vec::new(), unknown: Vec::new() };
+    while let Some(row) = rows.next()? {
+        match row.get::<_, Word<RecordKind>>(1) {
+            Ok(Word(kind)) => index.known.push((row.get(0)?, kind)),
+            Err(_) => index.unknown.push(row.get(0)?),
+        }
+    }
+    Ok(index)
 }
 
 /// The records of one turn that have states, in order: the newest of each.
@@ -159,12 +199,12 @@ fn add<T: Serialize>(
     conn: &Connection,
     session: &SessionId,
     turn: Option<&TurnId>,
-    kind: &str,
+    kind: RecordKind,
     key: Option<&str>,
     body: &T,
 ) -> Result<u64, Fault> {
     conn.prepare_cached("INSERT INTO diagnostic (session_id, turn_id, kind, record_key, body) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING seq")?
-        .query_row(params![session.as_str(), turn.map(TurnId::as_str), kind, key, Json(body)], |row| row.get::<_, Int>(0))
+        .query_row(params![session.as_str(), turn.map(TurnId::as_str), Word(kind), key, Json(body)], |row| row.get::<_, Int>(0))
         .map(|seq| seq.0)
         .map_err(Fault::from)
 }
@@ -173,25 +213,21 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
     let seq = row.get::<_, Int>(0)?.0;
     let session_id = || row.get::<_, String>(1).map(SessionId::new);
     let turn_id = || row.get::<_, String>(2).map(TurnId::new);
-    let kind: String = row.get(3)?;
-    Ok(Recorded::Diagnostic(match kind.as_str() {
-        "abort" => return Ok(Recorded::Abort(Box::new(row.get::<_, Json<Abort>>(4)?.0))),
-        "cancel_request" => Diagnostic::Cancel(CancelRequest { seq: Some(seq), ..row.get::<_, Json<CancelRequest>>(4)?.0 }),
-        "late_cancel" => {
+    let Word(kind) = row.get::<_, Word<RecordKind>>(3)?;
+    Ok(Recorded::Diagnostic(match kind {
+        RecordKind::Abort => return Ok(Recorded::Abort(Box::new(row.get::<_, Json<Abort>>(4)?.0))),
+        RecordKind::CancelRequest => Diagnostic::Cancel(CancelRequest { seq: Some(seq), ..row.get::<_, Json<CancelRequest>>(4)?.0 }),
+        RecordKind::LateCancel => {
             let LateCancelBody { abort_id, cancel_id } = row.get::<_, Json<LateCancelBody>>(4)?.0;
             Diagnostic::LateCancel { session_id: session_id()?, turn_id: turn_id()?, abort_id, cancel_id }
         }
-        "title_state" => {
+        RecordKind::TitleState => {
             let TitleStateBody { abort_id, state } = row.get::<_, Json<TitleStateBody>>(4)?.0;
             Diagnostic::TitleState { session_id: session_id()?, turn_id: turn_id()?, abort_id, state }
         }
-        "title_generation" => Diagnostic::Title(row.get::<_, Json<TitleGeneration>>(4)?.0),
-        "stream_trace" => Diagnostic::Trace(row.get::<_, Json<StreamTrace>>(4)?.0),
-        "lifecycle" => Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seq), ..row.get::<_, Json<LifecycleEvent>>(4)?.0 }),
-        "incident" => Diagnostic::Incident(Incident { seq: Some(seq), ..row.get::<_, Json<Incident>>(4)?.0 }),
-        other => {
-            let unknown = FromSqlError::Other(format!("a diagnostic of the unknown kind {other:?}").into());
-            return Err(rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(unknown)));
-        }
+        RecordKind::TitleGeneration => Diagnostic::Title(row.get::<_, Json<TitleGeneration>>(4)?.0),
+        RecordKind::StreamTrace => Diagnostic::Trace(row.get::<_, Json<StreamTrace>>(4)?.0),
+        RecordKind::Lifecycle => Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seq), ..row.get::<_, Json<LifecycleEvent>>(4)?.0 }),
+        RecordKind::Incident => Diagnostic::Incident(Incident { seq: Some(seq), ..row.get::<_, Json<Incident>>(4)?.0 }),
     }))
 }

@@ -17,7 +17,7 @@ mod snapshot;
 mod turns;
 mod writer;
 
-pub use diagnostics::{Diagnostic, Recorded};
+pub use diagnostics::{Diagnostic, RecordKind, Recorded};
 pub use error::StoreError;
 pub use health::Health;
 pub use messages::PartWrite;
@@ -39,7 +39,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
-use writer::{Durability, Job, WriteJob};
+use writer::{Durability, Job, Told, WriteJob};
 
 /// A handle on the store. Clones share one thread, which ends with the last of them.
 #[derive(Clone, Debug)]
@@ -121,9 +121,20 @@ impl Store {
         self.write_with(Durability::Disk, move |conn| turns::end(conn, &end))
     }
 
+    /// [`Store::end_turn`], whose answer is told on the store's own thread: `tell` must not wait for anything.
+    pub fn end_turn_then(&self, end: EndTurn, tell: impl FnOnce(Result<u64, StoreError>) + Send + 'static) {
+        self.write_then(Durability::Disk, move |conn| turns::end(conn, &end), tell);
+    }
+
     /// Adds a diagnostic record and gives its number in the store's order.
     pub fn record(&self, diagnostic: Diagnostic) -> Pending<u64> {
         self.write(move |conn| diagnostics::insert(conn, &diagnostic))
+    }
+
+    /// [`Store::record`], for whom only a failure is news; it is told on the store's own thread.
+    pub fn record_or(&self, diagnostic: Diagnostic, failed: impl FnOnce(StoreError) + Send + 'static) {
+        let tell = |stored: Result<u64, StoreError>| stored.err().map_or((), failed);
+        self.write_then(Durability::Process, move |conn| diagnostics::insert(conn, &diagnostic), tell);
     }
 
     /// The turns without an end whose process is dead.
@@ -189,8 +200,19 @@ impl Store {
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Pending<T> {
         let (reply, pending) = Pending::new();
-        self.send(Job::Write(WriteJob::new(durability, reply, work)));
+        // Nobody may wait for the answer; that is the caller's choice.
+        self.send(Job::Write(WriteJob::new(durability, move |answer| drop(reply.send(answer)), work)));
         pending
+    }
+
+    fn write_then<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        tell: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
+        let told = Told::new(tell);
+        self.send(Job::Write(WriteJob::new(durability, move |answer| told.of(answer), work)));
     }
 
     /// A read that sees every write queued before it, in one transaction.

@@ -40,10 +40,12 @@ impl Opened {
         }
         // Two processes that find nothing, or an old schema, set it up one after the other.
         let lock = place.lock()?;
-        place.create_file()?;
+        if place.identity().is_none() {
+            create(&place)?;
+        }
         let mut conn = connect(&place)?;
         if !is_current(&conn, &place).map_err(|fault| fault.at(&place.file))? {
-            set_up(&mut conn, &place)?;
+            set_up(&mut conn, &place.file)?;
         }
         drop(lock);
         Ok(Self::with(conn, place))
@@ -67,11 +69,19 @@ pub(super) fn connect_to_read(place: &Place) -> Result<Connection, StoreError> {
 }
 
 fn connect(place: &Place) -> Result<Connection, StoreError> {
+    let conn = connect_to(&place.file)?;
+    if conn.is_readonly("main").map_err(|error| Fault::from(error).at(&place.file))? {
+        return Err(StoreError::ReadOnly { file: place.file.clone() });
+    }
+    Ok(conn)
+}
+
+fn connect_to(file: &Path) -> Result<Connection, StoreError> {
     // No mutex: a connection belongs to one thread at a time, and the type says so. The directory is canonical already,
     // so NOFOLLOW refuses just a link that took the file's place since it was looked at.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let set_up = || {
-        let conn = Connection::open_with_flags(&place.file, flags)?;
+        let conn = Connection::open_with_flags(file, flags)?;
         conn.busy_timeout(PATIENCE)?;
         conn.set_prepared_statement_cache_capacity(64);
         conn.execute_batch(
@@ -84,11 +94,19 @@ fn connect(place: &Place) -> Result<Connection, StoreError> {
         )?;
         Ok(conn)
     };
-    let conn = set_up().map_err(|error: rusqlite::Error| Fault::from(error).at(&place.file))?;
-    if conn.is_readonly("main").map_err(|error| Fault::from(error).at(&place.file))? {
-        return Err(StoreError::ReadOnly { file: place.file.clone() });
-    }
-    Ok(conn)
+    set_up().map_err(|error: rusqlite::Error| Fault::from(error).at(file))
+}
+
+/// Makes the database under another name: it is there whole or not at all, and the disk is waited for once instead of at
+/// every step. Only under [`Place::lock`].
+fn create(place: &Place) -> Result<(), StoreError> {
+    let new = place.new_file()?;
+    let mut conn = connect_to(&new)?;
+    let failed = |error: rusqlite::Error| Fault::from(error).at(&new);
+    conn.pragma_update(None, "synchronous", "off").map_err(failed)?;
+    set_up(&mut conn, &new)?;
+    conn.close().map_err(|(_, error)| failed(error))?;
+    place.publish(&new)
 }
 
 /// Whether nothing has to be set up. A database that is not ours, or newer than we know, is refused here.
@@ -110,23 +128,24 @@ fn is_current(conn: &Connection, place: &Place) -> Result<bool, Fault> {
     Ok(found == SCHEMA && journal == "wal")
 }
 
-fn set_up(conn: &mut Connection, place: &Place) -> Result<(), StoreError> {
-    let failed = |error: rusqlite::Error| Fault::from(error).at(&place.file);
+fn set_up(conn: &mut Connection, file: &Path) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| Fault::from(error).at(file);
     let journal: String = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
     if journal != "wal" {
         let detail = format!("its file system does not allow a write-ahead log; the journal mode stays {journal}");
-        return Err(StoreError::CannotOpen { file: place.file.clone(), detail });
+        return Err(StoreError::CannotOpen { file: file.to_owned(), detail });
     }
     conn.set_transaction_behavior(TransactionBehavior::Immediate);
     MIGRATIONS.to_latest(conn).map_err(|error| match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => failed(err),
-        other => StoreError::Internal { file: place.file.clone(), detail: other.to_string() },
+        other => StoreError::Internal { file: file.to_owned(), detail: other.to_string() },
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
@@ -134,7 +153,8 @@ mod tests {
         for _ in 0..15 {
             let dir = tempfile::tempdir().expect("a directory");
             let place = Place::prepare(dir.path()).expect("a place");
-            place.create_file().expect("an empty file");
+            // As an early version left it that was killed while it made the store.
+            fs::write(&place.file, "").expect("an empty file");
             let looking = AtomicBool::new(false);
             std::thread::scope(|scope| {
                 scope.spawn(|| {
@@ -146,7 +166,7 @@ mod tests {
                 while !looking.load(Ordering::SeqCst) {
                     std::thread::yield_now();
                 }
-                set_up(&mut connect(&place).expect("a connection"), &place).expect("set up");
+                set_up(&mut connect(&place).expect("a connection"), &place.file).expect("set up");
             });
         }
     }

@@ -50,29 +50,41 @@ impl Place {
 
     /// Waits until no other process is setting the store up; the lock is given back when the file is dropped.
     pub(super) fn lock(&self) -> Result<File, StoreError> {
-        let unusable = |error: io::Error| StoreError::Directory { dir: self.dir.clone(), detail: error.to_string() };
         let path = self.dir.join("pillion.lock");
         refuse_link(&path)?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(unusable)?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let lock = lock.map_err(|error| self.unusable(&error))?;
         match lock.lock() {
             Ok(()) => Ok(lock),
             // Some file systems have no locks of this kind; SQLite's own still guard every single step.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(lock),
-            Err(error) => Err(unusable(error)),
+            Err(error) => Err(self.unusable(&error)),
         }
     }
 
-    /// Makes an empty file with the right mode, if there is none. Only under [`Self::lock`].
-    pub(super) fn create_file(&self) -> Result<(), StoreError> {
-        if self.identity().is_some() {
-            return Ok(());
+    /// An empty file with the right mode, under another name than the database's. Only under [`Self::lock`].
+    pub(super) fn new_file(&self) -> Result<PathBuf, StoreError> {
+        let name = |suffix: &str| self.dir.join(format!("{FILE}.new{suffix}"));
+        // What a start that was killed on the way has left behind; a log without its file would be taken for the new one's.
+        for suffix in ["-wal", "-shm", ""] {
+            let _ = fs::remove_file(name(suffix));
         }
-        let unusable = |error: io::Error| StoreError::Directory { dir: self.dir.clone(), detail: error.to_string() };
-        let new = self.dir.join(format!("{FILE}.new"));
-        // What a start that was killed right here left behind is empty.
-        let _ = fs::remove_file(&new);
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(unusable)?;
-        fs::rename(&new, &self.file).map_err(unusable)
+        let new = name("");
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(|error| self.unusable(&error))?;
+        Ok(new)
+    }
+
+    /// Gives the database its name, once the disk has all of it. That the disk has the name too is seen to by the first
+    /// commit that waits for the disk: with its log SQLite syncs the directory.
+    pub(super) fn publish(&self, new: &Path) -> Result<(), StoreError> {
+        // Nobody else has it open: it had another name.
+        let on_disk = File::open(new).and_then(|file| file.sync_all());
+        on_disk.and_then(|()| fs::rename(new, &self.file)).map_err(|error| self.unusable(&error))
+    }
+
+    /// Whether the write-ahead log has nothing in it.
+    pub(super) fn has_empty_log(&self) -> bool {
+        fs::symlink_metadata(self.dir.join(format!("{FILE}-wal"))).is_ok_and(|log| log.len() == 0)
     }
 
     /// What a person should know about the place.
@@ -91,6 +103,10 @@ impl Place {
             warnings.push(format!("{} is open to other users (mode {mode:o}); `chmod 700` closes it", self.dir.display()));
         }
         warnings
+    }
+
+    fn unusable(&self, error: &io::Error) -> StoreError {
+        StoreError::Directory { dir: self.dir.clone(), detail: error.to_string() }
     }
 
     /// Takes the rights of others away, from a directory that holds nothing but ours and from the database's files.

@@ -3,7 +3,7 @@
 //! Invariants: everything is read in one transaction; memory is flat, one message or one record at a time; what cannot
 //! be read is counted and passed over, never made up.
 
-use super::diagnostics::{self, Recorded};
+use super::diagnostics::{self, Index, RecordKind, Recorded};
 use super::error::{Fault, StoreError};
 use super::open;
 use super::place::Place;
@@ -19,8 +19,8 @@ pub struct Snapshot {
     conn: Connection,
     file: PathBuf,
     sessions: Vec<SessionInfo>,
-    /// The records to show, 8 bytes each; their bodies are read one by one.
-    seqs: Vec<i64>,
+    /// The records to show, 16 bytes each; their bodies are read one by one, when their kind is asked for.
+    index: Index,
     unreadable: u64,
 }
 
@@ -50,15 +50,20 @@ impl Snapshot {
         let read = || -> Result<_, Fault> {
             conn.execute_batch("BEGIN")?;
             let Some(root) = root_of(&conn, id)? else { return Ok(None) };
-            Ok(Some((tree(&conn, &root)?, diagnostics::seqs_of_tree(&conn, &root)?)))
+            Ok(Some((tree(&conn, &root)?, diagnostics::index_of_tree(&conn, &root)?)))
         };
         let found = read().map_err(|fault| fault.at(&place.file))?;
-        Ok(found.map(|(sessions, seqs)| Self { conn, file: place.file.clone(), sessions, seqs, unreadable: 0 }))
+        Ok(found.map(|(sessions, index)| {
+            let unreadable = index.unknown.len() as u64;
+            Self { conn, file: place.file.clone(), sessions, index, unreadable }
+        }))
     }
 
     /// The newest record of the tree; 0 when there is none.
     pub fn at_seq(&self) -> u64 {
-        self.seqs.last().and_then(|seq| u64::try_from(*seq).ok()).unwrap_or(0)
+        let Index { known, unknown } = &self.index;
+        let newest = known.last().map(|(seq, _)| seq).max(unknown.last());
+        newest.and_then(|seq| u64::try_from(*seq).ok()).unwrap_or(0)
     }
 
     /// The root, then its children, depth first; `parent_session_id` tells who belongs to whom. Never empty.
@@ -100,14 +105,19 @@ impl Snapshot {
         walked.map_err(|ended| ended.at(file))
     }
 
-    /// The diagnostic records of the whole tree in the store's order; of a title run or an attempt the newest state.
+    /// The diagnostic records of these kinds of the whole tree in the store's order; of a title run or an attempt the
+    /// newest state.
     ///
     /// # Errors
     /// The store's, or the first that `visit` gives.
-    pub fn for_each_diagnostic<E: From<StoreError>>(&mut self, mut visit: impl FnMut(DiagnosticRow) -> Result<(), E>) -> Result<(), E> {
-        let Self { conn, file, unreadable, seqs, .. } = self;
+    pub fn for_each_diagnostic<E: From<StoreError>>(
+        &mut self,
+        kinds: &[RecordKind],
+        mut visit: impl FnMut(DiagnosticRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Self { conn, file, unreadable, index, .. } = self;
         let mut walk = || {
-            for seq in &*seqs {
+            for (seq, _) in index.known.iter().filter(|(_, kind)| kinds.contains(kind)) {
                 match diagnostics::find(conn, *seq) {
                     Ok(record) => visit(DiagnosticRow { seq: u64::try_from(*seq).unwrap_or(0), record }).map_err(Ended::Visitor)?,
                     Err(fault) => pass_over(fault, unreadable)?,

@@ -7,6 +7,7 @@ use super::error::{Fault, StoreError};
 use super::open::Opened;
 use rusqlite::Connection;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::task::{Context, Poll};
@@ -37,6 +38,32 @@ impl<T> Future for Pending<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A job that was dropped unanswered stood behind a close.
         Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
+    }
+}
+
+/// Tells of an answer exactly once: also when there never is one, because the store is closed.
+pub(super) struct Told<T, F: FnOnce(Result<T, StoreError>)> {
+    tell: Option<F>,
+    answer: PhantomData<fn(T)>,
+}
+
+impl<T, F: FnOnce(Result<T, StoreError>)> Told<T, F> {
+    pub(super) fn new(tell: F) -> Self {
+        Self { tell: Some(tell), answer: PhantomData }
+    }
+
+    pub(super) fn of(mut self, answer: Result<T, StoreError>) {
+        if let Some(tell) = self.tell.take() {
+            tell(answer);
+        }
+    }
+}
+
+impl<T, F: FnOnce(Result<T, StoreError>)> Drop for Told<T, F> {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            tell(Err(StoreError::Closed));
+        }
     }
 }
 
@@ -73,16 +100,16 @@ struct Ran {
 }
 
 impl WriteJob {
+    /// `tell` is dropped uncalled when the job never ran, because it stood behind a close.
     pub(super) fn new<T: Send + 'static>(
         durability: Durability,
-        reply: Reply<T>,
+        tell: impl FnOnce(Result<T, StoreError>) + Send + 'static,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Self {
         let run = move |opened: Result<&Opened, StoreError>| {
             let done = opened.and_then(|opened| atomically(&opened.conn, work).map_err(|fault| fault.at(&opened.place.file)));
             let failed = done.as_ref().err().cloned();
-            // Nobody may wait for the answer; that is the caller's choice.
-            Ran { failed, answer: Box::new(move |committed| drop(reply.send(committed.and(done)))) }
+            Ran { failed, answer: Box::new(move |committed| tell(committed.and(done))) }
         };
         Self { run: Box::new(run), durability }
     }
@@ -110,7 +137,7 @@ fn atomically<T>(conn: &Connection, work: impl FnOnce(&Connection) -> Result<T, 
 /// Runs the jobs until the store is closed or its last handle is gone.
 pub(super) fn run(open: impl FnOnce() -> Result<Opened, StoreError>, queue: Receiver<Job>) {
     let mut writer = match open() {
-        Ok(opened) => Writer { opened, durability: Durability::Process },
+        Ok(opened) => Writer { opened, waits: Waits::Rarely, log_begun: false },
         Err(error) => return refuse(&error, queue),
     };
     let mut next = queue.recv().ok();
@@ -149,8 +176,22 @@ fn refuse(error: &StoreError, queue: Receiver<Job>) {
 
 struct Writer {
     opened: Opened,
-    /// What `PRAGMA synchronous` stands at.
-    durability: Durability,
+    waits: Waits,
+    /// The write-ahead log has a head.
+    log_begun: bool,
+}
+
+/// When the disk is waited for: what `PRAGMA synchronous` stands at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// Not even for the head of the log. That protects old content of a log that is used again from being taken for new;
+    /// in a new log there is none, and what the machine's end can take from it is what was not promised. For one
+    /// transaction only: when the log is moved into the database, the disk must be waited for, whoever does it.
+    Never,
+    /// For the head of the log, and when the log is moved into the database.
+    Rarely,
+    /// With each commit.
+    Always,
 }
 
 impl Writer {
@@ -195,6 +236,7 @@ impl Writer {
             answers.push(ran.answer);
         }
         let committed = lost.map_or_else(|| self.commit(), Err);
+        let committed = committed.and(self.wait_again());
         for answer in answers {
             answer(committed.clone());
         }
@@ -202,19 +244,48 @@ impl Writer {
 
     fn begin(&mut self, durability: Durability) -> Result<(), StoreError> {
         self.opened.check_presence()?;
-        let conn = &self.opened.conn;
-        let mut begin = || {
-            // It cannot be changed inside of a transaction.
-            if durability != self.durability {
-                conn.execute_batch(match durability {
-                    Durability::Process => "PRAGMA synchronous = NORMAL",
-                    Durability::Disk => "PRAGMA synchronous = FULL",
-                })?;
-                self.durability = durability;
-            }
-            conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])
+        self.begin_waiting(durability).map_err(|error| Fault::from(error).at(&self.opened.place.file))
+    }
+
+    fn begin_waiting(&mut self, durability: Durability) -> rusqlite::Result<()> {
+        let waits = match durability {
+            Durability::Disk => Waits::Always,
+            Durability::Process if self.has_new_log() => Waits::Never,
+            Durability::Process => Waits::Rarely,
         };
-        begin().map(drop).map_err(|error| Fault::from(error).at(&self.opened.place.file))
+        // It cannot be changed inside of a transaction.
+        self.wait(waits)?;
+        self.opened.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        // Another process may have begun the log meanwhile; from here on none can.
+        if waits == Waits::Never && !self.has_new_log() {
+            self.opened.conn.execute_batch("ROLLBACK")?;
+            self.wait(Waits::Rarely)?;
+            self.opened.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, waits: Waits) -> rusqlite::Result<()> {
+        if waits != self.waits {
+            self.opened.conn.execute_batch(match waits {
+                Waits::Never => "PRAGMA synchronous = OFF",
+                Waits::Rarely => "PRAGMA synchronous = NORMAL",
+                Waits::Always => "PRAGMA synchronous = FULL",
+            })?;
+            self.waits = waits;
+        }
+        Ok(())
+    }
+
+    /// The end of a transaction that did not wait.
+    fn wait_again(&mut self) -> Result<(), StoreError> {
+        let waits = if self.waits == Waits::Never { Waits::Rarely } else { self.waits };
+        self.wait(waits).map_err(|error| Fault::from(error).at(&self.opened.place.file))
+    }
+
+    fn has_new_log(&mut self) -> bool {
+        self.log_begun = self.log_begun || !self.opened.place.has_empty_log();
+        !self.log_begun
     }
 
     fn commit(&self) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use crate::provider::Provider;
 use crate::session::demand::{CancelDemand, CancelScope};
 use crate::session::service::{PromptTicket, SessionService};
 use crate::session::{Parts, Refusal, Sessions};
-use crate::store::{BeginTurn, Diagnostic, EndTurn, Owner, PartWrite, Recorded, Store};
+use crate::store::{BeginTurn, Diagnostic, EndTurn, Owner, PartWrite, RecordKind, Recorded, Store};
 use crate::tool::documents::Documents;
 use crate::tool::{Gate, Tool, ToolSet};
 use futures_util::FutureExt;
@@ -190,7 +190,7 @@ impl Rig {
                 })
                 .expect("messages");
             snapshot
-                .for_each_diagnostic(|row| {
+                .for_each_diagnostic(&RecordKind::ALL, |row| {
                     told.take(row.record);
                     Ok::<_, crate::store::StoreError>(())
                 })

@@ -113,7 +113,7 @@ async fn rows(store: &Store, session: &str) -> Vec<DiagnosticRow> {
     store
         .snapshot(&session_id(session), |snapshot| {
             let mut rows = Vec::new();
-            snapshot.for_each_diagnostic(|row| {
+            snapshot.for_each_diagnostic(&RecordKind::ALL, |row| {
                 rows.push(row);
                 Ok::<_, StoreError>(())
             })?;

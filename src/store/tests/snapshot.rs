@@ -67,7 +67,7 @@ async fn a_child_shows_its_whole_tree_depth_first() {
             .snapshot(&session_id(id), |snapshot| {
                 let names: Vec<_> = snapshot.sessions().iter().map(|session| session.session_id.to_string()).collect();
                 let mut cancels = Vec::new();
-                let walked = snapshot.for_each_diagnostic(|row| {
+                let walked = snapshot.for_each_diagnostic(&RecordKind::ALL, |row| {
                     let Recorded::Diagnostic(Diagnostic::Cancel(cancel)) = row.record else { panic!("only cancels") };
                     cancels.push(cancel.cancel_id.to_string());
                     Ok::<_, StoreError>(())
@@ -137,7 +137,7 @@ async fn what_cannot_be_read_is_counted_in_a_snapshot_and_refused_in_a_history()
         .snapshot(&session_id("s"), |snapshot| {
             let (_, messages, _) = read(snapshot, "s");
             let mut rows = 0;
-            let walked = snapshot.for_each_diagnostic(|_| {
+            let walked = snapshot.for_each_diagnostic(&RecordKind::ALL, |_| {
                 rows += 1;
                 Ok::<_, StoreError>(())
             });

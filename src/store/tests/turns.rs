@@ -194,6 +194,42 @@ async fn only_the_end_of_a_turn_waits_for_the_disk() {
 }
 
 #[tokio::test]
+async fn what_begins_the_log_waits_for_no_disk_and_all_that_comes_after_does() {
+    let rig = Rig::new();
+    let level = |conn: &Connection| Ok(conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?);
+    let (off, normal) = (0, 1);
+    assert_eq!(rig.store.write(level).await, Ok(off));
+    assert_eq!(rig.store.read(level).await, Ok(normal), "nothing but the transaction goes without");
+    rig.store.create_session(session("s")).await.expect("created");
+    assert_eq!(rig.store.write(level).await, Ok(normal));
+    let again = rig.open_again();
+    assert_eq!(again.write(level).await, Ok(normal), "another process's log is not new");
+}
+
+#[tokio::test]
+async fn who_wants_to_be_told_of_an_end_is_told_once_by_a_closed_store_too() {
+    let rig = Rig::with_session().await;
+    drop(rig.store.begin_turn(turn("s", "t")));
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let end_it = |tell: &tokio::sync::mpsc::UnboundedSender<_>| {
+        let tell = tell.clone();
+        rig.store.end_turn_then(end("s", "t"), move |stored| drop(tell.send(stored)));
+    };
+    end_it(&tell);
+    end_it(&tell);
+    assert_eq!(told.recv().await, Some(Ok(0)));
+    assert_eq!(told.recv().await, Some(Err(StoreError::TurnEnded)));
+    let closed = rig.store.close();
+    end_it(&tell);
+    closed.await.expect("closed");
+    end_it(&tell);
+    drop(tell);
+    assert_eq!(told.recv().await, Some(Err(StoreError::Closed)), "it stood behind the close");
+    assert_eq!(told.recv().await, Some(Err(StoreError::Closed)));
+    assert_eq!(told.recv().await, None);
+}
+
+#[tokio::test]
 async fn ten_thousand_parts_and_pieces_are_cheap() {
     let rig = Rig::with_session().await;
     drop(rig.store.begin_turn(turn("s", "t")));

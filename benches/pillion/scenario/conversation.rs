@@ -1,0 +1,75 @@
+//! A conversation of fifty small prompts in one process: how long it takes, what memory it leaves, and how long another
+//! process takes to load and to export it.
+
+use crate::disk;
+use crate::model_server::ModelServer;
+use crate::peer::{Home, Pillion};
+use crate::process;
+use crate::rows::Row;
+use crate::stage::Stage;
+use anyhow::ensure;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+pub(super) const ROWS: &[Row] = &[Row::MemoryAtStart, Row::MemoryAfterPrompts, Row::SmallPrompts, Row::LoadPrompts, Row::ExportPrompts];
+
+/// What the program still does by itself is done after this time.
+const IDLE: Duration = Duration::from_millis(100);
+
+pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
+    let prompts = stage.effort.conversation;
+    let server = ModelServer::auto(|exchange| exchange.answer("It parses the header and returns what is left.")).await;
+    let home = stage.home()?;
+    let mut pillion = stage.asking(&server, &home).await?;
+    tokio::time::sleep(IDLE).await;
+    stage.book.subject(Row::MemoryAtStart, process::memory(pillion.pid()?)?);
+    let (session, _) = pillion.new_session(&home).await?;
+    let mut since = Instant::now();
+    for n in 0..prompts {
+        if n == 1 {
+            since = Instant::now();
+        }
+        let prompt = pillion.prompt(&session).await?;
+        pillion.answer(prompt).await?;
+    }
+    stage.book.took(Row::SmallPrompts, since.elapsed());
+    tokio::time::sleep(IDLE).await;
+    stage.book.subject(Row::MemoryAfterPrompts, process::memory(pillion.pid()?)?);
+    pillion.end().await?;
+    let since = Instant::now();
+    for _ in 1..prompts {
+        stage.disk.commit()?;
+    }
+    stage.book.floor_took(Row::SmallPrompts, since.elapsed());
+
+    for _ in 0..stage.effort.readings {
+        let loaded = load(stage, &home, &session, 2 * prompts).await?;
+        stage.book.took(Row::LoadPrompts, loaded);
+        stage.book.floor_took(Row::LoadPrompts, disk::read_all(&home.store())?);
+        let exported = export(stage, &home, &session, 2 * prompts).await?;
+        stage.book.took(Row::ExportPrompts, exported);
+        stage.book.floor_took(Row::ExportPrompts, disk::read_all(&home.store())?);
+    }
+    Ok(())
+}
+
+/// How long a new process takes to show the session.
+pub(super) async fn load(stage: &Stage, home: &Home, session: &str, messages: usize) -> anyhow::Result<Duration> {
+    let mut pillion = Pillion::ready(&stage.binary, home, &[]).await?;
+    let since = Instant::now();
+    let loaded = pillion.call("session/load", json!({ "sessionId": session })).await?;
+    ensure!(pillion.updates == messages, "{messages} messages were to be shown, not {}", pillion.updates);
+    pillion.end().await?;
+    Ok(loaded.at - since)
+}
+
+/// How long a new process takes to export the session, through its pipe.
+pub(super) async fn export(stage: &Stage, home: &Home, session: &str, messages: usize) -> anyhow::Result<Duration> {
+    let mut pillion = Pillion::ready(&stage.binary, home, &[]).await?;
+    let since = Instant::now();
+    let exported = pillion.call("session/export", json!({ "sessionId": session })).await?;
+    let found = exported.result["export"]["session"]["messages"].as_array().map(Vec::len);
+    ensure!(found == Some(messages), "{messages} messages were to be exported, not {found:?}");
+    pillion.end().await?;
+    Ok(exported.at - since)
+}
