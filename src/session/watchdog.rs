@@ -17,8 +17,23 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// What the names of models that think before they write begin with, or have as one of their words.
-const REASONING: [&str; 14] =
-    ["o1", "o3", "o4", "gpt-5", "gpt-oss", "deepseek-r1", "r1", "reasoner", "reasoning", "thinking", "think", "qwq", "magistral", "grok-4"];
+const REASONING: [&str; 15] = [
+    "o1",
+    "o3",
+    "o4",
+    "gpt-5",
+    "gpt-oss",
+    "claude",
+    "deepseek-r1",
+    "r1",
+    "reasoner",
+    "reasoning",
+    "thinking",
+    "think",
+    "qwq",
+    "magistral",
+    "grok-4",
+];
 
 /// The watchdogs of one attempt; the one that is armed bites when its time is over.
 #[derive(Debug)]
@@ -166,12 +181,18 @@ mod tests {
 
     #[test]
     fn models_that_think_first_are_known_by_name() {
-        for model in
-            ["o3-mini", "gpt-5.2", "gpt-oss-120b", "deepseek-reasoner", "deepseek/deepseek-r1:free", "Qwen3-235B-A22B-Thinking-2507"]
-        {
+        for model in [
+            "o3-mini",
+            "gpt-5.2",
+            "gpt-oss-120b",
+            "claude-opus-5",
+            "deepseek-reasoner",
+            "deepseek/deepseek-r1:free",
+            "Qwen3-235B-A22B-Thinking-2507",
+        ] {
             assert!(is_reasoning(model), "{model}");
         }
-        for model in ["gpt-4o", "gpt-50", "claude-sonnet-4", "o30", "llama3.1:8b", "rethinking-the-past", ""] {
+        for model in ["gpt-4o", "gpt-50", "claudette", "o30", "llama3.1:8b", "rethinking-the-past", ""] {
             assert!(!is_reasoning(model), "{model}");
         }
     }
