@@ -29,7 +29,7 @@ try:
 
 # The benchmarks: one table. `just bench --quick`, `just bench cancel token`; docs/performance.md tells what is measured.
 bench *words:
-    cargo bench --locked --bench pillion -- {{words}}
+    bash scripts/bench.sh {{words}}
 
 fmt:
     cargo fmt

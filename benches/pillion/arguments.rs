@@ -9,7 +9,7 @@ pub(crate) const SMOKE_TEST: &str = "every_row_is_measured";
 
 /// Measures pillion against a scripted model server and against a floor of the same run
 #[derive(Debug, Parser)]
-#[command(name = "cargo bench --bench pillion --")]
+#[command(name = "just bench")]
 pub(crate) struct Arguments {
     /// Fewer rounds: seconds instead of minutes, and nothing is kept
     #[arg(long)]

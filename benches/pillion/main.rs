@@ -1,4 +1,4 @@
-//! The benchmarks: one command, one table. `cargo bench --bench pillion` measures; `docs/performance.md` tells what.
+//! The benchmarks: one command, one table. `just bench` measures; `docs/performance.md` tells what.
 //!
 //! Invariant: the program is the real one behind real pipes, the model is a server in this process, and each row is
 //! measured beside its floor, round by round. Without `--bench`, as test runners call it, every row is played once and

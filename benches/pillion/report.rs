@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Between these lines of the page stands the newest table.
-const MARKS: [&str; 2] = ["<!-- table: made by `cargo bench --bench pillion` -->\n", "<!-- end of table -->"];
+const MARKS: [&str; 2] = ["<!-- table: made by `just bench` -->\n", "<!-- end of table -->"];
 
 const COLUMNS: [&str; 9] = ["", "median", "p90", "best", "floor", "to floor", "goal", "", "row"];
 
