@@ -10,6 +10,11 @@ pub(crate) fn memory(pid: u32) -> anyhow::Result<f64> {
     status(pid, "VmRSS")
 }
 
+/// What of it is the process's own, in MiB: no page of a file.
+pub(crate) fn own_memory(pid: u32) -> anyhow::Result<f64> {
+    status(pid, "RssAnon")
+}
+
 /// The most that ever was resident, in MiB.
 pub(crate) fn peak_memory(pid: u32) -> anyhow::Result<f64> {
     status(pid, "VmHWM")

@@ -26,7 +26,9 @@ pub(crate) enum Row {
     CrowdCancel,
     CrowdMemory,
     MemoryAtStart,
+    OwnMemoryAtStart,
     MemoryAfterPrompts,
+    OwnMemoryAfterPrompts,
     LoadPrompts,
     ExportPrompts,
     LoadSmall,
@@ -143,7 +145,9 @@ pub(crate) const ROWS: &[Spec] = &[
     over(Row::CrowdCancel, "crowd-cancel", "cancel to answer, 1000 sessions hanging", 1.0, COMMIT),
     below(Row::CrowdMemory, "crowd-memory", "memory, 1000 sessions hanging", Unit::Mebibytes, 120.0, ""),
     below(Row::MemoryAtStart, "memory", "memory after `initialize`", Unit::Mebibytes, 10.0, ""),
+    own(Row::OwnMemoryAtStart, "memory-own", "of it no page of a file"),
     below(Row::MemoryAfterPrompts, "memory-prompts", "memory after 50 prompts", Unit::Mebibytes, 16.0, ""),
+    own(Row::OwnMemoryAfterPrompts, "memory-prompts-own", "of it no page of a file"),
     below(Row::LoadPrompts, "load", "load of those 50 prompts", Unit::Milliseconds, 5.0, ROWS_READ),
     below(Row::ExportPrompts, "export", "export of those 50 prompts", Unit::Milliseconds, 15.0, ROWS_READ),
     free(Row::LoadSmall, "load-50", "load of 50 messages"),
@@ -163,6 +167,11 @@ const fn below(row: Row, id: &'static str, what: &'static str, unit: Unit, goal:
 /// Milliseconds on top of the floor.
 const fn over(row: Row, id: &'static str, what: &'static str, extra: f64, floor: &'static str) -> Spec {
     Spec { row, id, what, unit: Unit::Milliseconds, better: Better::Lower, goal: Goal::OverFloor(extra), floor }
+}
+
+/// Explains the row above it.
+const fn own(row: Row, id: &'static str, what: &'static str) -> Spec {
+    Spec { row, id, what, unit: Unit::Mebibytes, better: Better::Lower, goal: Goal::None, floor: "" }
 }
 
 /// Judged by its growth alone.

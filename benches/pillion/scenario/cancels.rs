@@ -47,10 +47,10 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
             let (answer, close) = moment.rows();
             let closed = relay_stopped(&mut server, moment).await?;
             stage.book.floor_took(close, closed);
+            stage.book.floor_took(answer, stage.disk.commit()?);
             let (answered, closed) = stopped(&mut pillion, &mut server, &session, moment).await?;
             stage.book.took(answer, answered);
             stage.book.took(close, closed);
-            stage.book.floor_took(answer, stage.disk.commit()?);
         }
     }
     pillion.end().await

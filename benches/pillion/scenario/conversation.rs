@@ -11,7 +11,15 @@ use anyhow::ensure;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-pub(super) const ROWS: &[Row] = &[Row::MemoryAtStart, Row::MemoryAfterPrompts, Row::SmallPrompts, Row::LoadPrompts, Row::ExportPrompts];
+pub(super) const ROWS: &[Row] = &[
+    Row::MemoryAtStart,
+    Row::OwnMemoryAtStart,
+    Row::MemoryAfterPrompts,
+    Row::OwnMemoryAfterPrompts,
+    Row::SmallPrompts,
+    Row::LoadPrompts,
+    Row::ExportPrompts,
+];
 
 /// What the program still does by itself is done after this time.
 const IDLE: Duration = Duration::from_millis(100);
@@ -23,6 +31,7 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let mut pillion = stage.asking(&server, &home).await?;
     tokio::time::sleep(IDLE).await;
     stage.book.subject(Row::MemoryAtStart, process::memory(pillion.pid()?)?);
+    stage.book.subject(Row::OwnMemoryAtStart, process::own_memory(pillion.pid()?)?);
     let (session, _) = pillion.new_session(&home).await?;
     let mut since = Instant::now();
     for n in 0..prompts {
@@ -35,6 +44,7 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     stage.book.took(Row::SmallPrompts, since.elapsed());
     tokio::time::sleep(IDLE).await;
     stage.book.subject(Row::MemoryAfterPrompts, process::memory(pillion.pid()?)?);
+    stage.book.subject(Row::OwnMemoryAfterPrompts, process::own_memory(pillion.pid()?)?);
     pillion.end().await?;
     let since = Instant::now();
     for _ in 1..prompts {

@@ -36,12 +36,12 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     }
     stage.book.subject(Row::CrowdMemory, process::memory(pillion.pid()?)?);
     for (n, prompt) in prompts.into_iter().enumerate().take(STOPPED) {
+        stage.book.floor_took(Row::CrowdCancel, stage.disk.commit()?);
         let since = Instant::now();
         let cancel = pillion.cancel(&name(n)).await?;
         pillion.answer(prompt).await?;
         let cancelled = pillion.answer(cancel).await?;
         stage.book.took(Row::CrowdCancel, cancelled.at - since);
-        stage.book.floor_took(Row::CrowdCancel, stage.disk.commit()?);
     }
     pillion.end().await
 }

@@ -28,6 +28,8 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
         let relay_updated = relay.hear(&mut line).await? - sent;
         exchange.done().await;
         relay.hear(&mut line).await?;
+        // Before the turn and not right behind it: a disk that has just been at work is faster.
+        let committed = stage.disk.commit()?;
 
         let asked = Instant::now();
         let prompt = pillion.prompt(&session).await?;
@@ -43,7 +45,6 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
         exchange.done().await;
         let answered = pillion.answer(prompt).await?.at - ended;
 
-        let committed = stage.disk.commit()?;
         if n >= WARM_UP {
             let book = &mut stage.book;
             book.floor_took(Row::PromptToRequest, relay_requested);
