@@ -11,10 +11,10 @@ use crate::config::Watchdogs;
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, Watchdog, WatchdogName};
 use crate::protocol::model::ModelEvent;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// What the names of models that think before they write begin with, or have as one of their words.
 const REASONING: [&str; 15] = [
@@ -41,6 +41,8 @@ pub(super) struct StreamWatch {
     limits: [(WatchdogName, Duration); 3],
     armed: WatchdogName,
     since: Instant,
+    /// Set anew only when it rings too early: a timer for each event of a fast stream would cost more than the event.
+    alarm: Pin<Box<Sleep>>,
 }
 
 impl StreamWatch {
@@ -52,7 +54,8 @@ impl StreamWatch {
             (WatchdogName::FirstByte, settings.first_byte.max(patience)),
             (WatchdogName::IdleStream, settings.idle.max(patience)),
         ];
-        Self { limits, armed: WatchdogName::Connect, since: Instant::now() }
+        let since = Instant::now();
+        Self { limits, armed: WatchdogName::Connect, since, alarm: Box::pin(tokio::time::sleep_until(since + settings.connect)) }
     }
 
     /// Something came: the next thing is waited for from now on.
@@ -70,8 +73,18 @@ impl StreamWatch {
     }
 
     /// Resolves when the limit that is armed is over.
-    pub(super) fn bites(&self) -> impl Future<Output = ()> + Send + use<> {
-        tokio::time::sleep_until(self.since + self.limit())
+    pub(super) async fn bites(&mut self) {
+        loop {
+            let due = self.since + self.limit();
+            if due < self.alarm.deadline() {
+                self.alarm.as_mut().reset(due);
+            }
+            self.alarm.as_mut().await;
+            if Instant::now() >= due {
+                return;
+            }
+            self.alarm.as_mut().reset(due);
+        }
     }
 
     /// The failure that the armed limit is, now that it is over.
@@ -197,8 +210,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_model_that_thinks_gets_the_longer_limits_and_no_other() {
+    #[tokio::test]
+    async fn a_model_that_thinks_gets_the_longer_limits_and_no_other() {
         let settings = Watchdogs { first_byte: Duration::from_secs(5), idle: Duration::from_secs(700), ..Watchdogs::default() };
         let limits =
             |model: &str| -> Vec<_> { StreamWatch::begin(&settings, model).records(Bitten::No).iter().map(|w| w.limit_ms).collect() };
