@@ -27,6 +27,12 @@ pub trait Provider: Send + Sync {
         TitleSupport::Model
     }
 
+    /// Whether the answer comes over a network, where silence may mean that nobody is there. A model in this process may
+    /// take as long as it takes to load and to read.
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     /// Starts one attempt. Nothing is sent before the first poll; dropping the stream closes the connection. A stream
     /// that ends without [`ModelEvent::Finish`] and without an error is a defect of the provider's implementation.
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>>;

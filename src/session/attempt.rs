@@ -43,7 +43,7 @@ pub(super) async fn run(
     let place = (context.id.clone(), job.turn_id.clone());
     let (name, model) = (job.provider.name(), job.provider.model());
     let mut trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, context.provenance.clone());
-    let mut watch = StreamWatch::begin(&context.settings.watchdogs, model);
+    let mut watch = StreamWatch::begin(&context.settings.watchdogs, &*job.provider);
     trace.watched(watch.records(Bitten::No));
     context.record(Diagnostic::Trace(trace.trace().clone()));
     ledger.attempt_begins(trace);

@@ -109,7 +109,7 @@ impl AttemptTrace {
 
     /// The time limits that hold, and whether one of them was over.
     pub(super) fn watched(&mut self, watchdogs: Vec<Watchdog>) {
-        self.trace.watchdogs = Some(watchdogs);
+        self.trace.watchdogs = Some(watchdogs).filter(|watchdogs| !watchdogs.is_empty());
     }
 
     pub(super) fn completed(&mut self) {

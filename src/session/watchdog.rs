@@ -11,6 +11,7 @@ use crate::config::Watchdogs;
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, Watchdog, WatchdogName};
 use crate::protocol::model::ModelEvent;
+use crate::provider::Provider;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -35,10 +36,14 @@ const REASONING: [&str; 15] = [
     "grok-4",
 ];
 
+/// Longer than any process lives.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// The watchdogs of one attempt; the one that is armed bites when its time is over.
 #[derive(Debug)]
 pub(super) struct StreamWatch {
-    limits: [(WatchdogName, Duration); 3],
+    /// None for a model in this process.
+    limits: Vec<(WatchdogName, Duration)>,
     armed: WatchdogName,
     since: Instant,
     /// Set anew only when it rings too early: a timer for each event of a fast stream would cost more than the event.
@@ -47,15 +52,17 @@ pub(super) struct StreamWatch {
 
 impl StreamWatch {
     /// Begins with the attempt: the connection is waited for.
-    pub(super) fn begin(settings: &Watchdogs, model: &str) -> Self {
-        let patience = if is_reasoning(model) { settings.reasoning } else { Duration::ZERO };
+    pub(super) fn begin(settings: &Watchdogs, provider: &dyn Provider) -> Self {
+        let patience = if is_reasoning(provider.model()) { settings.reasoning } else { Duration::ZERO };
         let limits = [
             (WatchdogName::Connect, settings.connect),
             (WatchdogName::FirstByte, settings.first_byte.max(patience)),
             (WatchdogName::IdleStream, settings.idle.max(patience)),
         ];
+        let limits = if provider.is_remote() { limits.to_vec() } else { Vec::new() };
         let since = Instant::now();
-        Self { limits, armed: WatchdogName::Connect, since, alarm: Box::pin(tokio::time::sleep_until(since + settings.connect)) }
+        let alarm = Box::pin(tokio::time::sleep_until(since + settings.connect));
+        Self { limits, armed: WatchdogName::Connect, since, alarm }
     }
 
     /// Something came: the next thing is waited for from now on.
@@ -118,11 +125,11 @@ impl StreamWatch {
             limit_ms: millis(limit),
             fired: bitten == Bitten::Yes && name == self.armed,
         };
-        self.limits.map(record).to_vec()
+        self.limits.iter().copied().map(record).collect()
     }
 
     fn limit(&self) -> Duration {
-        self.limits.iter().find(|(name, _)| *name == self.armed).map_or(Duration::MAX, |(_, limit)| *limit)
+        self.limits.iter().find(|(name, _)| *name == self.armed).map_or(FOR_EVER, |(_, limit)| *limit)
     }
 }
 
@@ -191,6 +198,9 @@ fn is_reasoning(model: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::model::ModelRequest;
+    use futures_util::StreamExt;
+    use futures_util::stream::{self, BoxStream};
 
     #[test]
     fn models_that_think_first_are_known_by_name() {
@@ -210,12 +220,50 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_model_that_thinks_gets_the_longer_limits_and_no_other() {
+    struct Named {
+        model: &'static str,
+        remote: bool,
+    }
+
+    impl Provider for Named {
+        fn name(&self) -> &'static str {
+            "test"
+        }
+
+        fn model(&self) -> &str {
+            self.model
+        }
+
+        fn is_remote(&self) -> bool {
+            self.remote
+        }
+
+        fn stream(&self, _: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
+            stream::empty().boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_that_thinks_gets_the_longer_limits_and_one_in_this_process_none() {
         let settings = Watchdogs { first_byte: Duration::from_secs(5), idle: Duration::from_secs(700), ..Watchdogs::default() };
-        let limits =
-            |model: &str| -> Vec<_> { StreamWatch::begin(&settings, model).records(Bitten::No).iter().map(|w| w.limit_ms).collect() };
-        assert_eq!(limits("gpt-4o"), [20_000, 5_000, 700_000]);
-        assert_eq!(limits("o3"), [20_000, 600_000, 700_000]);
+        let watch = |model, remote| StreamWatch::begin(&settings, &Named { model, remote });
+        let limits = |watch: &StreamWatch| -> Vec<_> { watch.records(Bitten::No).iter().map(|dog| dog.limit_ms).collect() };
+        assert_eq!(limits(&watch("gpt-4o", true)), [20_000, 5_000, 700_000]);
+        assert_eq!(limits(&watch("o3", true)), [20_000, 600_000, 700_000]);
+        let mut patient = watch("model.gguf", false);
+        assert_eq!(patient.records(Bitten::No), []);
+        let day = Duration::from_secs(86_400);
+        assert!(tokio::time::timeout(day, patient.bites()).await.is_err(), "it may load as long as it takes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_event_begins_the_wait_anew() {
+        let begun = Instant::now();
+        let mut watch = StreamWatch::begin(&Watchdogs::default(), &Named { model: "gpt-4o", remote: true });
+        watch.observe(&ModelEvent::RequestSent);
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        watch.observe(&ModelEvent::Text("a".into()));
+        watch.bites().await;
+        assert_eq!(begun.elapsed().as_secs(), 220);
     }
 }

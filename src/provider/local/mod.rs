@@ -108,6 +108,10 @@ impl Provider for Local {
         TitleSupport::Heuristic
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
         let engine = Arc::clone(&self.engine);
         Box::pin(futures_util::future::lazy(move |_| engine.answer(&request.messages)).flatten_stream())
