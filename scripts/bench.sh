@@ -4,4 +4,4 @@
 
 need_rust
 cargo build --release --locked
-cargo bench --locked --bench pillion -- --binary "${CARGO_TARGET_DIR:-$PWD/target}/release/pillion" "$@"
+cargo bench --locked --bench pillion -- --binary "${CARGO_TARGET_DIR:-$PWD/target}/release/pillion" --keep "$@"

@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// The program to measure, instead of the one that cargo built beside this
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// Keep the table of a complete run; `just bench` says so of the release build
+    #[arg(long)]
+    keep: bool,
     /// Only rows with one of these words in their name
     #[arg(value_name = "ROW")]
     filters: Vec<String>,
@@ -76,7 +79,7 @@ impl Arguments {
 
     /// Whether the run is one that can be compared with others.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.quick && self.filters.is_empty() && self.binary.is_none()
+        self.keep && !self.quick && self.filters.is_empty()
     }
 
     pub(crate) fn binary(&self) -> PathBuf {
