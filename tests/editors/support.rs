@@ -166,10 +166,34 @@ fn marked(mark: &str) -> Vec<(Pid, Process)> {
     let numbers = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
     let found = numbers.filter_map(|number| {
         let process = Process::open(pid(number))?;
-        let environment = fs::read(format!("/proc/{number}/environ")).ok()?;
+        let environment = environment(number)?;
         environment.split(|&byte| byte == 0).any(|variable| variable == wanted.as_bytes()).then_some((pid(number), process))
     });
     found.collect()
+}
+
+/// What a process was started with. One that is just replacing its program has no environment for a moment, which is waited out:
+/// else it would be overlooked.
+fn environment(number: u32) -> Option<Vec<u8>> {
+    loop {
+        let environment = fs::read(format!("/proc/{number}/environ")).ok()?;
+        if !environment.is_empty() || has_none(&fs::read_to_string(format!("/proc/{number}/stat")).ok()?) {
+            return Some(environment);
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Whether the process of this line of `/proc/<pid>/stat` has no environment for good: it has ended, is the kernel's, or was given none.
+fn has_none(stat: &str) -> bool {
+    const KERNEL_THREAD: u64 = 0x0020_0000;
+    let (_, after_the_name) = stat.rsplit_once(')').expect("a name in parentheses");
+    // The first of these is the third field of proc(5).
+    let fields: Vec<&str> = after_the_name.split_whitespace().collect();
+    let number = |field: usize| fields[field - 3].parse::<u64>().expect("a number");
+    // The place of the code is the last thing that becomes known of a new program.
+    let (code_ends, begins, ends) = (number(27), number(50), number(51));
+    matches!(fields[0], "Z" | "X") || number(9) & KERNEL_THREAD != 0 || (code_ends != 0 && begins == ends)
 }
 
 /// A process by its handle, so that a number that is used again is never mistaken for it.
@@ -202,6 +226,17 @@ fn a_story_runs_in_a_room_of_its_own_with_the_real_binary() {
 #[should_panic(expected = "the story ended with exit status: 3:\nwhat was wrong\n")]
 fn a_story_that_fails_shows_what_it_said() {
     Story::new("sh").with(["-c", "echo what was wrong >&2; exit 3"]).run();
+}
+
+#[test]
+fn a_process_that_is_replacing_its_program_is_not_overlooked() {
+    for _ in 0..200 {
+        let mut child = Command::new("sleep").arg("600").env("PILLION_STORY", "replacing").spawn().expect("a process");
+        let seen = environment(child.id()).expect("its environment");
+        let _ = child.kill();
+        child.wait().expect("an end");
+        assert!(seen.split(|&byte| byte == 0).any(|variable| variable == b"PILLION_STORY=replacing"), "{seen:?}");
+    }
 }
 
 #[test]
