@@ -231,7 +231,12 @@ pub const SETTINGS: &[Setting] = &[
     seconds("watchdog.connect_seconds", "how long a connection to the model provider may take", 1, |dogs| &mut dogs.connect),
     seconds("watchdog.first_byte_seconds", "how long the model may take to begin its answer", 1, |dogs| &mut dogs.first_byte),
     seconds("watchdog.idle_seconds", "how long nothing of a begun answer may come", 1, |dogs| &mut dogs.idle),
-    seconds("watchdog.reasoning_seconds", "the same two for models that think before they write", 1, |dogs| &mut dogs.reasoning),
+    seconds(
+        "watchdog.reasoning_seconds",
+        "the same two for models that think before they write; the longest that an answer may only be kept alive",
+        1,
+        |dogs| &mut dogs.reasoning,
+    ),
     seconds("watchdog.tool_seconds", "how long one tool call may take", 1, |dogs| &mut dogs.tool),
     seconds("watchdog.turn_seconds", "how long a whole turn may take; 0: as long as it likes", 0, |dogs| &mut dogs.turn),
     limit("limits.max_header_line_bytes", "one header line", 64, 1 << 16, |limits| &mut limits.header_line),

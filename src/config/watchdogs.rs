@@ -11,7 +11,8 @@ pub struct Watchdogs {
     pub first_byte: Duration,
     /// Between two events of an answer.
     pub idle: Duration,
-    /// Takes the place of `first_byte` and `idle` for models that think before they write, if it is longer.
+    /// Takes the place of `first_byte` and `idle` for models that think before they write, if it is longer; and the longest
+    /// that an answer may only be kept alive without saying anything.
     pub reasoning: Duration,
     /// One tool call, its permission question not counted.
     pub tool: Duration,

@@ -46,6 +46,8 @@ pub enum ModelEvent {
         http_status: u16,
         request_id: Option<String>,
     },
+    /// Bytes of the answer came that say nothing: a ping, a comment, a piece of an event.
+    KeptAlive,
     /// The provider's own id of the answer.
     ResponseId(String),
     Text(String),

@@ -105,7 +105,7 @@ impl Answer<'_> {
         ledger.observe(&event);
         match event {
             ModelEvent::RequestSent => ledger.enter(Phase::WaitingForModel),
-            ModelEvent::Headers { .. } | ModelEvent::ResponseId(_) | ModelEvent::Usage(_) => {}
+            ModelEvent::Headers { .. } | ModelEvent::KeptAlive | ModelEvent::ResponseId(_) | ModelEvent::Usage(_) => {}
             ModelEvent::ToolInput { .. } => ledger.enter(Phase::ToolInput),
             ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
             ModelEvent::Text(text) => ledger.text(text),

@@ -71,6 +71,7 @@ impl AttemptTrace {
                 self.trace.request_id.clone_from(request_id);
                 return;
             }
+            ModelEvent::KeptAlive => return,
             ModelEvent::ResponseId(id) => {
                 self.trace.response_id = Some(id.clone());
                 false

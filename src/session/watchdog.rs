@@ -46,6 +46,10 @@ pub(super) struct StreamWatch {
     limits: Vec<(WatchdogName, Duration)>,
     armed: WatchdogName,
     since: Instant,
+    /// When the answer last said something; what merely keeps the connection alive does not count.
+    heard: Instant,
+    /// How long an answer may be kept alive without saying anything.
+    patience: Duration,
     /// Set anew only when it rings too early: a timer for each event of a fast stream would cost more than the event.
     alarm: Pin<Box<Sleep>>,
 }
@@ -60,9 +64,10 @@ impl StreamWatch {
             (WatchdogName::IdleStream, settings.idle.max(patience)),
         ];
         let limits = if provider.is_remote() { limits.to_vec() } else { Vec::new() };
+        let patience = settings.idle.max(settings.reasoning);
         let since = Instant::now();
         let alarm = Box::pin(tokio::time::sleep_until(since + settings.connect));
-        Self { limits, armed: WatchdogName::Connect, since, alarm }
+        Self { limits, armed: WatchdogName::Connect, since, heard: since, patience, alarm }
     }
 
     /// Something came: the next thing is waited for from now on.
@@ -71,18 +76,23 @@ impl StreamWatch {
             ModelEvent::RequestSent => WatchdogName::FirstByte,
             _ => WatchdogName::IdleStream,
         };
-        self.again();
+        if *event == ModelEvent::KeptAlive {
+            self.since = Instant::now();
+        } else {
+            self.again();
+        }
     }
 
     /// The time until now does not count: nobody was listening.
     pub(super) fn again(&mut self) {
         self.since = Instant::now();
+        self.heard = self.since;
     }
 
     /// Resolves when the limit that is armed is over.
     pub(super) async fn bites(&mut self) {
         loop {
-            let due = self.since + self.limit();
+            let (due, _) = self.end();
             if due < self.alarm.deadline() {
                 self.alarm.as_mut().reset(due);
             }
@@ -96,12 +106,17 @@ impl StreamWatch {
 
     /// The failure that the armed limit is, now that it is over.
     pub(super) fn failure(&self) -> StreamFailure {
-        let limit_ms = millis(self.limit());
+        let limit_ms = millis(self.end().1);
         let (cause, kind, seen) = match self.armed {
             WatchdogName::Connect => (Cause::ConnectTimeout { limit_ms }, "connect_timeout", "the request could not be handed over"),
             WatchdogName::FirstByte => {
                 (Cause::FirstByteTimeout { limit_ms }, "first_byte_timeout", "the request was sent, and no answer began")
             }
+            WatchdogName::IdleStream if self.since > self.heard => (
+                Cause::IdleStreamTimeout { limit_ms },
+                "idle_stream_timeout",
+                "an answer had begun and was kept alive, but said nothing more",
+            ),
             WatchdogName::IdleStream => {
                 (Cause::IdleStreamTimeout { limit_ms }, "idle_stream_timeout", "an answer had begun, and nothing more came")
             }
@@ -120,12 +135,18 @@ impl StreamWatch {
 
     /// The limits as the trace shows them; `bitten`: the armed one was over.
     pub(super) fn records(&self, bitten: Bitten) -> Vec<Watchdog> {
-        let record = |(name, limit): (WatchdogName, Duration)| Watchdog {
-            name,
-            limit_ms: millis(limit),
-            fired: bitten == Bitten::Yes && name == self.armed,
+        let record = |(name, limit): (WatchdogName, Duration)| {
+            let fired = bitten == Bitten::Yes && name == self.armed;
+            Watchdog { name, limit_ms: millis(if fired { self.end().1 } else { limit }), fired }
         };
         self.limits.iter().copied().map(record).collect()
+    }
+
+    /// When the wait under way is over, and the limit by which it is.
+    fn end(&self) -> (Instant, Duration) {
+        let (limit, patience) = (self.limit(), self.patience.max(self.limit()));
+        let (silent, unheard) = (self.since + limit, self.heard + patience);
+        if unheard < silent { (unheard, patience) } else { (silent, limit) }
     }
 
     fn limit(&self) -> Duration {
@@ -265,5 +286,27 @@ mod tests {
         watch.observe(&ModelEvent::Text("a".into()));
         watch.bites().await;
         assert_eq!(begun.elapsed().as_secs(), 220);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_kept_alive_may_be_silent_for_as_long_as_one_that_thinks() {
+        let begun = Instant::now();
+        let mut watch = StreamWatch::begin(&Watchdogs::default(), &Named { model: "gpt-4o", remote: true });
+        watch.observe(&ModelEvent::Text("a".into()));
+        let pinged = async {
+            loop {
+                tokio::select! {
+                    () = watch.bites() => return,
+                    () = tokio::time::sleep(Duration::from_secs(50)) => {}
+                }
+                watch.observe(&ModelEvent::KeptAlive);
+            }
+        };
+        pinged.await;
+        assert_eq!(begun.elapsed().as_secs(), 600);
+        assert_eq!(watch.failure().cause, Cause::IdleStreamTimeout { limit_ms: 600_000 });
+        let fired: Vec<_> = watch.records(Bitten::Yes).into_iter().filter(|dog| dog.fired).collect();
+        assert_eq!(fired, [Watchdog { name: WatchdogName::IdleStream, limit_ms: 600_000, fired: true }]);
+        assert_eq!(watch.failure().message, "an answer had begun and was kept alive, but said nothing more");
     }
 }

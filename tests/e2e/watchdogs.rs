@@ -98,6 +98,31 @@ async fn an_answer_that_stops_arriving() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_only_keeps_the_connection_alive_goes_on() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let url = server.base_url();
+    let args: Vec<&str> = ["--model", "openai:plain", "--base-url", &url].into_iter().chain(UNTITLED).collect();
+    let mut editor = Editor::spawn(configured(&home, &config("idle_seconds")), Framing::Headers, Dialect::Lsp, &args);
+    editor.initialize().await;
+    let session = editor.new_session(&home).await;
+    let prompt = editor.prompt(&session, "go").await;
+    let mut exchange = server.next_request().await;
+    exchange.text("slow").await;
+    for sign_of_life in [": still there\n\n", "data: {\"choices\":[]}\n\n", ": and ", "still\n\n"] {
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        exchange.raw(sign_of_life.as_bytes()).await;
+    }
+    exchange.finish("stop").await;
+    exchange.done().await;
+    let answer = editor.result(&prompt).await;
+    assert_eq!((&answer["stopReason"], answer["diagnostics"].get("abort")), (&json!("end_turn"), None));
+    assert_eq!(answer["diagnostics"]["stream_traces"][0]["counters"]["text"], 1);
+    editor.ignore_updates();
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_model_that_thinks_first_is_given_more_time() {
     let home = Home::new();
     let mut server = ModelServer::start().await;

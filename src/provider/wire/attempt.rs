@@ -3,7 +3,7 @@
 //! Invariant: the stream owns its connection, so that dropping it at any point closes the connection at once; and it ends
 //! with [`ModelEvent::Finish`] or with a failure, never with neither.
 
-use super::events::Events;
+use super::events::{Events, Next};
 use super::fault::{self, ErrorBody, Extent, Stage};
 use super::{Endpoint, Protocol, Reading};
 use crate::net;
@@ -138,26 +138,38 @@ impl<P: Protocol> Attempt<P> {
         // Many events can lie ready in one read: other tasks get their turn, and a cancel is seen, between them.
         tokio::task::consume_budget().await;
         let next = if self.answer.is_finished() {
-            tokio::time::timeout(SETTLE_TIME, events.next()).await.unwrap_or(None)
+            tokio::time::timeout(SETTLE_TIME, events.whole()).await.unwrap_or(Next::End)
         } else {
             events.next().await
         };
         match next {
-            Some(Ok(event)) => match event.data.as_deref().map(str::trim).filter(|data| !data.is_empty()) {
+            Next::Bytes => {
+                self.ready.push_back(ModelEvent::KeptAlive);
+                Ok(Phase::Reading(events))
+            }
+            Next::Event(event) => match event.data.as_deref().map(str::trim).filter(|data| !data.is_empty()) {
                 Some(data) if event.event.as_deref() == Some("error") => Err(fault::reported(&self.endpoint, data)),
                 Some(data) => match self.answer.read(data, &self.endpoint, &mut self.ready)? {
-                    Reading::GoesOn => Ok(Phase::Reading(events)),
+                    Reading::GoesOn => {
+                        if self.ready.is_empty() {
+                            self.ready.push_back(ModelEvent::KeptAlive);
+                        }
+                        Ok(Phase::Reading(events))
+                    }
                     Reading::IsOver => {
                         events.give_back(SETTLE_TIME);
                         self.finish()
                     }
                 },
-                None => Ok(Phase::Reading(events)),
+                None => {
+                    self.ready.push_back(ModelEvent::KeptAlive);
+                    Ok(Phase::Reading(events))
+                }
             },
             // The model had finished: what happened to the connection after that did not happen to the answer.
-            Some(Err(_)) | None if self.answer.is_finished() => self.finish(),
-            Some(Err(error)) => Err(events.fault(error, &self.endpoint)),
-            None => {
+            Next::Failed(_) | Next::End if self.answer.is_finished() => self.finish(),
+            Next::Failed(error) => Err(events.fault(error, &self.endpoint)),
+            Next::End => {
                 let message = format!("{} ended the stream before the model had finished", self.endpoint.origin());
                 let evidence = [&["the body ended in good order"], P::UNFINISHED].concat();
                 Err(transport(TransportKind::UnexpectedEof, message, &evidence))

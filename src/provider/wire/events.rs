@@ -1,15 +1,18 @@
-//! The server-sent events of an answer's body, each capped.
+//! The server-sent events of an answer's body, each capped, and the signs of life between them.
 
 use super::Endpoint;
 use super::fault::{self, Stage};
 use crate::protocol::diagnostics::StreamFailure;
 use crate::provider::failure::{ProtocolKind, protocol};
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{BoxStream, Stream, StreamExt};
 use reqwest::Response;
 use sse_stream::{Sse, SseByteStream};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 /// The largest event, in bytes, give or take one read from the network.
@@ -20,6 +23,15 @@ pub(super) struct Events {
     events: SseByteStream<BoxStream<'static, Result<Bytes, ReadError>>>,
     /// Bytes since the last whole event.
     pending: Arc<AtomicUsize>,
+}
+
+/// What the next thing on a body is.
+pub(super) enum Next {
+    Event(Sse),
+    /// Bytes came that make no event: a comment, or a piece of what is still to come.
+    Bytes,
+    Failed(sse_stream::Error),
+    End,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +55,30 @@ impl Events {
         Self { events: SseByteStream::new(bytes.boxed()), pending }
     }
 
-    pub(super) async fn next(&mut self) -> Option<Result<Sse, sse_stream::Error>> {
-        let event = self.events.next().await;
-        self.pending.store(0, Ordering::Relaxed);
-        event
+    pub(super) async fn next(&mut self) -> Next {
+        let before = self.pending.load(Ordering::Relaxed);
+        let next = poll_fn(|context| match Pin::new(&mut self.events).poll_next(context) {
+            Poll::Ready(Some(Ok(event))) => Poll::Ready(Next::Event(event)),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Next::Failed(error)),
+            Poll::Ready(None) => Poll::Ready(Next::End),
+            Poll::Pending if self.pending.load(Ordering::Relaxed) != before => Poll::Ready(Next::Bytes),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        if !matches!(next, Next::Bytes) {
+            self.pending.store(0, Ordering::Relaxed);
+        }
+        next
+    }
+
+    /// The next thing that is more than a sign of life.
+    pub(super) async fn whole(&mut self) -> Next {
+        loop {
+            match self.next().await {
+                Next::Bytes => {}
+                next => return next,
+            }
+        }
     }
 
     pub(super) fn fault(&self, error: sse_stream::Error, endpoint: &Endpoint) -> Box<StreamFailure> {

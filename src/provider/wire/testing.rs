@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub(in crate::provider) type Events = BoxStream<'static, Result<ModelEvent, StreamFailure>>;
 
-/// The events of an attempt, and its failure if it had one.
+/// What an attempt said, its mere signs of life left out, and its failure if it had one.
 pub(in crate::provider) type Told = (Vec<ModelEvent>, Option<StreamFailure>);
 
 pub(in crate::provider) const KEY: &str = "sk-canary-5f2a";
@@ -48,6 +48,7 @@ pub(in crate::provider) async fn collect(mut stream: Events) -> Told {
     let mut events = Vec::new();
     while let Some(next) = stream.next().await {
         match next {
+            Ok(ModelEvent::KeptAlive) => {}
             Ok(event) => events.push(event),
             Err(failure) => {
                 assert!(stream.next().await.is_none(), "nothing follows a failure");
