@@ -12,12 +12,14 @@ mod places;
 mod table;
 #[cfg(test)]
 mod tests;
+mod retry;
 mod watchdogs;
 
 pub use error::{ConfigError, Origin};
 pub use limits::Limits;
 pub use model::{BadModelName, ModelName, ProviderKind};
 pub use places::Places;
+pub use retry::Retry;
 pub use table::{SETTINGS, Setting};
 pub use watchdogs::Watchdogs;
 
@@ -56,6 +58,7 @@ pub struct Settings {
     /// How long a permission question waits before it is a no.
     pub permission_deadline: Duration,
     pub watchdogs: Watchdogs,
+    pub retry: Retry,
     pub limits: Limits,
 }
 
@@ -159,6 +162,7 @@ impl Settings {
             grace: Grace { soft: Duration::from_secs(2), hard: Duration::from_millis(250) },
             permission_deadline: Duration::from_secs(300),
             watchdogs: Watchdogs::default(),
+            retry: Retry::default(),
             limits: Limits::default(),
         }
     }

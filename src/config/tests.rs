@@ -96,6 +96,9 @@ fn nothing_set_gives_the_documented_defaults() {
     watchdog.reasoning_seconds = 600
     watchdog.tool_seconds = 900
     watchdog.turn_seconds = 0
+    retry.max_attempts = 3
+    retry.first_delay_ms = 500
+    retry.max_delay_seconds = 30
     limits.max_header_line_bytes = 1024
     limits.max_header_block_bytes = 4096
     limits.max_message_bytes = 16777216
@@ -129,6 +132,10 @@ fn a_file_can_set_everything_that_has_a_key() {
         reasoning_seconds = 4
         tool_seconds = 5
         turn_seconds = 6
+        [retry]
+        max_attempts = 7
+        first_delay_ms = 8
+        max_delay_seconds = 9
         [limits]
         max_header_line_bytes = 100
         max_header_block_bytes = 200
@@ -148,6 +155,8 @@ fn a_file_can_set_everything_that_has_a_key() {
     assert_eq!((settings.grace.soft, settings.grace.hard), (Duration::from_secs(1), Duration::ZERO));
     let [connect, first_byte, idle, reasoning, tool, turn] = [1, 2, 3, 4, 5, 6].map(Duration::from_secs);
     assert_eq!(settings.watchdogs, Watchdogs { connect, first_byte, idle, reasoning, tool, turn });
+    let retry = Retry { max_attempts: 7, first_delay: Duration::from_millis(8), max_delay: Duration::from_secs(9) };
+    assert_eq!(settings.retry, retry);
     let limits = Limits { header_line: 100, header_block: 200, message: 2000, nesting: 20, in_flight: 3, outbox: 5000, result: 6000 };
     assert_eq!(settings.limits, limits);
     assert_eq!(settings.log_level, tracing::level_filters::LevelFilter::OFF);
@@ -174,9 +183,9 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
         "stdio = 'lsp'",
     ];
     insta::assert_snapshot!(errors.map(config_error).join("\n"), @r#"
-    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
+    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [limits]
     HOME/config.toml:2: there is no setting `title.timeout`; allowed here: `model`, `on_cancel`, `timeout_seconds`
-    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
+    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [limits]
     HOME/config.toml:1: `title` is a section, not a value
     HOME/config.toml:4: `title.timeout_seconds` is `0`, but it must be a whole number from 1 to 600
     HOME/config.toml:2: `title.timeout_seconds` must be a whole number
@@ -189,7 +198,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     HOME/config.toml:2: `grace.hard_ms` is `-1`, but it must be a whole number from 0 to 1000
     HOME/config.toml:2: `limits.max_nesting` is `129`, but it must be a whole number from 16 to 128
     HOME/config.toml:1: not TOML: invalid literal string, expected `'`
-    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [limits]
+    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [limits]
     "#);
 }
 

@@ -136,6 +136,8 @@ pub enum Phase {
     ToolInput,
     AwaitingPermission,
     ToolRunning,
+    /// A model call had failed and was to be made again after a wait.
+    RetryBackoff,
     Persisting,
 }
 

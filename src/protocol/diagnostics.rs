@@ -72,6 +72,8 @@ record! {
             failure: StreamFailure => Record,
             /// The time limits that held, in the order in which they are armed.
             watchdogs: Vec<Watchdog> => Record,
+            /// Whether the call was made again; stands if it failed.
+            retry: RetryDecision => Record,
         }
     }
 }
@@ -86,6 +88,29 @@ record! {
             fired: bool => Structure,
         }
     }
+}
+
+record! {
+    /// Whether a model call that failed is made again, and what that rests on.
+    pub struct RetryDecision {
+        required {
+            verdict: RetryVerdict => Enum,
+            reasons: Vec<String> => Structure,
+        }
+        optional {
+            /// The wait before it is made again.
+            delay_ms: u64 => Number,
+        }
+    }
+}
+
+/// What becomes of a model call that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryVerdict {
+    /// It is made again after a wait, unless the turn is stopped first.
+    Again,
+    GivenUp,
 }
 
 /// What a watchdog waits for.
@@ -162,6 +187,8 @@ record! {
             os_error: i32 => Number,
             /// The provider's own error code.
             code: String => Id,
+            /// How long the provider asked to be left alone.
+            retry_after_ms: u64 => Number,
         }
     }
 }

@@ -55,7 +55,36 @@ pub enum SessionUpdate {
         title: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         updated_at: Option<String>,
+        #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+        meta: Option<InfoMeta>,
     },
+}
+
+/// The `_meta` of a `session_info_update`.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct InfoMeta {
+    pub pillion: InfoExtras,
+}
+
+/// What pillion tells of a session beyond ACP.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct InfoExtras {
+    pub retry: RetryNotice,
+}
+
+/// A model call has failed and will be made again.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryNotice {
+    /// The number of the attempt to come, the first being 1.
+    pub attempt: u64,
+    pub max_attempts: u64,
+    /// The wait before it.
+    pub delay_ms: u64,
+    /// What stopped the attempt that failed, as a turn's `cause` is written.
+    pub cause: String,
+    /// The same for a person.
+    pub sentence: String,
 }
 
 /// A tool call as it is first shown.

@@ -119,6 +119,7 @@ pub fn http(status: u16, message: impl Into<String>, code: Option<&str>, evidenc
         message: cut(message.into()),
         os_error: None,
         code: plain(code),
+        retry_after_ms: None,
     })
 }
 
@@ -137,6 +138,7 @@ pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'
         message: cut(message.into()),
         os_error: None,
         code: None,
+        retry_after_ms: None,
     })
 }
 
@@ -151,6 +153,7 @@ pub fn protocol(kind: ProtocolKind, message: impl Into<String>, code: Option<&st
         message: cut(message.into()),
         os_error: None,
         code: plain(code),
+        retry_after_ms: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! One model call, streamed to the client as it comes. Every wait races the token.
 
 use super::history;
+use super::retry;
 use super::saver::Saver;
 use super::toolcalls::Call;
 use super::trace::AttemptTrace;
@@ -11,15 +12,32 @@ use crate::protocol::diagnostics::{Boundary, StreamFailure};
 use crate::protocol::message::Part;
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
 use crate::provider::failure::{TransportKind, transport};
-use crate::store::Diagnostic;
+use crate::store::{Diagnostic, StoreError};
 use futures_util::StreamExt;
 use std::collections::HashSet;
 use std::pin::pin;
+use std::time::Duration;
 
 /// What a whole answer came to.
 pub(super) struct Answered {
     pub(super) reason: FinishReason,
     pub(super) calls: Vec<Call>,
+}
+
+/// Why there is no whole answer.
+pub(super) enum Broken {
+    Interrupted(Interruption),
+    /// The stream failed. With a wait, the call may be made again after it.
+    Failed {
+        fault: Fault,
+        again_after: Option<Duration>,
+    },
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Self::Interrupted(error.into())
+    }
 }
 
 /// What is known while an answer streams.
@@ -31,18 +49,18 @@ struct Answer<'a> {
     finish: Option<FinishReason>,
 }
 
-/// Makes the call. `call_ids` are those of the conversation so far; those of the answer come to them.
+/// Makes the call: the `attempt`th of this step. `call_ids` are those of the conversation so far; those of the answer come to them.
 pub(super) async fn run(
     job: &TurnJob,
-    step: u64,
+    (step, attempt): (u64, u64),
     request: ModelRequest,
     call_ids: &mut HashSet<String>,
     saver: &mut Saver,
-) -> Result<Answered, Interruption> {
+) -> Result<Answered, Broken> {
     let (context, ledger) = (&job.context, &job.ledger);
     let place = (context.id.clone(), job.turn_id.clone());
     let (name, model) = (job.provider.name(), job.provider.model());
-    let mut trace = AttemptTrace::begin(request.attempt_id.clone(), place, step, name, model, context.provenance.clone());
+    let mut trace = AttemptTrace::begin(request.attempt_id.clone(), place, (step, attempt), name, model, context.provenance.clone());
     let mut watch = StreamWatch::begin(&context.settings.watchdogs, &*job.provider);
     trace.watched(watch.records(Bitten::No));
     context.record(Diagnostic::Trace(trace.trace().clone()));
@@ -59,7 +77,7 @@ pub(super) async fn run(
             _ = &mut stopped => {
                 drop(stream);
                 ledger.hop("turn.stream_dropped");
-                return Err(Interruption::Stopped);
+                return Err(Broken::Interrupted(Interruption::Stopped));
             }
             // Before the stream: one that never pauses must not hide that its output cannot be kept.
             went_on = saver.go_on() => {
@@ -120,8 +138,8 @@ impl Answer<'_> {
     }
 }
 
-/// Ends the attempt's trace with its failure.
-fn failed(job: &TurnJob, step: u64, failure: StreamFailure) -> Interruption {
+/// Ends the attempt's trace with its failure, and with what is to become of the call.
+fn failed(job: &TurnJob, step: u64, failure: StreamFailure) -> Broken {
     let fault = Fault {
         cause: failure.cause.clone(),
         point: if failure.boundary == Boundary::Watchdog { "watchdog.fired" } else { "provider.stream_failed" },
@@ -129,6 +147,14 @@ fn failed(job: &TurnJob, step: u64, failure: StreamFailure) -> Interruption {
         message: failure.message.clone(),
     };
     tracing::info!(step, kind = failure.kind, "the model call has failed");
-    job.ledger.attempt_ends(|trace| trace.failed(failure));
-    Interruption::Fault(fault)
+    let settings = &job.context.settings.retry;
+    let ended = job.ledger.attempt_ends(|trace| {
+        trace.failed(failure);
+        trace.decided(retry::decide(trace.trace(), settings));
+    });
+    let again_after = ended.as_ref().and_then(|trace| trace.retry.as_ref()?.delay_ms).map(Duration::from_millis);
+    if let Some(trace) = ended.filter(|_| again_after.is_some()) {
+        job.context.record(Diagnostic::Trace(trace));
+    }
+    Broken::Failed { fault, again_after }
 }

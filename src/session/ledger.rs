@@ -100,6 +100,11 @@ impl Ledger {
         self.write(|book| self.send(book, update));
     }
 
+    /// Sends an update of this turn that shows nothing of its answer.
+    pub(super) fn tell(&self, update: SessionUpdate) {
+        self.write(|book| book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update));
+    }
+
     pub(super) fn hop(&self, point: &str) {
         self.write(|book| book.hops.push((point.to_owned(), Instant::now())));
     }

@@ -35,7 +35,14 @@ fn ledger() -> (Ledger, Arc<Counter>) {
 
 fn attempt(ledger: &Ledger, id: &str) {
     let provenance = Provenance::deterministic();
-    ledger.attempt_begins(AttemptTrace::begin(AttemptId::new(id), (SessionId::new("s"), TurnId::new("t")), 1, "fake", "m", provenance));
+    ledger.attempt_begins(AttemptTrace::begin(
+        AttemptId::new(id),
+        (SessionId::new("s"), TurnId::new("t")),
+        (1, 1),
+        "fake",
+        "m",
+        provenance,
+    ));
 }
 
 fn tokens(count: u64) -> ModelEvent {
@@ -75,7 +82,7 @@ fn nothing_enters_and_nothing_leaves_after_the_close() {
     assert_eq!((closed.partial.updates_sent, closed.last_update, closed.kept_bytes), (1, 11, 0));
     ledger.text(" more".into());
     ledger.add(Part::text("more"));
-    ledger.post(SessionUpdate::SessionInfoUpdate { title: None, updated_at: None });
+    ledger.post(SessionUpdate::SessionInfoUpdate { title: None, updated_at: None, meta: None });
     ledger.hop("late");
     ledger.tool_enters("c", "open", Effect::Write, ToolState::Running);
     attempt(&ledger, "a2");

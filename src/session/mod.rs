@@ -15,6 +15,7 @@ mod model_choice;
 mod opening;
 mod parts;
 mod recovery;
+mod retry;
 mod road;
 mod run;
 mod runner;

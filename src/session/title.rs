@@ -230,7 +230,8 @@ impl Title {
             }
         }
         if matches!(stored, Ok(true)) {
-            let update = SessionUpdate::SessionInfoUpdate { title: Some(title), updated_at: Some(super::rfc3339(clock.wall_ms())) };
+            let update =
+                SessionUpdate::SessionInfoUpdate { title: Some(title), updated_at: Some(super::rfc3339(clock.wall_ms())), meta: None };
             context.announce([(None, update)]);
         }
         self.end(context, context.provenance.recorded(record), state);
@@ -269,7 +270,7 @@ pub(super) struct TurnStart<'a> {
 async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleGeneration, text: &str, token: &CancelToken) -> Outcome {
     let attempt_id = AttemptId::new(format!("{}_{}", AttemptId::PREFIX, record.title_run_id));
     let place = (record.session_id.clone(), record.turn_id.clone());
-    let mut trace = AttemptTrace::begin(attempt_id.clone(), place, 0, model.name(), model.model(), context.provenance.clone());
+    let mut trace = AttemptTrace::begin(attempt_id.clone(), place, (0, 1), model.name(), model.model(), context.provenance.clone());
     let request = ModelRequest {
         attempt_id,
         purpose: Purpose::Title,
@@ -339,5 +340,6 @@ fn timed_out(message: &str) -> StreamFailure {
         message: message.into(),
         os_error: None,
         code: None,
+        retry_after_ms: None,
     }
 }

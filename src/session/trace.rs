@@ -1,6 +1,6 @@
 //! The stream trace of one attempt, kept while its events pass by.
 
-use crate::protocol::diagnostics::{StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Usage, Watchdog};
+use crate::protocol::diagnostics::{RetryDecision, StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Usage, Watchdog};
 use crate::protocol::ids::{AbortId, AttemptId, SessionId, TurnId};
 use crate::protocol::model::ModelEvent;
 use crate::provenance::Provenance;
@@ -18,7 +18,7 @@ impl AttemptTrace {
     pub(super) fn begin(
         attempt_id: AttemptId,
         (session_id, turn_id): (SessionId, TurnId),
-        step: u64,
+        (step, attempt): (u64, u64),
         provider: &str,
         model: &str,
         provenance: Provenance,
@@ -28,7 +28,7 @@ impl AttemptTrace {
             session_id,
             turn_id,
             step,
-            attempt: 1,
+            attempt,
             provider: provider.to_owned(),
             model: model.to_owned(),
             state: StreamState::Open,
@@ -43,6 +43,7 @@ impl AttemptTrace {
             abort_id: None,
             failure: None,
             watchdogs: None,
+            retry: None,
         });
         Self { trace, created: Instant::now(), provenance }
     }
@@ -120,6 +121,11 @@ impl AttemptTrace {
     pub(super) fn failed(&mut self, failure: StreamFailure) {
         self.trace.failure = Some(failure);
         self.end(StreamState::Failed);
+    }
+
+    /// What becomes of the call, now that this attempt has failed.
+    pub(super) fn decided(&mut self, decision: Option<RetryDecision>) {
+        self.trace.retry = decision;
     }
 
     /// The stream was dropped by a local abort; without an abort id no stream is ever called aborted.

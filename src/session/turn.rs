@@ -1,15 +1,14 @@
 //! One turn, straight on: ask the model, stream its answer, run its tools, repeat until it ends. Every wait races the token.
 
-use super::attempt;
 use super::context::SessionContext;
 use super::ledger::Ledger;
+use super::retry;
 use super::runner::Mail;
 use super::saver::Saver;
 use super::title::{Title, TurnStart};
 use super::toolcalls;
 use super::watchdog::TimeLimit;
 use super::{Refusal, history};
-use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::{MessageId, TurnId};
@@ -142,18 +141,7 @@ impl TurnJob {
         let mut step = 0;
         loop {
             step += 1;
-            self.ledger.enter(Phase::BeforeRequest);
-            if self.token.is_stopped() {
-                return Err(Interruption::Stopped);
-            }
-            let request = ModelRequest {
-                attempt_id: self.context.provenance.ids.attempt(),
-                purpose: Purpose::Turn,
-                system: system.clone(),
-                messages: self.messages(),
-                tools: Arc::clone(self.context.tools.specs()),
-            };
-            let answered = attempt::run(self, step, request, &mut call_ids, &mut saver).await?;
+            let answered = retry::call(self, step, &system, &mut call_ids, &mut saver).await?;
             match answered.reason {
                 FinishReason::MaxTokens => return Ok(TurnStop::MaxTokens),
                 FinishReason::Refusal => return Ok(TurnStop::Refusal),
@@ -165,6 +153,17 @@ impl TurnJob {
                     saver.save();
                 }
             }
+        }
+    }
+
+    /// The next model call; each attempt is one.
+    pub(super) fn request(&self, system: &str) -> ModelRequest {
+        ModelRequest {
+            attempt_id: self.context.provenance.ids.attempt(),
+            purpose: Purpose::Turn,
+            system: system.to_owned(),
+            messages: self.messages(),
+            tools: Arc::clone(self.context.tools.specs()),
         }
     }
 

@@ -130,6 +130,7 @@ impl StreamWatch {
             message: seen.to_owned(),
             os_error: None,
             code: None,
+            retry_after_ms: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a provider does wrong: every fault is answered as an error that names its cause, and the export holds the same record.
 
-use crate::support::journey::{UNTITLED, fields, full_export, pointed_at};
+use crate::support::journey::{ONE_ATTEMPT, UNTITLED, configured, fields, full_export, pointed_at, pointed_by};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ async fn a_cancel_that_comes_with_a_fault_is_the_cause_if_it_came_first() {
 async fn failed_turn(fault: Fault, play: impl AsyncFnOnce(Exchange)) -> Value {
     let home = Home::new();
     let mut server = ModelServer::start().await;
-    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
+    let mut editor = pointed_by(configured(&home, ONE_ATTEMPT), &server, &UNTITLED).await;
     let session = editor.new_session(&home).await;
     let prompt = editor.prompt(&session, "go").await;
     play(server.next_request().await).await;

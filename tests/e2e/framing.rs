@@ -226,7 +226,7 @@ async fn the_dialect_follows_initialize_and_gives_errors_their_code() {
     ];
     for (framing, params, dialect) in table {
         let home = Home::new();
-        let model = home.script(&json!({ "steps": [[{ "http_error": { "status": 500 } }]] }));
+        let model = home.script(&json!({ "steps": [[{ "http_error": { "status": 400 } }]] }));
         let mut raw = Raw::start(&home, framing, &["--model", &model]);
         raw.send(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#)).await;
         let greeting = if dialect == "LSP" { r#"{"capabilities":"# } else { r#"{"agentCapabilities":"# };
@@ -244,7 +244,7 @@ async fn the_dialect_follows_initialize_and_gives_errors_their_code() {
         let failed: Value = serde_json::from_str(&raw.next_answer().await).expect("JSON");
         let code = if dialect == "LSP" { -32803 } else { -32603 };
         assert_eq!((&failed["id"], &failed["error"]["code"]), (&json!(4), &json!(code)), "{failed}");
-        assert_eq!((&failed["error"]["data"]["cause"], &failed["error"]["data"]["http_status"]), (&json!("provider_http"), &json!(500)));
+        assert_eq!((&failed["error"]["data"]["cause"], &failed["error"]["data"]["http_status"]), (&json!("provider_http"), &json!(400)));
         assert_eq!(raw.end().await, (Some(0), vec![]));
     }
 }

@@ -12,6 +12,7 @@ mod framing;
 mod limits;
 mod main_job;
 mod pipes;
+mod retries;
 mod scale;
 mod secrets;
 mod sessions;

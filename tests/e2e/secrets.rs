@@ -3,7 +3,7 @@
 //! Invariant: no canary stands in the sanitized export or in the log, and a known key stands nowhere at all.
 
 use crate::support::hiding::spellings_in;
-use crate::support::journey::{export, full_export};
+use crate::support::journey::{ONE_ATTEMPT, configured, export, full_export};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ async fn no_canary_reaches_the_sanitized_export_or_the_log() {
     let home = Home::new();
     let canaries =
         Canaries { words: |place| format!("canary \"{place}\" été/{:x}", place.len() * 7_919), name, id: |place| name(place).into() };
-    let Told { inline, mut editor, sessions } = live_through(&home, &canaries, home.command()).await;
+    let Told { inline, mut editor, sessions } = live_through(&home, &canaries, configured(&home, ONE_ATTEMPT)).await;
     let mut full = String::new();
     let mut sanitized = String::new();
     for session in &sessions {
@@ -79,7 +79,7 @@ async fn a_known_key_stands_nowhere_at_all() {
         let home = Home::new();
         // The configured key is on its way to the provider; the other one is a variable of the user's, named like a secret.
         let other = format!("{key}-too");
-        let mut command = home.command();
+        let mut command = configured(&home, ONE_ATTEMPT);
         command.env("PILLION_API_KEY", key).env("MY_SERVICE_TOKEN", &other);
         let text = Canaries {
             words: |place| format!("{place} pk-Zz9/known+KEY=value"),

@@ -1,6 +1,6 @@
 //! Opening a session tells what ended its earlier turns: the sentence that an editor shows at its next start.
 
-use crate::support::journey::{UNTITLED, fields, pointed_at};
+use crate::support::journey::{ONE_ATTEMPT, UNTITLED, configured, fields, pointed_by};
 use crate::support::model_server::ModelServer;
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn steady(stops: &Value) -> Vec<Value> {
 async fn each_turn_that_the_model_did_not_end_is_told_in_order() {
     let home = Home::new();
     let mut server = ModelServer::start().await;
-    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
+    let mut editor = pointed_by(configured(&home, ONE_ATTEMPT), &server, &UNTITLED).await;
     let session = editor.new_session(&home).await;
 
     let prompt = editor.prompt(&session, "well").await;

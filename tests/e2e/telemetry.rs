@@ -1,6 +1,6 @@
 //! The log beside the export: the same ids, more of it when the editor asks, no text of anybody's, nothing on stderr.
 
-use crate::support::journey::{full_export, through_shell};
+use crate::support::journey::{ONE_ATTEMPT, configured, full_export, through_shell};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -23,7 +23,7 @@ async fn log_and_export_are_joined_by_turn_and_abort() {
     let model = home.script(&json!({ "title": "Zq7title", "steps": [
         [{ "text": "Zq7fine" }],
         [{ "text": "Zq7cut " }, "stall"],
-        [{ "http_error": { "status": 503, "message": "Zq7down" } }],
+        [{ "http_error": { "status": 403, "message": "Zq7down" } }],
     ] }));
     let mut editor = Editor::lsp(&home, &["--model", &model]).await;
     let session = editor.new_session(&home).await;
@@ -100,6 +100,7 @@ async fn nothing_is_written_to_stderr_whatever_a_turn_meets() {
         [{ "text": "half" }, "stall"],
     ] }));
     let mut command = through_shell(&home, &format!("exec \"$0\" \"$@\" 2>'{}'", stderr.display()));
+    command.envs(configured(&home, ONE_ATTEMPT).get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("PILLION_LOG_LEVEL", "trace").env("RUST_BACKTRACE", "1").env("RUST_LOG", "trace");
     let mut editor = Editor::spawn(command, Framing::Headers, Dialect::Lsp, &["--model", &model]);
     editor.initialize().await;

@@ -1,7 +1,7 @@
 //! The vendors' own protocols through the real binary: a turn with a tool, a stop, and a key that stands nowhere.
 
 use crate::support::hiding::spellings_in;
-use crate::support::journey::{UNTITLED, export, fields, full_export};
+use crate::support::journey::{ONE_ATTEMPT, UNTITLED, configured, export, fields, full_export};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
@@ -114,7 +114,7 @@ async fn tell(exchange: &mut Exchange, events: impl IntoIterator<Item = (&'stati
 
 /// An editor whose model is this vendor's, with the vendor's key in its environment, and a session of it.
 async fn opened(vendor: &Vendor, key: &str, server: &ModelServer, home: &Home) -> (Editor, String) {
-    let mut command = home.command();
+    let mut command = configured(home, ONE_ATTEMPT);
     command.env(vendor.key_variable, key);
     let (model, url) = (format!("{}:test-model", vendor.name), server.base_url());
     let args: Vec<_> = ["--model", &model, "--base-url", &url].into_iter().chain(UNTITLED).collect();

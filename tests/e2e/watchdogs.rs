@@ -1,13 +1,13 @@
 //! Time limits: each wait of a turn has one, the record says which was over, and none of them is called anybody's request.
 
-use crate::support::journey::{UNTITLED, configured, fields, full_export};
+use crate::support::journey::{ONE_ATTEMPT, UNTITLED, configured, fields, full_export};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
 
 /// A config in which one limit is a second and the others are long.
 fn config(short: &str) -> String {
-    let mut text = "[watchdog]\n".to_owned();
+    let mut text = format!("{ONE_ATTEMPT}[watchdog]\n");
     for name in ["connect_seconds", "first_byte_seconds", "idle_seconds", "reasoning_seconds", "turn_seconds"] {
         text.push_str(&format!("{name} = {}\n", if name == short { 1 } else { 600 }));
     }

@@ -303,6 +303,16 @@ export interface Incident {
   turn_id?: TurnId;
 }
 
+/** What pillion tells of a session beyond ACP. */
+export interface InfoExtras {
+  retry: RetryNotice;
+}
+
+/** The `_meta` of a `session_info_update`. */
+export interface InfoMeta {
+  pillion: InfoExtras;
+}
+
 /** Who asked, as the client declared it; `unknown` when it declared nothing. */
 export type Initiator =
   | "user"
@@ -484,7 +494,9 @@ export type Phase =
   | "tool_input"
   | "awaiting_permission"
   | "tool_running"
-  | "persisting";
+  | "persisting"
+  /** A model call had failed and was to be made again after a wait. */
+  | "retry_backoff";
 
 /** `session/prompt`. */
 export interface PromptParams {
@@ -558,6 +570,33 @@ export type ResultStatus =
   | "interrupted"
   /** It had started when the process died; nobody knows how far it came, and it is never run again. */
   | "unknown_outcome";
+
+/** Whether a model call that failed is made again, and what that rests on. */
+export interface RetryDecision {
+  /** The wait before it is made again. */
+  delay_ms?: number;
+  reasons: string[];
+  verdict: RetryVerdict;
+}
+
+/** A model call has failed and will be made again. */
+export interface RetryNotice {
+  /** The number of the attempt to come, the first being 1. */
+  attempt: number;
+  /** What stopped the attempt that failed, as a turn's `cause` is written. */
+  cause: string;
+  /** The wait before it. */
+  delayMs: number;
+  maxAttempts: number;
+  /** The same for a person. */
+  sentence: string;
+}
+
+/** What becomes of a model call that failed. */
+export type RetryVerdict =
+  | "given_up"
+  /** It is made again after a wait, unless the turn is stopped first. */
+  | "again";
 
 /** Who speaks. */
 export type Role =
@@ -644,7 +683,7 @@ export type SessionUpdate =
   | { content: ContentBlock; sessionUpdate: "agent_thought_chunk" }
   | { sessionUpdate: "tool_call" } & ToolCall
   | { sessionUpdate: "tool_call_update" } & ToolCallUpdate
-  | { sessionUpdate: "session_info_update"; title?: string; updatedAt?: string };
+  | { _meta?: InfoMeta; sessionUpdate: "session_info_update"; title?: string; updatedAt?: string };
 
 /** `session/set_config_option`. */
 export interface SetConfigOptionParams {
@@ -712,6 +751,8 @@ export type StreamFailure = {
   message: string;
   /** The operating system's error number. */
   os_error?: number;
+  /** How long the provider asked to be left alone. */
+  retry_after_ms?: number;
 } & Cause;
 
 /** Where an attempt stands. */
@@ -738,6 +779,8 @@ export interface StreamTrace {
   provider: string;
   request_id?: string;
   response_id?: string;
+  /** Whether the call was made again; stands if it failed. */
+  retry?: RetryDecision;
   session_id: SessionId;
   state: StreamState;
   step: number;

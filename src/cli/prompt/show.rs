@@ -53,9 +53,32 @@ enum Update {
     #[serde(rename = "tool_call")]
     Call { title: String },
     #[serde(rename = "session_info_update")]
-    Info { title: Option<String> },
+    Info {
+        title: Option<String>,
+        #[serde(rename = "_meta")]
+        meta: Option<InfoMeta>,
+    },
     #[serde(other)]
     Other,
+}
+
+#[derive(Deserialize)]
+struct InfoMeta {
+    pillion: InfoExtras,
+}
+
+#[derive(Deserialize)]
+struct InfoExtras {
+    retry: Retry,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Retry {
+    attempt: u64,
+    max_attempts: u64,
+    delay_ms: u64,
+    sentence: String,
 }
 
 impl<O: Write, E: Write> Show<O, E> {
@@ -66,12 +89,16 @@ impl<O: Write, E: Write> Show<O, E> {
     /// Shows one update. What cannot be read is nothing to show.
     pub(super) fn update(&mut self, params: &RawValue) -> io::Result<Shown> {
         let update = serde_json::from_str::<Params>(params.get()).map_or(Update::Other, |params| params.update);
-        let shown = if matches!(update, Update::Info { title: Some(_) }) { Shown::Title } else { Shown::Other };
+        let shown = if matches!(update, Update::Info { title: Some(_), .. }) { Shown::Title } else { Shown::Other };
         match (self.style, update) {
             (Style::Json, _) => self.line(params.get())?,
             (_, Update::Answer { content: ContentBlock::Text { text } }) => self.text(&text)?,
             (_, Update::Call { title }) => self.note(&title),
-            (_, Update::Info { title: Some(title) }) => self.note(&format!("title: {title}")),
+            (_, Update::Info { title: Some(title), .. }) => self.note(&format!("title: {title}")),
+            (_, Update::Info { meta: Some(InfoMeta { pillion: InfoExtras { retry } }), .. }) => {
+                let Retry { attempt, max_attempts, delay_ms, sentence } = retry;
+                self.note(&format!("{sentence} Attempt {attempt} of {max_attempts} in {delay_ms} ms."));
+            }
             _ => {}
         }
         Ok(shown)

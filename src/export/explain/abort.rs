@@ -124,6 +124,7 @@ fn phase(abort: View<'_>) -> String {
         Some(Phase::ToolInput) => "the model was writing a tool call",
         Some(Phase::AwaitingPermission) => "a permission question was open",
         Some(Phase::ToolRunning) => "a tool was running",
+        Some(Phase::RetryBackoff) => "a model call had failed and was to be made again",
         Some(Phase::Persisting) => "the finished turn was being stored",
         None => NO_WORDS,
     };

@@ -1,10 +1,10 @@
 //! What else went wrong: titles, streams, cancel requests without effect, incidents, and turns whose record is absent.
 
 use super::abort::{NO_WORDS, cause, explained, listed, sentence, who};
-use super::story::{Story, wall};
+use super::story::{Story, duration, wall};
 use super::view::View;
 use crate::protocol::abort::CancelOutcome;
-use crate::protocol::diagnostics::StreamState;
+use crate::protocol::diagnostics::{RetryVerdict, StreamState};
 use std::collections::HashSet;
 
 pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
@@ -42,6 +42,20 @@ fn tell_stream(trace: View<'_>, story: &mut Story) {
     story.fact("why", &format!("{}: {}", failure.said("kind"), failure.said("message")));
     let evidence = listed(&failure.texts("evidence"), "no evidence recorded");
     story.fact("how sure", &format!("{} that it was {}: {evidence}", failure.said("confidence"), failure.said("boundary")));
+    if !trace.at("retry").is_absent() {
+        story.fact("then", &what_then(trace.at("retry")));
+    }
+}
+
+/// What became of the call whose attempt failed.
+fn what_then(retry: View<'_>) -> String {
+    let reasons = listed(&retry.texts("reasons"), "no reasons recorded");
+    match (retry.word("verdict"), retry.number("delay_ms")) {
+        (Some(RetryVerdict::Again), Some(ms)) => format!("to be made again after {}: {reasons}", duration(ms.saturating_mul(1000))),
+        (Some(RetryVerdict::Again), None) => format!("to be made again: {reasons}"),
+        (Some(RetryVerdict::GivenUp), _) => format!("not made again: {reasons}"),
+        (None, _) => explained(retry, "verdict", NO_WORDS),
+    }
 }
 
 fn tell_cancel(request: View<'_>, story: &mut Story) {

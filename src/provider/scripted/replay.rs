@@ -256,7 +256,9 @@ impl From<&Tokens> for Usage {
 
 impl From<&HttpError> for Box<StreamFailure> {
     fn from(error: &HttpError) -> Self {
-        http(error.status, or_default(&error.message, "the scripted provider refused the request"), error.code.as_deref(), EVIDENCE)
+        let message = or_default(&error.message, "the scripted provider refused the request");
+        let failure = http(error.status, message, error.code.as_deref(), EVIDENCE);
+        Box::new(StreamFailure { retry_after_ms: error.retry_after_ms, ..*failure })
     }
 }
 

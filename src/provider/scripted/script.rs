@@ -116,6 +116,8 @@ pub(super) struct HttpError {
     pub(super) message: String,
     #[serde(default)]
     pub(super) code: Option<String>,
+    #[serde(default)]
+    pub(super) retry_after_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -186,10 +186,12 @@ impl<P: Protocol> Attempt<P> {
 /// Why an answer that is no event stream was given.
 async fn refusal<P: Protocol>(endpoint: &Endpoint, response: Response) -> Box<StreamFailure> {
     let status = response.status();
+    let retry_after_ms = retry_after(response.headers());
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = error_body(response).await;
     if !status.is_success() {
-        return fault::status(endpoint, status, location.as_deref(), &body);
+        let failure = fault::status(endpoint, status, location.as_deref(), &body);
+        return Box::new(StreamFailure { retry_after_ms, ..*failure });
     }
     let is_error =
         serde_json::from_slice::<serde_json::Value>(&body.bytes).is_ok_and(|value| value.get("error").is_some_and(|e| !e.is_null()));
@@ -219,6 +221,21 @@ async fn error_body(response: Response) -> ErrorBody {
     // A body that does not come must not hide the status that has come.
     let _ = tokio::time::timeout(ERROR_BODY_TIME, read).await;
     body
+}
+
+/// How long the provider asks to be left alone: in milliseconds, as some vendors say it, in seconds, or until a date.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let said = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    if let Some(ms) = said("retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()).filter(|ms| ms.is_finite() && *ms >= 0.0) {
+        return u64::try_from(Duration::try_from_secs_f64(ms / 1000.0).ok()?.as_millis()).ok();
+    }
+    let said = said("retry-after")?;
+    if let Ok(seconds) = said.parse::<u64>() {
+        return seconds.checked_mul(1000);
+    }
+    let until = jiff::fmt::rfc2822::parse(said).ok()?.timestamp();
+    // A date that is over asks for nothing more.
+    u64::try_from(until.duration_since(jiff::Timestamp::now()).as_millis().max(0)).ok()
 }
 
 /// The provider's id of the request, if it is fit to be kept.

@@ -231,6 +231,7 @@ fn trace(session: &str, turn: &str, attempt: &str, state: StreamState) -> Stream
         abort_id: None,
         failure: None,
         watchdogs: None,
+        retry: None,
     }
 }
 

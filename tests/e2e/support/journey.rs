@@ -1,15 +1,22 @@
 //! What the journeys share: an editor that is pointed at a model server, exports, and a shell around the binary.
 
 use super::model_server::{Exchange, ModelServer};
-use super::{Editor, Home};
+use super::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
 use std::process::Command;
 
 /// An LSP editor whose model is `server`; `extra` are further flags.
 pub(crate) async fn pointed_at(server: &ModelServer, home: &Home, extra: &[&str]) -> Editor {
+    pointed_by(home.command(), server, extra).await
+}
+
+/// The same with a command of one's own.
+pub(crate) async fn pointed_by(command: Command, server: &ModelServer, extra: &[&str]) -> Editor {
     let url = server.base_url();
     let args: Vec<_> = ["--model", "openai:test-model", "--base-url", &url].iter().chain(extra).copied().collect();
-    Editor::lsp(home, &args).await
+    let mut editor = Editor::spawn(command, Framing::Headers, Dialect::Lsp, &args);
+    editor.initialize().await;
+    editor
 }
 
 /// The flags of [`pointed_at`] that switch titles off.
@@ -70,6 +77,9 @@ pub(crate) fn configured(home: &Home, config: &str) -> Command {
     command.env("PILLION_CONFIG", path);
     command
 }
+
+/// A `config.toml` for those who want to see each failure: no model call is made again.
+pub(crate) const ONE_ATTEMPT: &str = "[retry]\nmax_attempts = 1\n";
 
 impl Editor {
     /// The next message, whatever it is.

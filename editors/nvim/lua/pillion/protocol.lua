@@ -241,6 +241,14 @@ M.PROTOCOL_VERSION = 1
 ---@field session_id pillion.SessionId
 ---@field turn_id? pillion.TurnId
 
+--- What pillion tells of a session beyond ACP.
+---@class pillion.InfoExtras
+---@field retry pillion.RetryNotice
+
+--- The `_meta` of a `session_info_update`.
+---@class pillion.InfoMeta
+---@field pillion pillion.InfoExtras
+
 --- Who asked, as the client declared it; `unknown` when it declared nothing.
 ---@alias pillion.Initiator
 ---| "user"
@@ -387,6 +395,7 @@ M.PROTOCOL_VERSION = 1
 ---| "awaiting_permission"
 ---| "tool_running"
 ---| "persisting"
+---| "retry_backoff" # A model call had failed and was to be made again after a wait.
 
 --- `session/prompt`.
 ---@class pillion.PromptParams
@@ -444,6 +453,25 @@ M.PROTOCOL_VERSION = 1
 ---| "not_started" # It never started: the turn was stopped first.
 ---| "interrupted" # It was running when the turn was stopped.
 ---| "unknown_outcome" # It had started when the process died; nobody knows how far it came, and it is never run again.
+
+--- Whether a model call that failed is made again, and what that rests on.
+---@class pillion.RetryDecision
+---@field delay_ms? integer The wait before it is made again.
+---@field reasons string[]
+---@field verdict pillion.RetryVerdict
+
+--- A model call has failed and will be made again.
+---@class pillion.RetryNotice
+---@field attempt integer The number of the attempt to come, the first being 1.
+---@field cause string What stopped the attempt that failed, as a turn's `cause` is written.
+---@field delayMs integer The wait before it.
+---@field maxAttempts integer
+---@field sentence string The same for a person.
+
+--- What becomes of a model call that failed.
+---@alias pillion.RetryVerdict
+---| "given_up"
+---| "again" # It is made again after a wait, unless the turn is stopped first.
 
 --- Who speaks.
 ---@alias pillion.Role
@@ -521,6 +549,7 @@ M.PROTOCOL_VERSION = 1
 ---@field status? pillion.ToolCallStatus
 ---@field title? string
 ---@field toolCallId? string
+---@field _meta? pillion.InfoMeta
 ---@field updatedAt? string
 
 --- `session/set_config_option`.
@@ -578,6 +607,7 @@ M.PROTOCOL_VERSION = 1
 ---@field kind string A stable class of the message, such as `connection_refused`.
 ---@field message string
 ---@field os_error? integer The operating system's error number.
+---@field retry_after_ms? integer How long the provider asked to be left alone.
 ---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
@@ -606,6 +636,7 @@ M.PROTOCOL_VERSION = 1
 ---@field provider string
 ---@field request_id? string
 ---@field response_id? string
+---@field retry? pillion.RetryDecision Whether the call was made again; stands if it failed.
 ---@field session_id pillion.SessionId
 ---@field state pillion.StreamState
 ---@field step integer

@@ -25,6 +25,21 @@ async fn an_error_status_keeps_its_body_its_code_and_its_request_id() {
 }
 
 #[tokio::test]
+async fn how_long_to_wait_is_read_however_it_is_said() {
+    let told = |headers: &'static [(&'static str, &'static str)]| async move {
+        fault(|exchange| async move { exchange.error(429, headers, "").await }).await.1.retry_after_ms
+    };
+    assert_eq!(told(&[("retry-after", "7")]).await, Some(7_000));
+    assert_eq!(told(&[("retry-after-ms", "40.6"), ("retry-after", "7")]).await, Some(40));
+    assert_eq!(told(&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")]).await, Some(0), "that is over");
+    let far = told(&[("retry-after", "Fri, 21 Oct 2095 07:28:00 GMT")]).await.expect("a wait");
+    assert!(far > 365 * 86_400_000, "{far}");
+    for nonsense in [&[][..], &[("retry-after", "soon")], &[("retry-after", "-1")], &[("retry-after", "99999999999999999999")]] {
+        assert_eq!(told(nonsense).await, None);
+    }
+}
+
+#[tokio::test]
 async fn a_huge_error_body_is_cut_and_a_redirect_is_not_followed() {
     let (_, failure) = fault(|exchange| async move { exchange.error(502, &[], &"é".repeat(100_000)).await }).await;
     assert_eq!(failure.kind, "http_502");
