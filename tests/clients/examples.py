@@ -30,7 +30,7 @@ HELLO = [{"text": {"text": "It carries a passenger.", "chunks": 5}}]
 SECOND = [{"text": "A side-car."}]
 STALL = [{"text": "I am thinking about "}, "stall"]
 WRITE = [{"tool_call": {"name": "write_file", "input": {"path": "note.txt", "content": "a note\n"}}}]
-REFUSED = [{"http_error": {"status": 429, "message": "Rate limit reached"}}]
+REFUSED = [{"http_error": {"status": 403, "message": "Not today"}}]
 
 
 def run(*command, **settings):
@@ -78,7 +78,7 @@ def one_prompt(name, *interpreter):
 
     code, out, err = run(*command, **scripted("refused", REFUSED))
     same((code, out), (1, ""))
-    same(err, f"{name}: The model provider refused the request with HTTP status 429. Rate limit reached\n")
+    same(err, f"{name}: The model provider refused the request with HTTP status 403. Not today\n")
 
     code, out, err = run(*command, PILLION="/nowhere/pillion")
     same((code, out), (1, ""))

@@ -152,11 +152,11 @@ export function commands(): void {
   });
 
   it("a failure of the provider stands in the turn", async () => {
-    await session("failure", [[{ http_error: { status: 429, message: "slow down" } }]]);
+    await session("failure", [[{ http_error: { status: 403, message: "not today" } }]]);
     await prompt("Hi");
     const turn = await lastTurn("the end of the turn", ended);
     assert.deepEqual([turn.state, turn.cause], ["failed", "provider_http"]);
-    assert.match(turn.sentence!, /429/);
+    assert.match(turn.sentence!, /403/);
   });
 
   it("a killed pillion is started again, and the turn says what happened to it", async () => {
