@@ -9,10 +9,10 @@ mod keys;
 mod limits;
 mod model;
 mod places;
+mod retry;
 mod table;
 #[cfg(test)]
 mod tests;
-mod retry;
 mod watchdogs;
 
 pub use error::{ConfigError, Origin};

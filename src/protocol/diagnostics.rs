@@ -72,7 +72,7 @@ record! {
             failure: StreamFailure => Record,
             /// The time limits that held, in the order in which they are armed.
             watchdogs: Vec<Watchdog> => Record,
-            /// Whether the call was made again; stands if it failed.
+            /// Whether the call is made again; stands where a turn's call failed. Titles are asked for once.
             retry: RetryDecision => Record,
         }
     }

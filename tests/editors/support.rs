@@ -173,11 +173,12 @@ fn marked(mark: &str) -> Vec<(Pid, Process)> {
 }
 
 /// What a process was started with. One that is just replacing its program has no environment for a moment, which is waited out:
-/// else it would be overlooked.
+/// else it would be overlooked. One that hides its environment for longer is taken to have none.
 fn environment(number: u32) -> Option<Vec<u8>> {
+    let deadline = Instant::now() + LEAVES_WITHIN;
     loop {
         let environment = fs::read(format!("/proc/{number}/environ")).ok()?;
-        if !environment.is_empty() || has_none(&fs::read_to_string(format!("/proc/{number}/stat")).ok()?) {
+        if !environment.is_empty() || Instant::now() > deadline || has_none(&fs::read_to_string(format!("/proc/{number}/stat")).ok()?) {
             return Some(environment);
         }
         std::thread::yield_now();

@@ -779,7 +779,7 @@ export interface StreamTrace {
   provider: string;
   request_id?: string;
   response_id?: string;
-  /** Whether the call was made again; stands if it failed. */
+  /** Whether the call is made again; stands where a turn's call failed. Titles are asked for once. */
   retry?: RetryDecision;
   session_id: SessionId;
   state: StreamState;

@@ -636,7 +636,7 @@ M.PROTOCOL_VERSION = 1
 ---@field provider string
 ---@field request_id? string
 ---@field response_id? string
----@field retry? pillion.RetryDecision Whether the call was made again; stands if it failed.
+---@field retry? pillion.RetryDecision Whether the call is made again; stands where a turn's call failed. Titles are asked for once.
 ---@field session_id pillion.SessionId
 ---@field state pillion.StreamState
 ---@field step integer
