@@ -201,8 +201,14 @@ export class Sidecar implements vscode.Disposable {
       const words = said.trim() === "" ? "" : ` It said: ${said.trim()}`;
       throw new Problem(`${file} ended before it answered. ${exitSentence(run.child.exitCode, run.child.signalCode)}${words}`);
     });
+    // A client whose connection closes while it starts may count as started, without an answer.
+    const answer = run.client.start().then(() => {
+      if (run.client.initializeResult === undefined) {
+        throw new Error(`${file} closed its output before it answered.`);
+      }
+    });
     try {
-      await Promise.race([run.client.start(), silence, end]);
+      await Promise.race([answer, silence, end]);
     } catch (error) {
       // A closed connection is the shadow of an ended process, whose own words say more.
       if (!(error instanceof Problem) && (await within(run.gone, SHADOW_MS))) {
@@ -212,6 +218,7 @@ export class Sidecar implements vscode.Disposable {
     } finally {
       clearTimeout(timer);
       end.catch(() => {});
+      answer.catch(() => {});
     }
     const problem = mismatch(file, run.client.initializeResult as Hello);
     if (problem !== undefined) {

@@ -72,6 +72,11 @@ export function binaries(): void {
     assert.match(await failure(script("broken", "#!/bin/sh\necho 'no such luck' >&2\nexit 7\n")), /ended before it answered.*exit code 7.*no such luck/);
   });
 
+  it("one that closes its output and ends a moment later, with its own words", async () => {
+    const slow = script("closed", "#!/bin/sh\nexec >&-\nsleep 0.2\necho 'no such luck' >&2\nexit 7\n");
+    assert.match(await failure(slow), /ended before it answered.*exit code 7.*no such luck/);
+  });
+
   it("one that answers with an error, in its own words", async () => {
     assert.match(await failure(impostor("refusing", { error: { code: -32602, message: "not with me" } })), /not with me/);
   });
