@@ -20,6 +20,7 @@ async function busy(): Promise<number> {
   await chat.prompt("Go");
   // An earlier turn has said the same.
   await chat.frame.locator(".turn[data-state=running]").getByText(words).waitFor({ timeout: PATIENCE_MS });
+  await editor.remembered('"unfinished":true');
   return pillions()[0]!.pid;
 }
 

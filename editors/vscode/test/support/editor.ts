@@ -141,6 +141,30 @@ export class Editor {
     return toast.first();
   }
 
+  /**
+   * Waits until the window has written down what the extension remembers with these words in it. The workbench does that a
+   * moment later, so a window that goes sooner takes it along.
+   */
+  async remembered(words: string): Promise<void> {
+    const written = async (words: string) => {
+      for (const { name } of await indexedDB.databases()) {
+        if (!name?.startsWith("vscode-web-state-db-")) continue;
+        const values = await new Promise<unknown[]>((resolve, reject) => {
+          const opening = indexedDB.open(name);
+          opening.onerror = () => reject(opening.error);
+          opening.onsuccess = () => {
+            const reading = opening.result.transaction("ItemTable").objectStore("ItemTable").getAll();
+            reading.onerror = () => reject(reading.error);
+            reading.onsuccess = () => (opening.result.close(), resolve(reading.result));
+          };
+        });
+        if (values.some((value) => typeof value === "string" && value.includes(words))) return true;
+      }
+      return false;
+    };
+    await this.page.waitForFunction(written, words, { timeout: PATIENCE_MS, polling: 50 });
+  }
+
   /** The workbench hands the log and the exit code of extension tests to functions of these names. */
   private async listen(): Promise<void> {
     this.tests = new Promise((resolve) => {
