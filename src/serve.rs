@@ -14,9 +14,8 @@ use crate::rpc::wire::{AtEof, Terms, Wire};
 use crate::session::Sessions;
 use crate::session::service::SessionService;
 use crate::tool::documents::Documents;
-use crate::{build_info, telemetry};
+use crate::{build_info, process, telemetry};
 use futures_util::FutureExt;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,9 +31,6 @@ const CLOSED_BY: Duration = Duration::from_millis(1_700);
 /// The longest that a client which does not read is waited for.
 const DRAIN: Duration = Duration::from_millis(400);
 
-/// As many files as a process may need to have open.
-const DESCRIPTORS: u64 = 65_536;
-
 /// Serves the editor on stdin and stdout.
 ///
 /// # Errors
@@ -45,9 +41,12 @@ pub async fn on_stdio(settings: Settings) -> std::io::Result<EndReason> {
         Kind::Terminal | Kind::File => Interrupt::End,
     };
     let mut signals = Signals::catch(interrupt)?;
-    raise_descriptor_limit();
+    let raised = process::raise_limit();
     let host = Host::new(settings);
     let log = host.start_log();
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files could not be raised; many sessions at once may run into it");
+    }
     let watch = |ending: &Ending| {
         ending.watch_parent();
         let (by_signal, by_pipe) = (ending.clone(), ending.clone());
@@ -114,18 +113,6 @@ where
         tracing::error!("the store was not closed in time");
     }
     reason
-}
-
-/// Each session holds its workspace open and each running turn a connection, so a thousand of them need more descriptors
-/// than the 1024 that many systems begin with. A child process must be given the old limit back; there is none yet.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.unwrap_or(DESCRIPTORS).min(DESCRIPTORS);
-    if limit.current.is_some_and(|current| current < wanted)
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })
-    {
-        tracing::warn!(%error, "the limit of open files could not be raised; many sessions at once may run into it");
-    }
 }
 
 /// The hop at which the end of a connection enters.

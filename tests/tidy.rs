@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex};
 /// The rooms of the house. A room may use lower floors; [`NEIGHBOURS`] are the only doors on one floor.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["protocol"]),
-    (1, &["provenance", "config", "net", "build_info"]),
+    (1, &["provenance", "config", "net", "process", "build_info"]),
     (2, &["store", "provider", "tool"]),
     (3, &["session", "export"]),
     (4, &["rpc"]),

@@ -13,7 +13,8 @@ mod prompt;
 mod server;
 mod sessions;
 
-use crate::build_info;
+use crate::{build_info, process};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use exit::Exit;
 use options::Options;
@@ -43,6 +44,14 @@ enum Command {
 
 /// Runs the program and gives its exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
+    let mut arguments = arguments.peekable();
+    let program = arguments.next();
+    if arguments.next_if(|first| *first == process::ARGUMENT).is_some() {
+        // This program in another role, which begins before everything that belongs to this one.
+        let by_hand = "`pillion keep` is how pillion runs a session's commands, and nothing to run by hand";
+        return exit::conclude(process::run(arguments).context(by_hand).map(|()| Exit::Done));
+    }
+    let arguments = program.into_iter().chain(arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {

@@ -1,0 +1,100 @@
+//! The output of a command, bounded: its beginning and its end are kept, and how much there was in all.
+
+use std::collections::VecDeque;
+
+/// Takes in output as it comes.
+#[derive(Debug)]
+pub struct Capture {
+    /// The most that each of the two ends keeps, in bytes.
+    half: usize,
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    total: u64,
+}
+
+/// What a command has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// As text; what is no UTF-8 is replaced, and a line tells where something was left out.
+    pub text: String,
+    /// Everything that was written, in bytes.
+    pub bytes: u64,
+    /// How much of it `text` leaves out, in bytes.
+    pub left_out: u64,
+}
+
+impl Capture {
+    /// Keeps at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { half: limit / 2, head: Vec::new(), tail: VecDeque::new(), total: 0 }
+    }
+
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let (head, rest) = bytes.split_at(bytes.len().min(self.half - self.head.len()));
+        self.head.extend_from_slice(head);
+        // Of a large piece only its end can stay.
+        let rest = &rest[rest.len().saturating_sub(self.half)..];
+        let surplus = (self.tail.len() + rest.len()).saturating_sub(self.half);
+        self.tail.drain(..surplus);
+        self.tail.extend(rest);
+    }
+
+    pub fn captured(&self) -> Captured {
+        let kept = (self.head.len() + self.tail.len()) as u64;
+        let mut bytes = self.head.clone();
+        if self.total == kept {
+            bytes.extend(&self.tail);
+            return Captured { text: String::from_utf8_lossy(&bytes).into_owned(), bytes: self.total, left_out: 0 };
+        }
+        // Not in the middle of a character: the cut must not look like broken output.
+        let cut = bytes.iter().rev().take(4).position(|byte| !is_continuation(*byte)).map_or(0, |back| back + 1);
+        let last = bytes.len().saturating_sub(cut);
+        if std::str::from_utf8(&bytes[last..]).is_err() {
+            bytes.truncate(last);
+        }
+        let tail: Vec<u8> = self.tail.iter().copied().collect();
+        let begin = tail.iter().take(4).position(|byte| !is_continuation(*byte)).unwrap_or(0);
+        let left_out = self.total - (bytes.len() + tail.len() - begin) as u64;
+        let text = format!("{}\n[{left_out} bytes left out]\n{}", String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&tail[begin..]));
+        Captured { text, bytes: self.total, left_out }
+    }
+}
+
+/// Whether the byte goes on with a UTF-8 character that began before it.
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captured(limit: usize, pieces: &[&[u8]]) -> Captured {
+        let mut capture = Capture::new(limit);
+        pieces.iter().for_each(|piece| capture.take(piece));
+        capture.captured()
+    }
+
+    #[test]
+    fn what_fits_is_kept_whole() {
+        let whole = Captured { text: "one two\n".into(), bytes: 8, left_out: 0 };
+        assert_eq!(captured(8, &[b"one ", b"two\n"]), whole);
+        assert_eq!(captured(8, &[]), Captured { text: String::new(), bytes: 0, left_out: 0 });
+    }
+
+    #[test]
+    fn of_more_the_two_ends_are_kept_however_it_came() {
+        let ends = Captured { text: "abcd\n[18 bytes left out]\nwxyz".into(), bytes: 26, left_out: 18 };
+        assert_eq!(captured(8, &[b"abcdefghijklmnopqrstuvwxyz"]), ends);
+        let letters: Vec<[u8; 1]> = (b'a'..=b'z').map(|letter| [letter]).collect();
+        assert_eq!(captured(8, &letters.iter().map(<[u8; 1]>::as_slice).collect::<Vec<_>>()), ends);
+    }
+
+    #[test]
+    fn a_character_is_not_cut_in_two_and_broken_bytes_are_replaced() {
+        let cut = captured(8, &["abcäöüßxyz".as_bytes()]);
+        assert_eq!(cut, Captured { text: "abc\n[8 bytes left out]\nxyz".into(), bytes: 14, left_out: 8 });
+        assert_eq!(captured(8, &[b"a\xffb"]).text, "a\u{fffd}b");
+    }
+}

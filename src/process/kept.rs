@@ -1,0 +1,116 @@
+//! pillion's end of a kept command: started, told to end, listened to, its output read.
+//!
+//! Invariant: dropping [`Kept`] ends the command and everything it started, at once.
+
+use super::descriptors;
+use super::keeper::{ARGUMENT, AS_IT_IS};
+use super::words::{Order, Word};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+/// The program that keeps commands: a pillion.
+#[derive(Debug, Clone)]
+pub struct Keeper(PathBuf);
+
+/// What to run. The environment is the whole of it: nothing is added from pillion's own.
+#[derive(Debug, Clone)]
+pub struct Command {
+    pub program: OsString,
+    pub arguments: Vec<OsString>,
+    pub directory: PathBuf,
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// A command under its keeper.
+#[derive(Debug)]
+pub struct Kept {
+    words: Lines<BufReader<OwnedReadHalf>>,
+    orders: OwnedWriteHalf,
+    /// Reaped by the runtime also after it was dropped.
+    _keeper: tokio::process::Child,
+}
+
+/// What the command writes, to stdout and stderr, in the order in which it comes.
+#[derive(Debug)]
+pub struct Output(pipe::Receiver);
+
+impl Keeper {
+    /// The running program itself, also if its file has been replaced since.
+    ///
+    /// # Errors
+    /// The system does not know where it is.
+    pub fn this_program() -> io::Result<Self> {
+        if cfg!(target_os = "linux") { Ok(Self::at("/proc/self/exe")) } else { std::env::current_exe().map(Self) }
+    }
+
+    pub fn at(program: impl AsRef<Path>) -> Self {
+        Self(program.as_ref().to_owned())
+    }
+
+    /// Starts a keeper for the command. Whether the command itself could be started is the first word to come.
+    ///
+    /// # Errors
+    /// There is no such directory, or the system has no more processes or descriptors to give.
+    pub fn keep(&self, command: &Command) -> io::Result<(Kept, Output)> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (words, orders) = UnixStream::from_std(ours)?.into_split();
+        let (output, writer) = io::pipe()?;
+        let limit = descriptors::earlier().map_or_else(|| AS_IT_IS.to_owned(), |soft| soft.to_string());
+        let keeper = tokio::process::Command::new(&self.0)
+            .args([ARGUMENT, &limit])
+            .arg(&command.program)
+            .args(&command.arguments)
+            .current_dir(&command.directory)
+            .env_clear()
+            .envs(command.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .spawn()?;
+        let output = Output(pipe::Receiver::from_owned_fd(output.into())?);
+        Ok((Kept { words: BufReader::new(words).lines(), orders, _keeper: keeper }, output))
+    }
+}
+
+impl Kept {
+    /// The next word. `None` after the last one, and also when the keeper itself was killed: then nobody knows what became of
+    /// the command.
+    pub async fn next(&mut self) -> Option<Word> {
+        let line = self.words.next_line().await.ok().flatten()?;
+        serde_json::from_str(&line).ok()
+    }
+
+    /// Asks everything to end (SIGTERM), and kills what is left after the grace. A second call can only shorten it.
+    pub async fn end(&mut self, grace: Duration) {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let Ok(mut line) = serde_json::to_vec(&Order::End { grace_ms }) else { return };
+        line.push(b'\n');
+        // A keeper that is gone has nothing left to end, or its words have ended, which says that nobody knows.
+        let _ = self.orders.write_all(&line).await;
+    }
+}
+
+impl Output {
+    /// Reads what there is, waiting for the first byte; 0 at the end.
+    ///
+    /// # Errors
+    /// The pipe could not be read.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).await
+    }
+
+    /// Reads what there is without waiting; 0 if there is nothing. For a pipe whose other end somebody may hold for ever.
+    pub fn read_ready(&mut self, buffer: &mut [u8]) -> usize {
+        self.0.try_read(buffer).unwrap_or(0)
+    }
+}

@@ -1,0 +1,59 @@
+//! What a keeper and its pillion say to each other: one JSON object a line, on a socket that only they hold.
+
+use serde::{Deserialize, Serialize};
+
+/// What a keeper tells, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// The command runs.
+    Started,
+    /// There is no such program, or it may not be run. It is the last word.
+    NotStarted { why: String },
+    /// The command's own process has ended; others that it started may still be there.
+    Exited(Exit),
+    /// So many processes were asked to end (SIGTERM); told again for those that were found later.
+    Terminated { processes: usize },
+    /// So many processes were killed; told for each round in which there was one.
+    Killed { processes: usize },
+    /// The last word: nothing is left, or so many processes could not be ended.
+    Gone { left: usize },
+}
+
+/// How the command's own process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What a keeper is told. The end of the socket is an order too: kill everything at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    /// Ask everything to end, and kill what is left after the grace. A later order can only shorten it.
+    End { grace_ms: u64 },
+}
+
+impl Exit {
+    /// The signal's name, as `kill -l` writes it, with its `SIG`.
+    pub fn signal_name(self) -> Option<String> {
+        let Self::Signal(number) = self else { return None };
+        let name = match number {
+            1 => "SIGHUP",
+            2 => "SIGINT",
+            3 => "SIGQUIT",
+            4 => "SIGILL",
+            6 => "SIGABRT",
+            8 => "SIGFPE",
+            9 => "SIGKILL",
+            11 => "SIGSEGV",
+            13 => "SIGPIPE",
+            14 => "SIGALRM",
+            15 => "SIGTERM",
+            other => return Some(format!("signal {other}")),
+        };
+        Some(name.to_owned())
+    }
+}
