@@ -1,8 +1,9 @@
 //! The parts of one process put together: which store, which providers, which tools. `serve` and `cli` start from here.
 
 use crate::build_info;
-use crate::config::{ModelName, ProviderKind, Settings};
+use crate::config::{ModelName, ProviderKind, Settings, command_environment};
 use crate::export::{ExportError, ExportOptions, Sanitize, without_secrets, write_export};
+use crate::process::Keeper;
 use crate::protocol::export::{Completeness, Runtime};
 use crate::protocol::ids::SessionId;
 use crate::protocol::params::{BadField, ExportParams};
@@ -49,6 +50,8 @@ impl Host {
             providers: Arc::new(move |name| provider(&chosen, name)),
             no_model: Arc::new(|| no_model().boxed()),
             tools: Arc::new(ToolSet::new(standard_tools())),
+            keeper: Keeper::this_program(),
+            environment: command_environment(std::env::vars_os()).into(),
             documents: Documents::default(),
             settings,
         };

@@ -3,7 +3,7 @@
 //! Invariant: a key goes to the provider that it was given for, and never in clear over a network.
 
 use super::{ConfigError, Environment, ModelName, ProviderKind, Settings, TitleModel};
-use crate::provenance::KnownKeys;
+use crate::provenance::{KnownKeys, names_a_secret};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::ffi::OsString;
 
@@ -44,6 +44,15 @@ impl Settings {
     fn is_configured(&self, provider: ProviderKind) -> bool {
         self.model.as_ref().is_none_or(|model| model.provider == provider)
     }
+}
+
+/// What a command that pillion runs finds in its environment: pillion's own, without what is secret, and with the word
+/// that nobody sits at a terminal.
+pub fn command_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    const NO_TERMINAL: [(&str, &str); 3] = [("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat")];
+    let is_ours = |name: &OsString| NO_TERMINAL.iter().any(|(ours, _)| name == ours);
+    let kept = variables.into_iter().filter(|(name, _)| !is_ours(name) && !names_a_secret(&name.to_string_lossy()));
+    kept.chain(NO_TERMINAL.iter().map(|(name, value)| (name.into(), value.into()))).collect()
 }
 
 /// Refuses settings whose very first request would send a key in clear.

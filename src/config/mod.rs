@@ -16,6 +16,7 @@ mod tests;
 mod watchdogs;
 
 pub use error::{ConfigError, Origin};
+pub use keys::command_environment;
 pub use limits::Limits;
 pub use model::{BadModelName, ModelName, ProviderKind};
 pub use places::Places;

@@ -44,12 +44,13 @@ pub struct Kept {
 pub struct Output(pipe::Receiver);
 
 impl Keeper {
-    /// The running program itself, also if its file has been replaced since.
-    ///
-    /// # Errors
-    /// The system does not know where it is.
-    pub fn this_program() -> io::Result<Self> {
-        if cfg!(target_os = "linux") { Ok(Self::at("/proc/self/exe")) } else { std::env::current_exe().map(Self) }
+    /// The running program itself; on Linux also if its file has been replaced since.
+    pub fn this_program() -> Self {
+        if cfg!(target_os = "linux") {
+            Self::at("/proc/self/exe")
+        } else {
+            std::env::current_exe().map_or_else(|_| Self::at("pillion"), Self)
+        }
     }
 
     pub fn at(program: impl AsRef<Path>) -> Self {

@@ -174,6 +174,8 @@ record! {
 pub enum Effect {
     Read,
     Write,
+    /// It runs a program, which can do whatever the user can.
+    Process,
 }
 
 /// How a tool call that was in flight ended.

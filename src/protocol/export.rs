@@ -173,6 +173,8 @@ record! {
             started_at: u64 => Time,
         }
         optional {
+            /// What asked for it; absent in records of versions that knew only prompts.
+            kind: TurnKind => Enum,
             ended_at: u64 => Time,
             /// Absent while the turn runs.
             stop: TurnStop => Enum,
@@ -182,6 +184,16 @@ record! {
             last_update: u64 => Number,
         }
     }
+}
+
+/// What a turn is the answer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnKind {
+    /// `session/prompt`.
+    Prompt,
+    /// `session/shell`.
+    Shell,
 }
 
 /// How a turn ended.

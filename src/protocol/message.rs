@@ -41,7 +41,7 @@ record! {
             kind: PartKind => Enum,
         }
         optional {
-            /// `text`, `reasoning`, a `tool_result`'s output, an embedded `resource`'s text.
+            /// `text`, `reasoning`, a `command`, a `tool_result`'s output, an embedded `resource`'s text.
             text: String => Text,
             /// `tool_call`, `tool_result`.
             call_id: String => Id,
@@ -51,6 +51,10 @@ record! {
             input: Value => Secret,
             /// `tool_result`: how the call ended.
             status: ResultStatus => Enum,
+            /// `tool_result` of a process: its exit code.
+            exit_code: i64 => Number,
+            /// `tool_result` of a process that a signal ended: the signal's name.
+            signal: String => Structure,
             /// `resource`, `resource_link`.
             uri: String => Path,
             /// `resource_link`.
@@ -69,6 +73,9 @@ pub enum PartKind {
     Reasoning,
     ToolCall,
     ToolResult,
+    /// A shell command that the user ran; the whole of a user's message. What came of it is a tool call with its result in
+    /// the answer.
+    Command,
     Resource,
     ResourceLink,
 }
@@ -96,6 +103,10 @@ impl Part {
 
     pub fn reasoning(text: impl Into<String>) -> Self {
         Self { kind: PartKind::Reasoning, text: Some(text.into()), ..Self::default() }
+    }
+
+    pub fn command(command: impl Into<String>) -> Self {
+        Self { kind: PartKind::Command, text: Some(command.into()), ..Self::default() }
     }
 
     pub fn tool_call(call_id: impl Into<String>, tool: impl Into<String>, input: Value) -> Self {
@@ -129,7 +140,7 @@ impl Part {
     /// The content block that shows this part to a client; tool calls and results are shown as tool updates instead.
     pub fn as_content(&self) -> Option<ContentBlock> {
         match self.kind {
-            PartKind::Text | PartKind::Reasoning => Some(ContentBlock::text(self.text.clone().unwrap_or_default())),
+            PartKind::Text | PartKind::Reasoning | PartKind::Command => Some(ContentBlock::text(self.text.clone().unwrap_or_default())),
             PartKind::Resource => Some(ContentBlock::Resource {
                 resource: EmbeddedResource {
                     uri: self.uri.clone().unwrap_or_default(),

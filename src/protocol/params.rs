@@ -67,6 +67,14 @@ pub struct PromptParams {
     pub when_busy: WhenBusy,
 }
 
+/// `session/shell`: the user's own command, run by `/bin/sh -c` in the session's directory.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShellParams {
+    pub session_id: SessionId,
+    pub command: String,
+}
+
 /// What a prompt does when its session is running something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -153,6 +161,17 @@ pub fn check_reason(reason: &str) -> Result<(), BadField> {
     } else {
         Err(BadField::new("reason", format!("must be at most {MAX_REASON_CHARS} characters, none of them a control character")))
     }
+}
+
+/// `command`: something to run, and no NUL, which ends every argument.
+///
+/// # Errors
+/// Names the field and the rule.
+pub fn check_command(command: &str) -> Result<(), BadField> {
+    if command.trim().is_empty() || command.contains('\0') {
+        return Err(BadField::new("command", "must be a shell command, without NUL characters"));
+    }
+    Ok(())
 }
 
 /// An id that a client chose.

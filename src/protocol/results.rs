@@ -179,6 +179,43 @@ pub struct PromptResult {
     pub diagnostics: Diagnostics,
 }
 
+/// `session/shell`. How the command itself ended is told whether it was stopped or not.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShellResult {
+    /// `end_turn`, or `cancelled`.
+    pub stop_reason: StopReason,
+    pub turn_id: TurnId,
+    pub message_id: MessageId,
+    /// The `seq` of the turn's last update.
+    pub last_update: u64,
+    #[serde(flatten)]
+    pub ran: ShellRan,
+    /// Why the command was stopped, in one plain sentence to show; absent when it ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
+    pub diagnostics: Diagnostics,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShellRan {
+    /// Absent when a signal ended the command, when it was not started, and when nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The name of the signal that ended the command, such as `SIGTERM`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// Why the command was not started, or why nobody knows how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What it wrote to stdout and stderr, in the order in which it came; of more than 64 KiB the beginning and the end.
+    pub output: String,
+    /// Everything that it wrote, in bytes.
+    pub output_bytes: u64,
+}
+
 /// The `data` of the error that answers a `session/prompt` whose turn failed.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

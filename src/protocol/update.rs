@@ -140,6 +140,7 @@ pub enum ToolKind {
     Read,
     Edit,
     Search,
+    Execute,
     /// A name the model made up.
     Other,
 }

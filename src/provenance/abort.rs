@@ -66,10 +66,10 @@ impl AbortBuilder {
         self.tools_in_flight = tools;
     }
 
-    /// These of the tools had not returned when the grace was over.
-    pub fn tools_escaped(&mut self, call_ids: &[String]) {
-        for tool in self.tools_in_flight.iter_mut().filter(|tool| call_ids.contains(&tool.call_id)) {
-            tool.outcome = ToolOutcome::Escaped;
+    /// What became of a tool that was in flight, as far as it is known now.
+    pub fn tool_became(&mut self, call_id: &str, outcome: ToolOutcome) {
+        for tool in self.tools_in_flight.iter_mut().filter(|tool| tool.call_id == call_id) {
+            tool.outcome = outcome;
         }
     }
 

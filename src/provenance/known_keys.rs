@@ -103,9 +103,9 @@ impl fmt::Debug for KnownKeys {
     }
 }
 
-/// Whether a variable of this name holds a secret: a word of the name says so, and its last word does not say that it
+/// Whether an environment variable of this name holds a secret: a word of the name says so, and its last word does not say that it
 /// only tells where the secret lies.
-fn names_a_secret(name: &str) -> bool {
+pub fn names_a_secret(name: &str) -> bool {
     const WORDS: [&str; 8] = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
     const PLACES: [&str; 6] = ["PATH", "FILE", "DIR", "ID", "NAME", "URL"];
     let words = || name.split(['_', '-', '.']);

@@ -7,5 +7,5 @@ mod token;
 
 pub use abort::{AbortBuilder, RunFacts};
 pub use clock::{Clock, Grace, IdMint, Provenance};
-pub use known_keys::{KnownKeys, MIN_KEY_BYTES, PLACEHOLDER as KNOWN_KEY_PLACEHOLDER};
+pub use known_keys::{KnownKeys, MIN_KEY_BYTES, PLACEHOLDER as KNOWN_KEY_PLACEHOLDER, names_a_secret};
 pub use token::{CancelToken, Canceller, Stop, Stopped};

@@ -36,6 +36,7 @@ pub struct Stop {
 struct Shared {
     stop: OnceLock<Arc<Stop>>,
     pulled: CancellationToken,
+    hardened: CancellationToken,
 }
 
 /// The end that stops. There is one for each run.
@@ -73,6 +74,11 @@ impl Canceller {
             Err(_) => Err(self.0.stop.get().map_or(stop, Arc::clone)),
         }
     }
+
+    /// Tells work that ends softly to hurry: a harder demand came behind the one that stopped it.
+    pub fn harden(&self) {
+        self.0.hardened.cancel();
+    }
 }
 
 impl CancelToken {
@@ -93,6 +99,11 @@ impl CancelToken {
             // The stop is set before the token is pulled, so this arm is never taken; waiting is the safe answer.
             None => std::future::pending().await,
         }
+    }
+
+    /// Waits until a stop that was soft is to be a hard one.
+    pub async fn hardened(&self) {
+        self.0.hardened.cancelled().await;
     }
 
     /// `work`, unless the token is pulled first. A pulled token wins over work that is ready.

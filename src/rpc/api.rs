@@ -8,10 +8,10 @@ use super::guard::Call;
 use crate::protocol::cause::Cause;
 use crate::protocol::params::{
     CancelParams, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams,
-    SetConfigOptionParams, check_reason, check_source,
+    SetConfigOptionParams, ShellParams, check_reason, check_source,
 };
 use crate::protocol::results::{
-    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult,
+    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, ShellResult,
 };
 use crate::session::demand::{CancelDemand, CancelScope};
 use crate::session::error::Refusal;
@@ -46,6 +46,10 @@ pub trait SessionApi {
 
     #[method(name = "session/prompt", with_extensions)]
     async fn prompt(&self, params: PromptParams) -> RpcResult<PromptResult>;
+
+    /// Runs a command of the user's own.
+    #[method(name = "session/shell", with_extensions)]
+    async fn shell(&self, params: ShellParams) -> RpcResult<ShellResult>;
 
     /// The form with an id; the notification is `guard`'s.
     #[method(name = "session/cancel", with_extensions)]
@@ -96,6 +100,13 @@ impl SessionApiServer for SessionDoor {
     async fn prompt(&self, ext: &Extensions, params: PromptParams) -> RpcResult<PromptResult> {
         let call = call(ext)?;
         let ticket = self.0.prompt(call.request().clone(), params, call.answered());
+        call.runs(ticket.session_id, ticket.turn_id);
+        reply(ticket.answer).await
+    }
+
+    async fn shell(&self, ext: &Extensions, params: ShellParams) -> RpcResult<ShellResult> {
+        let call = call(ext)?;
+        let ticket = self.0.shell(call.request().clone(), params, call.answered());
         call.runs(ticket.session_id, ticket.turn_id);
         reply(ticket.answer).await
     }

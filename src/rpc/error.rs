@@ -157,7 +157,7 @@ impl From<Refusal> for WireError {
                 Self::new(code::INVALID_PARAMS, message).with(&json!({ "sessionId": id }))
             }
             Refusal::SessionTaken(_) => Self::new(code::INVALID_PARAMS, message).with(&json!({ "field": "sessionId" })),
-            Refusal::Busy(id) => Self::new(code::REQUEST_FAILED, message).with(&json!({ "sessionId": id })),
+            Refusal::Busy(id) | Refusal::BusyForShell(id) => Self::new(code::REQUEST_FAILED, message).with(&json!({ "sessionId": id })),
             Refusal::NotOwner { session_id, pid } => {
                 Self::new(code::REQUEST_FAILED, message).with(&json!({ "sessionId": session_id, "owner": { "pid": pid } }))
             }

@@ -3,6 +3,7 @@
 use super::channel::UpdateChannel;
 use super::recovery::Recovery;
 use crate::config::Settings;
+use crate::process::Keeper;
 use crate::protocol::export::{LifecycleEvent, LifecyclePoint};
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::update::SessionUpdate;
@@ -11,6 +12,7 @@ use crate::provider::Provider;
 use crate::store::{Diagnostic, SessionChange, Store};
 use crate::tool::{ToolSet, documents::Documents, workspace::Workspace};
 use futures_util::future::BoxFuture;
+use std::ffi::OsString;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +29,9 @@ pub struct Parts {
     /// What to say when no model was chosen: what is within reach, and the setting that chooses it.
     pub no_model: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
     pub tools: Arc<ToolSet>,
+    /// Who keeps commands, and the environment that they get.
+    pub keeper: Keeper,
+    pub environment: Arc<[(OsString, OsString)]>,
     pub documents: Documents,
 }
 

@@ -18,6 +18,8 @@ pub enum Refusal {
     SessionTaken(SessionId),
     #[error("session {0} is running a turn and the prompt asked not to wait (whenBusy: reject)")]
     Busy(SessionId),
+    #[error("session {0} is busy, and a command does not wait; stop what runs with session/cancel, or send it again when that has ended")]
+    BusyForShell(SessionId),
     /// Another process runs a turn of this session.
     #[error("session {session_id} is running in another pillion process (pid {pid}); stop it there, or wait until its turn ends")]
     NotOwner { session_id: SessionId, pid: u32 },

@@ -1,6 +1,7 @@
 //! What a session's past must keep: every tool call has exactly one result, and no call id stands for two calls.
 
-use crate::protocol::message::{Message, Part, PartKind, ResultStatus};
+use super::shell::TOOL;
+use crate::protocol::message::{Message, Part, PartKind, ResultStatus, Role};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -24,6 +25,47 @@ pub(super) fn unused_call_id(call_id: String, used: &mut HashSet<String>) -> Str
     unused
 }
 
+/// The conversation as a model is to see it, up to `prompt`: a command that the user ran is told in the next message of the
+/// user, since no vendor knows a tool call that no model has made.
+pub(super) fn for_a_model(history: &[Arc<Message>], prompt: &Arc<Message>) -> Vec<Arc<Message>> {
+    let mut seen = Vec::with_capacity(history.len() + 1);
+    let mut told: Vec<Part> = Vec::new();
+    let mut shell_turn = None;
+    for message in history.iter().chain([prompt]) {
+        // A turn that was stopped before its first word left an empty answer; no vendor wants to see it.
+        if message.parts.is_empty() {
+            continue;
+        }
+        if let [Part { kind: PartKind::Command, text, .. }] = &message.parts[..] {
+            let text = text.as_deref().unwrap_or_default();
+            told.push(Part::text(format!("The user ran a shell command in the workspace:\n$ {text}\n")));
+            shell_turn = message.turn_id.as_ref();
+        } else if message.role == Role::Assistant && shell_turn.is_some() && message.turn_id.as_ref() == shell_turn {
+            told.extend(message.parts.iter().filter(|part| part.kind == PartKind::ToolResult).map(|part| Part::text(outcome(part))));
+        } else if message.role == Role::User && !told.is_empty() {
+            let parts = told.drain(..).chain(message.parts.iter().cloned()).collect();
+            seen.push(Arc::new(Message { parts, ..Message::clone(message) }));
+        } else {
+            seen.push(Arc::clone(message));
+        }
+    }
+    seen
+}
+
+/// How a command ended and what it wrote, for a model.
+fn outcome(result: &Part) -> String {
+    let end = match (result.exit_code, &result.signal, result.status) {
+        (Some(code), ..) => format!("It ended with exit code {code}."),
+        (None, Some(signal), _) => format!("It was ended by {signal}."),
+        (None, None, Some(ResultStatus::NotStarted)) => "It was not started.".to_owned(),
+        (None, None, _) => "How it ended is not known.".to_owned(),
+    };
+    match result.text.as_deref().unwrap_or_default() {
+        "" => format!("{end} It wrote nothing.\n"),
+        output => format!("{end} It wrote:\n{output}\n"),
+    }
+}
+
 /// The results that calls without one get after a crash: nobody knows how far they came.
 pub(super) fn missing_results(parts: &[Part]) -> Vec<Part> {
     let answered: HashSet<_> = parts.iter().filter(|p| p.kind == PartKind::ToolResult).filter_map(|p| p.call_id.as_deref()).collect();
@@ -40,12 +82,11 @@ pub(super) fn replay(history: &[Arc<Message>]) -> impl Iterator<Item = (&Message
 }
 
 fn update(message: &Message, part: &Part) -> Option<SessionUpdate> {
-    use crate::protocol::message::Role;
     Some(match (message.role, part.kind) {
         (_, PartKind::ToolCall) => SessionUpdate::ToolCall(ToolCall {
             tool_call_id: part.call_id.clone()?,
-            title: part.tool.clone()?,
-            kind: ToolKind::Other,
+            title: shell_command(part).or(part.tool.as_deref())?.to_owned(),
+            kind: if shell_command(part).is_some() { ToolKind::Execute } else { ToolKind::Other },
             status: ToolCallStatus::Pending,
             raw_input: part.input.clone().unwrap_or(Value::Null),
             locations: Vec::new(),
@@ -61,9 +102,67 @@ fn update(message: &Message, part: &Part) -> Option<SessionUpdate> {
     })
 }
 
+/// The command, if the call is one that a user ran.
+fn shell_command(call: &Part) -> Option<&str> {
+    if call.tool.as_deref() == Some(TOOL) { call.input.as_ref()?.get("command")?.as_str() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ids::{MessageId, TurnId};
+
+    fn message(turn: &str, role: Role, parts: Vec<Part>) -> Arc<Message> {
+        let message_id = MessageId::new(format!("{turn}-{role:?}"));
+        Arc::new(Message { message_id, role, created_at: 0, parts, turn_id: Some(TurnId::new(turn)), model: None })
+    }
+
+    /// What a model sees of a message.
+    fn shown(message: &Message) -> (Role, Vec<&str>) {
+        (message.role, message.parts.iter().filter_map(|part| part.text.as_deref()).collect())
+    }
+
+    #[test]
+    fn commands_are_told_in_the_next_message_of_the_user_and_nowhere_else() {
+        let result = |status, text: &str, code| Part { exit_code: code, ..Part::tool_result("c", status, text) };
+        let ran = |turn, command: &str, result: Part| {
+            let call = Part::tool_call("c", TOOL, serde_json::json!({ "command": command }));
+            [message(turn, Role::User, vec![Part::command(command)]), message(turn, Role::Assistant, vec![call, result])]
+        };
+        let mut history = vec![message("1", Role::User, vec![Part::text("Hi")]), message("1", Role::Assistant, vec![Part::text("Hello")])];
+        history.extend(ran("2", "make", result(ResultStatus::Failed, "no rule", Some(2))));
+        history.extend(ran("3", "true", result(ResultStatus::Completed, "", Some(0))));
+        history.extend(ran("4", "sleep 9", Part { signal: Some("SIGTERM".into()), ..result(ResultStatus::Interrupted, "", None) }));
+        history.extend(ran("5", "boom", result(ResultStatus::UnknownOutcome, "lost", None)));
+        // Withdrawn, and one that was stopped before it began.
+        history.extend([message("6", Role::User, vec![Part::text("Wait")]), message("6", Role::Assistant, vec![])]);
+        history.push(message("7", Role::User, vec![Part::command("ls")]));
+        history.push(message("7", Role::Assistant, vec![]));
+        let prompt = message("8", Role::User, vec![Part::text("Well?")]);
+        let seen = for_a_model(&history, &prompt);
+        let told = |command: &str| format!("The user ran a shell command in the workspace:\n$ {command}\n");
+        let told = [told("make"), told("true"), told("sleep 9"), told("boom"), told("ls")];
+        let expected = vec![
+            (Role::User, vec!["Hi"]),
+            (Role::Assistant, vec!["Hello"]),
+            (
+                Role::User,
+                vec![
+                    &told[0],
+                    "It ended with exit code 2. It wrote:\nno rule\n",
+                    &told[1],
+                    "It ended with exit code 0. It wrote nothing.\n",
+                    &told[2],
+                    "It was ended by SIGTERM. It wrote nothing.\n",
+                    &told[3],
+                    "How it ended is not known. It wrote:\nlost\n",
+                    "Wait",
+                ],
+            ),
+            (Role::User, vec![&told[4], "Well?"]),
+        ];
+        assert_eq!(seen.iter().map(|message| shown(message)).collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn a_call_id_that_comes_again_gets_a_name_of_its_own() {

@@ -35,6 +35,7 @@ struct Book {
     tools: Vec<LiveTool>,
     traces: Vec<AttemptTrace>,
     hops: Vec<(String, Instant)>,
+    outcomes: Vec<(String, ToolOutcome)>,
 }
 
 struct LiveTool {
@@ -64,6 +65,8 @@ pub(super) struct Closed {
     pub(super) kept_bytes: u64,
     pub(super) last_update: u64,
     pub(super) hops: Vec<(String, Instant)>,
+    /// What became of calls that were in flight, as far as it is known better than by their having returned.
+    pub(super) outcomes: Vec<(String, ToolOutcome)>,
 }
 
 /// What the runner needs to know at the instant of a stop.
@@ -124,6 +127,11 @@ impl Ledger {
             book.tools.retain(|tool| tool.call_id != call_id);
             book.enter_tools();
         });
+    }
+
+    /// What became of a call that was in flight when the turn was stopped.
+    pub(super) fn tool_became(&self, call_id: &str, outcome: ToolOutcome) {
+        self.write(|book| book.outcomes.push((call_id.to_owned(), outcome)));
     }
 
     pub(super) fn attempt_begins(&self, trace: AttemptTrace) {
@@ -231,6 +239,7 @@ impl Ledger {
             kept_bytes,
             last_update: book.last_update,
             hops: std::mem::take(&mut book.hops),
+            outcomes: std::mem::take(&mut book.outcomes),
         }
     }
 

@@ -5,11 +5,13 @@
 
 mod attempt;
 mod channel;
+mod command;
 mod context;
 pub mod demand;
 pub mod editor;
 pub mod error;
 mod history;
+mod joining;
 mod ledger;
 mod model_choice;
 mod opening;
@@ -23,6 +25,7 @@ mod saver;
 pub mod service;
 mod sessions;
 mod settle;
+mod shell;
 mod step;
 mod table;
 #[cfg(test)]

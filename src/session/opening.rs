@@ -156,7 +156,7 @@ async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refus
     }
     let history = parts.store.history(id).await.map_err(store_refusal)?.into_iter().map(Arc::new).collect();
     // Titles are generated with the first prompt of a root session and at no other time.
-    let first_prompt_to_come = stored.turns == 0 && stored.info.title.is_none() && stored.info.parent_session_id.is_none();
+    let first_prompt_to_come = stored.prompts == 0 && stored.info.title.is_none() && stored.info.parent_session_id.is_none();
     let title = if first_prompt_to_come { Title::to_be_made(&parts.settings.title_model) } else { Title::not_applicable() };
     Ok(Found { workspace, title, model, history, last: settled(stored.last_turn), last_update: stored.last_update })
 }
@@ -178,9 +178,7 @@ async fn not_opened(seat: Seat) {
     mail.close();
     while let Some(letter) = mail.recv().await {
         match letter {
-            Mail::Prompt(posted) => {
-                let _ = posted.reply.send(Err(not_open(&shared.parts.store, id.clone()).await));
-            }
+            Mail::Prompt(posted, _) | Mail::Shell(posted) => posted.reply.refuse(not_open(&shared.parts.store, id.clone()).await),
             Mail::Cancel { demand, reply } => cancel_unopened(Arc::clone(&shared), demand, reply).await,
             Mail::Desk(work) => work(Err(not_open(&shared.parts.store, id.clone()).await)),
             Mail::End { done, .. } => {

@@ -2,11 +2,11 @@
 
 use super::context::Parts;
 use super::history;
-use crate::protocol::abort::{Partial, Phase, TitleState, ToolInFlight};
+use super::shell;
+use crate::protocol::abort::{Effect, Partial, Phase, TitleState, ToolInFlight};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
-use crate::protocol::export::TurnStop;
-use crate::protocol::ids::SessionId;
+use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
 use crate::protocol::message::{Part, PartKind};
 use crate::provenance::{AbortBuilder, RunFacts, Stop};
 use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
@@ -48,7 +48,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
     let texts: Vec<Part> = stored.iter().map(|(_, part)| part.clone()).collect();
     let results = history::missing_results(&texts);
     let (title_generation_state, title_run_id) = match &title {
-        None => (untitled_state(parts, &turn.session_id).await?, None),
+        None => (untitled_state(parts, &turn).await?, None),
         Some(title) => (title_state(title), Some(title.title_run_id.clone())),
     };
     let stop = Stop {
@@ -129,9 +129,10 @@ fn last_phase(parts: &[Part], open_traces: &[StreamTrace]) -> Phase {
 }
 
 /// The state when the turn has no generation of its own: none was started, if it was the turn that should have one.
-async fn untitled_state(parts: &Parts, session: &SessionId) -> Result<TitleState, StoreError> {
-    let stored = parts.store.session(session).await?;
-    let was_due = stored.is_some_and(|it| it.turns <= 1 && it.info.title.is_none() && it.info.parent_session_id.is_none());
+async fn untitled_state(parts: &Parts, turn: &TurnInfo) -> Result<TitleState, StoreError> {
+    let stored = parts.store.session(&turn.session_id).await?;
+    let is_prompt = turn.kind != Some(TurnKind::Shell);
+    let was_due = stored.is_some_and(|it| is_prompt && it.prompts <= 1 && it.info.title.is_none() && it.info.parent_session_id.is_none());
     Ok(if was_due { TitleState::NotStarted } else { TitleState::NotApplicable })
 }
 
@@ -148,11 +149,14 @@ fn title_state(title: &TitleGeneration) -> TitleState {
 fn unknown_tools(parts: &Parts, stored: &[Part], results: &[Part]) -> Vec<ToolInFlight> {
     let open = |part: &&Part| part.kind == PartKind::ToolCall && results.iter().any(|result| result.call_id == part.call_id);
     let known = |part: &Part| {
-        let tool = parts.tools.find(part.tool.as_deref()?)?;
+        let (tool, effect) = match part.tool.as_deref()? {
+            shell::TOOL => (shell::TOOL, Effect::Process),
+            named => parts.tools.find(named).map(|tool| (tool.spec().name, tool.effect()))?,
+        };
         Some(ToolInFlight {
             call_id: part.call_id.clone()?,
-            tool: tool.spec().name.to_owned(),
-            effect: tool.effect(),
+            tool: tool.to_owned(),
+            effect,
             outcome: crate::protocol::abort::ToolOutcome::Killed,
         })
     };

@@ -1,13 +1,17 @@
 //! How the runner carries out what the step decided about one turn: it starts, it is told to stop, it ends.
 
+use super::command::KILLED_WITHIN;
 use super::demand::{CancelDemand, CancelScope};
+use super::joining::Begun;
 use super::run::{stop_of_demand, stop_of_fault};
 use super::runner::{Mail, Place, Runner};
 use super::settle;
-use super::turn::{self, Begun, Fault, TurnEnd, TurnJob};
+use super::shell::{self, ShellJob};
+use super::turn::{self, Fault, TurnEnd, TurnJob};
 use super::verdict::{self, Settled, Verdict};
 use crate::protocol::abort::CancelOutcome;
 use crate::protocol::cause::{CancelMode, Cause};
+use crate::protocol::export::TurnKind;
 use crate::protocol::ids::TurnId;
 use crate::provenance::Stop;
 use futures_util::FutureExt;
@@ -20,8 +24,23 @@ impl Runner {
     pub(super) fn start(&mut self, turn_id: &TurnId) {
         let Some(run) = self.runs.get_mut(turn_id) else { return };
         let context = &self.context;
-        let work: BoxFuture<'static, TurnEnd> = match self.model.providers(&context.parts) {
-            Ok((provider, title_provider)) => {
+        let work: BoxFuture<'static, TurnEnd> = match (run.reply.kind(), self.model.providers(&context.parts)) {
+            (TurnKind::Shell, _) => {
+                run.stands_at = Some(self.history.len());
+                let begun = Begun { row: run.begin(context), after: self.newest.replace(turn_id.clone()) };
+                let job = ShellJob {
+                    context: Arc::clone(context),
+                    turn_id: run.turn_id.clone(),
+                    message_id: run.message_id.clone(),
+                    title: Arc::clone(&self.title),
+                    prompt: Arc::clone(&run.prompt),
+                    ledger: Arc::clone(&run.ledger),
+                    token: run.canceller.token(),
+                    runner: self.mailbox.clone(),
+                };
+                shell::run(job, begun).boxed()
+            }
+            (TurnKind::Prompt, Ok((provider, title_provider))) => {
                 run.model = Some(format!("{}:{}", provider.name(), provider.model()));
                 run.stands_at = Some(self.history.len());
                 let begun = Begun { row: run.begin(context), after: self.newest.replace(turn_id.clone()) };
@@ -42,7 +61,7 @@ impl Runner {
             }
             // It takes a while to find out what is within reach, and the refusal goes the way of every end: a stop can
             // come first, and the next turn starts behind it.
-            Err(missing) => {
+            (TurnKind::Prompt, Err(missing)) => {
                 let (parts, token) = (context.parts.clone(), run.canceller.token());
                 async move { token.race(missing.refusal(&parts)).await.map_or(TurnEnd::Stopped, TurnEnd::NotBegun) }.boxed()
             }
@@ -65,16 +84,26 @@ impl Runner {
         self.arm_grace(turn_id, stop.mode);
     }
 
-    pub(super) fn arm_grace(&self, turn_id: &TurnId, mode: CancelMode) {
+    fn arm_grace(&self, turn_id: &TurnId, mode: CancelMode) {
         let grace = match mode {
             CancelMode::Soft => self.context.settings.grace.soft,
             CancelMode::Hard => self.context.settings.grace.hard,
         };
+        let ends_processes = self.runs.get(turn_id).is_some_and(|run| run.reply.kind() == TurnKind::Shell);
+        let grace = if ends_processes { grace + KILLED_WITHIN } else { grace };
         let (mailbox, turn_id) = (self.mailbox.clone(), turn_id.clone());
         tokio::spawn(async move {
             tokio::time::sleep(grace).await;
             let _ = mailbox.send(Mail::GraceOver { turn_id });
         });
+    }
+
+    /// A stop that began softly may not take longer than a hard one from now on.
+    pub(super) fn harden(&self, turn_id: &TurnId) {
+        if let Some(run) = self.runs.get(turn_id) {
+            run.canceller.harden();
+        }
+        self.arm_grace(turn_id, CancelMode::Hard);
     }
 
     /// A prompt took the place of the running turn: the demand to stop it is that prompt's.

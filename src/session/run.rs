@@ -7,13 +7,13 @@ use super::ledger::{Closed, Ledger};
 use super::runner::Posted;
 use super::title::Title;
 use super::turn::{Fault, TurnEnd};
-use crate::protocol::abort::{Abort, CancelRequest, Phase, PromptRequest, RequestRef};
+use crate::protocol::abort::{Abort, CancelRequest, Phase, PromptRequest, RequestRef, TitleState, ToolOutcome};
 use crate::protocol::cause::{CancelMode, Initiator};
 use crate::protocol::diagnostics::StreamState;
-use crate::protocol::export::TurnInfo;
+use crate::protocol::export::{TurnInfo, TurnKind};
 use crate::protocol::ids::{AbortId, CancelId, MessageId, TurnId};
 use crate::protocol::message::{Message, Part, Role};
-use crate::protocol::results::PromptResult;
+use crate::protocol::results::{PromptResult, ShellResult};
 use crate::provenance::{AbortBuilder, Canceller, Provenance, RunFacts, Stop};
 use crate::store::{BeginTurn, Owner, Pending};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Run {
     pub(super) message_id: MessageId,
     pub(super) prompt: Arc<Message>,
     pub(super) origin: RequestRef,
-    pub(super) reply: oneshot::Sender<Result<PromptResult, Refusal>>,
+    pub(super) reply: Answer,
     /// Fires when the answer is on its way to the client.
     pub(super) answered: oneshot::Receiver<()>,
     pub(super) canceller: Canceller,
@@ -48,6 +48,36 @@ pub(super) struct Run {
     pub(super) model: Option<String>,
 }
 
+/// Where the answer to what was asked goes.
+pub(super) enum Answer {
+    Prompt(oneshot::Sender<Result<PromptResult, Refusal>>),
+    Shell(oneshot::Sender<Result<ShellResult, Refusal>>),
+}
+
+impl Answer {
+    /// Whoever asked may be gone; then the answer went as far as it could.
+    pub(super) fn refuse(self, refusal: Refusal) {
+        match self {
+            Self::Prompt(reply) => drop(reply.send(Err(refusal))),
+            Self::Shell(reply) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Prompt(reply) => reply.is_closed(),
+            Self::Shell(reply) => reply.is_closed(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> TurnKind {
+        match self {
+            Self::Prompt(_) => TurnKind::Prompt,
+            Self::Shell(_) => TurnKind::Shell,
+        }
+    }
+}
+
 /// What a run leaves when it has ended.
 pub(super) struct Remains {
     pub(super) closed: Closed,
@@ -56,14 +86,14 @@ pub(super) struct Remains {
 
 impl Run {
     pub(super) fn new(posted: Posted, context: &SessionContext) -> Self {
-        let Posted { turn_id, origin, params, reply, answered } = posted;
+        let Posted { turn_id, origin, parts, reply, answered } = posted;
         let ids = &context.provenance.ids;
         let message_id = ids.message();
         let prompt = Message {
             message_id: ids.message(),
             role: Role::User,
             created_at: context.provenance.clock.wall_ms(),
-            parts: params.prompt.into_iter().map(Into::into).collect(),
+            parts,
             turn_id: Some(turn_id.clone()),
             model: None,
         };
@@ -97,6 +127,7 @@ impl Run {
             message_id: self.message_id.clone(),
             parent_id: self.prompt.message_id.clone(),
             started_at: clock.wall_ms(),
+            kind: Some(self.reply.kind()),
             ended_at: None,
             stop: None,
             abort_id: None,
@@ -118,7 +149,11 @@ impl Run {
         let Ok(stop) = self.canceller.stop(stop) else { return };
         let glance = self.ledger.glance();
         let phase = if self.task.is_some() { glance.phase } else { Phase::Queued };
-        let (title_generation_state, title_run_id) = title.seen_by_abort(&self.turn_id, &stop.abort_id);
+        let (title_generation_state, title_run_id) = match (self.reply.kind(), title.seen_by_abort(&self.turn_id, &stop.abort_id)) {
+            // A command is nothing that a title could be made of.
+            (TurnKind::Shell, (TitleState::NotStarted, run_id)) => (TitleState::NotApplicable, run_id),
+            (TurnKind::Prompt | TurnKind::Shell, seen) => seen,
+        };
         let facts = RunFacts {
             session_id: context.id.clone(),
             turn_id: self.turn_id.clone(),
@@ -145,7 +180,7 @@ impl Run {
         if let Some(abort) = &mut self.abort {
             abort.forced();
             abort.hop("turn.forced", Instant::now());
-            abort.tools_escaped(&escaped);
+            escaped.iter().for_each(|call_id| abort.tool_became(call_id, ToolOutcome::Escaped));
         }
         if let Some(task) = &self.task {
             task.abort();
@@ -159,6 +194,9 @@ impl Run {
         let abort = self.abort.take().map(|mut abort| {
             for (point, at) in closed.hops.drain(..) {
                 abort.hop(point, at);
+            }
+            for (call_id, outcome) in closed.outcomes.drain(..) {
+                abort.tool_became(&call_id, outcome);
             }
             abort.finish(provenance, closed.partial.clone())
         });

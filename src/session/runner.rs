@@ -7,19 +7,18 @@ use super::context::SessionContext;
 use super::demand::CancelDemand;
 use super::error::Refusal;
 use super::model_choice::ModelChoice;
-use super::run::{Run, stop_of_demand};
+use super::run::{Answer, Run, stop_of_demand};
 use super::settle::{self, Done};
 use super::step::{Asking, Effect, Event, Machine, Refused, State};
 use super::title::Title;
 use super::turn::TurnEnd;
 use super::verdict::{self, Settled, Verdict, WaitingCancel};
 use crate::protocol::abort::RequestRef;
-use crate::protocol::cause::CancelMode;
 use crate::protocol::export::LifecyclePoint;
 use crate::protocol::ids::{CancelId, SessionId, TurnId};
-use crate::protocol::message::Message;
-use crate::protocol::params::PromptParams;
-use crate::protocol::results::{CancelResult, PromptResult};
+use crate::protocol::message::{Message, Part};
+use crate::protocol::params::WhenBusy;
+use crate::protocol::results::CancelResult;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -27,7 +26,8 @@ use tokio_util::task::TaskTracker;
 
 /// What reaches a runner.
 pub(super) enum Mail {
-    Prompt(Posted),
+    Prompt(Posted, WhenBusy),
+    Shell(Posted),
     Cancel {
         demand: CancelDemand,
         reply: oneshot::Sender<Result<CancelResult, Refusal>>,
@@ -61,12 +61,14 @@ pub(super) enum Mail {
 /// What is done on an open session; with a refusal, if there is none.
 pub(super) type DeskWork = Box<dyn FnOnce(Result<&mut Runner, Refusal>) + Send>;
 
-/// A prompt as it was posted.
+/// A prompt, or a command, as it was posted.
 pub(super) struct Posted {
     pub(super) turn_id: TurnId,
     pub(super) origin: RequestRef,
-    pub(super) params: PromptParams,
-    pub(super) reply: oneshot::Sender<Result<PromptResult, Refusal>>,
+    /// The user's message.
+    pub(super) parts: Vec<Part>,
+    pub(super) reply: Answer,
+    /// Fires when the answer is on its way to the client.
     pub(super) answered: oneshot::Receiver<()>,
 }
 
@@ -148,10 +150,13 @@ impl Runner {
 
     fn open(&mut self, letter: Mail) {
         match letter {
-            Mail::Prompt(posted) => {
-                let (turn, when_busy) = (posted.turn_id.clone(), posted.params.when_busy);
-                self.runs.insert(turn.clone(), Run::new(posted, &self.context));
+            Mail::Prompt(posted, when_busy) => {
+                let turn = self.take(posted);
                 self.follow(Event::Prompt { turn, when_busy });
+            }
+            Mail::Shell(posted) => {
+                let turn = self.take(posted);
+                self.follow(Event::Shell { turn });
             }
             Mail::Cancel { demand, reply } => self.cancel(demand, Some(reply)),
             Mail::Ended { turn_id, end } => {
@@ -173,6 +178,12 @@ impl Runner {
             Mail::Desk(work) => work(Ok(self)),
             Mail::End { demand, done } => self.end(demand, done),
         }
+    }
+
+    fn take(&mut self, posted: Posted) -> TurnId {
+        let turn_id = posted.turn_id.clone();
+        self.runs.insert(turn_id.clone(), Run::new(posted, &self.context));
+        turn_id
     }
 
     /// The turn stands behind `history`; what was withdrawn since it began stands behind the turn.
@@ -221,7 +232,7 @@ impl Runner {
                     }
                 }
                 Effect::Supersede { running, by } => self.supersede(&running, &by),
-                Effect::Harden(turn) => self.arm_grace(&turn, CancelMode::Hard),
+                Effect::Harden(turn) => self.harden(&turn),
                 Effect::Refuse(turn, why) => self.refuse(&turn, why),
                 Effect::Verdict { outcome, turn } => {
                     let abort_id = self.runs.get(&turn).and_then(|run| run.abort_id.clone());
@@ -246,11 +257,13 @@ impl Runner {
 
     fn refuse(&mut self, turn_id: &TurnId, why: Refused) {
         if let Some(run) = self.runs.remove(turn_id) {
-            let refusal = match why {
-                Refused::Busy => Refusal::Busy(self.context.id.clone()),
-                Refused::Shut => Refusal::NotOpen(self.context.id.clone()),
+            let id = self.context.id.clone();
+            let refusal = match (why, &run.reply) {
+                (Refused::Busy, Answer::Prompt(_)) => Refusal::Busy(id),
+                (Refused::Busy, Answer::Shell(_)) => Refusal::BusyForShell(id),
+                (Refused::Shut, _) => Refusal::NotOpen(id),
             };
-            let _ = run.reply.send(Err(refusal));
+            run.reply.refuse(refusal);
         }
     }
 
@@ -258,9 +271,7 @@ impl Runner {
     fn turn_away(&mut self, letter: Mail) {
         let id = || SessionId::clone(&self.context.id);
         match letter {
-            Mail::Prompt(posted) => {
-                let _ = posted.reply.send(Err(Refusal::NotOpen(id())));
-            }
+            Mail::Prompt(posted, _) | Mail::Shell(posted) => posted.reply.refuse(Refusal::NotOpen(id())),
             Mail::Cancel { demand, reply } => {
                 let (parts, last) = (self.context.parts.clone(), self.last.clone());
                 let cancel_id = parts.provenance.ids.cancel();

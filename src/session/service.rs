@@ -9,10 +9,10 @@ use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::{SessionId, TurnId};
 use crate::protocol::params::{
-    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
+    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams, ShellParams,
 };
 use crate::protocol::results::{
-    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult,
+    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, ShellResult,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -23,13 +23,16 @@ pub type Answer<T> = BoxFuture<'static, Result<T, Refusal>>;
 /// An answer that the session's runner sends by itself.
 pub type Reply<T> = oneshot::Receiver<Result<T, Refusal>>;
 
-/// A prompt that was accepted: its turn has a name before it has an answer.
+/// A run that was asked for: its turn has a name before it has an answer.
 #[derive(Debug)]
-pub struct PromptTicket {
+pub struct Ticket<T> {
     pub session_id: SessionId,
     pub turn_id: TurnId,
-    pub answer: Reply<PromptResult>,
+    pub answer: Reply<T>,
 }
+
+pub type PromptTicket = Ticket<PromptResult>;
+pub type ShellTicket = Ticket<ShellResult>;
 
 /// Everything that a client can ask of its sessions.
 pub trait SessionService: Send + Sync + 'static {
@@ -50,6 +53,9 @@ pub trait SessionService: Send + Sync + 'static {
     /// Posted before it returns. `answered` fires when the prompt's answer is on its way to the client (or can no
     /// longer be sent): the answer of a cancel that ended the turn waits for it.
     fn prompt(&self, origin: RequestRef, params: PromptParams, answered: oneshot::Receiver<()>) -> PromptTicket;
+
+    /// As a prompt: posted before it returns.
+    fn shell(&self, origin: RequestRef, params: ShellParams, answered: oneshot::Receiver<()>) -> ShellTicket;
 
     /// Posted before it returns.
     fn cancel(&self, demand: CancelDemand) -> Reply<CancelResult>;

@@ -8,16 +8,18 @@ use super::demand::CancelDemand;
 use super::editor::SharedEditor;
 use super::error::Refusal;
 use super::opening;
+use super::run::Answer as Asked;
 use super::runner::{DeskWork, Mail, Posted, Runner};
-use super::service::{Answer, PromptTicket, Reply, SessionService};
+use super::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket};
 use super::table::{Registered, Shared};
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::SessionId;
+use crate::protocol::message::Part;
 use crate::protocol::params::{
     BadField, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
-    check_session_id,
+    ShellParams, check_command, check_session_id,
 };
 use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, SessionEntry, StopEntry,
@@ -120,13 +122,22 @@ impl SessionService for Sessions {
             let _ = reply.send(Err(BadField::new("prompt", "must hold at least one content block").into()));
             return ticket;
         }
-        let posted = Posted { turn_id, origin, params, reply, answered };
-        if let Err(Mail::Prompt(posted)) = shared.post(&session_id, Mail::Prompt(posted)) {
-            let store = shared.parts.store.clone();
-            shared.tasks.spawn(async move {
-                let _ = posted.reply.send(Err(not_open(&store, session_id).await));
-            });
+        let parts = params.prompt.into_iter().map(Into::into).collect();
+        let posted = Posted { turn_id, origin, parts, reply: Asked::Prompt(reply), answered };
+        self.post_run(session_id, Mail::Prompt(posted, params.when_busy));
+        ticket
+    }
+
+    fn shell(&self, origin: RequestRef, params: ShellParams, answered: oneshot::Receiver<()>) -> ShellTicket {
+        let (session_id, turn_id) = (params.session_id, self.shared.parts.provenance.ids.turn());
+        let (reply, answer) = oneshot::channel();
+        let ticket = ShellTicket { session_id: session_id.clone(), turn_id: turn_id.clone(), answer };
+        if let Err(bad) = check_command(&params.command) {
+            let _ = reply.send(Err(bad.into()));
+            return ticket;
         }
+        let posted = Posted { turn_id, origin, parts: vec![Part::command(params.command)], reply: Asked::Shell(reply), answered };
+        self.post_run(session_id, Mail::Shell(posted));
         ticket
     }
 
@@ -173,6 +184,14 @@ impl SessionService for Sessions {
 }
 
 impl Sessions {
+    /// Posts a run to its session, or answers why there is nobody to run it.
+    fn post_run(&self, session_id: SessionId, letter: Mail) {
+        if let Err(Mail::Prompt(posted, _) | Mail::Shell(posted)) = self.shared.post(&session_id, letter) {
+            let store = self.shared.parts.store.clone();
+            self.shared.tasks.spawn(async move { posted.reply.refuse(not_open(&store, session_id).await) });
+        }
+    }
+
     fn open(&self, params: OpenSessionParams, replay: opening::Replay) -> Answer<OpenSessionResult> {
         let id = params.session_id.clone();
         let answer = match self.shared.register(&id) {

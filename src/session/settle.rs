@@ -1,7 +1,7 @@
 //! The end of a turn: one transaction with the terminal record, then the prompt's answer, then the cancels' answers.
 
 use super::error::Refusal;
-use super::run::{Remains, Run, stop_of_fault};
+use super::run::{Answer, Remains, Run, stop_of_fault};
 use super::runner::{Mail, Place, Runner};
 use super::turn::{Fault, TurnEnd};
 use super::verdict::{Settled, WaitingCancel};
@@ -10,7 +10,7 @@ use crate::protocol::cause::{Cause, EndsAs};
 use crate::protocol::diagnostics::Diagnostics;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::TurnId;
-use crate::protocol::results::{PromptResult, StopReason};
+use crate::protocol::results::{PromptResult, ShellRan, ShellResult, StopReason};
 use crate::store::{EndTurn, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -22,6 +22,8 @@ pub(super) enum Done {
     Refused(Refusal),
     Ended {
         remains: Box<Remains>,
+        /// What came of a command.
+        ran: Option<ShellRan>,
         stop: TurnStop,
         stored: Result<u64, StoreError>,
     },
@@ -45,15 +47,18 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
         end => end,
     };
     let mut remains = run.close(&context.provenance);
-    let stop = match (&remains.abort, end) {
+    let stop = match (&remains.abort, &end) {
         (Some(abort), _) => match abort.cause.ends_as() {
             EndsAs::Cancelled => TurnStop::Cancelled,
             EndsAs::Fault => TurnStop::Failed,
         },
-        (None, Some(TurnEnd::Completed(stop))) => stop,
+        (None, Some(TurnEnd::Completed(stop))) => *stop,
+        (None, Some(TurnEnd::Ran(_))) => TurnStop::EndTurn,
         // Without an abort only a completed turn gets here; anything else would be a stop without a cause.
         (None, _) => TurnStop::Failed,
     };
+    // A stop does not hide how the command itself ended.
+    let ran = if let Some(TurnEnd::Ran(ran)) = end { Some(ran) } else { None };
     if !run.begun {
         runner.newest = Some(turn_id.clone());
         // If this fails, so does the end behind it, and that is what is told.
@@ -74,7 +79,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
     };
     let (mailbox, turn_id) = (runner.mailbox.clone(), turn_id.clone());
     context.store.end_turn_then(end, move |stored| {
-        let done = Done::Ended { remains: Box::new(remains), stop, stored };
+        let done = Done::Ended { remains: Box::new(remains), ran, stop, stored };
         let _ = mailbox.send(Mail::Committed { turn_id, place, done });
     });
 }
@@ -83,13 +88,13 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
 pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
     let Some(mut run) = runner.runs.remove(turn_id) else { return };
     let context = Arc::clone(&runner.context);
-    let (mut remains, stop, stored) = match done {
+    let (mut remains, ran, stop, stored) = match done {
         Done::Refused(refusal) => {
-            let _ = run.reply.send(Err(refusal));
+            run.reply.refuse(refusal);
             release(runner, turn_id, None, async {}.boxed().shared());
             return;
         }
-        Done::Ended { remains, stop, stored } => (remains, stop, stored),
+        Done::Ended { remains, ran, stop, stored } => (remains, ran, stop, stored),
     };
     if let Err(error) = stored {
         not_durable(runner, &mut run, &mut remains, &error);
@@ -115,20 +120,30 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         let at_us = requested.map(|requested| context.provenance.clock.us_since(requested));
         context.lifecycle(LifecyclePoint::Answered, turn_id, at_us);
     }
-    let failed = abort.as_ref().filter(|abort| abort.cause.ends_as() == EndsAs::Fault);
-    let _ = reply.send(match failed {
-        Some(abort) => Err(failure(abort, diagnostics)),
-        None => Ok(PromptResult {
+    let (turn_id_told, message_id, last_update) = (turn_id.clone(), run.message_id, remains.closed.last_update);
+    let sentence = abort.as_ref().map(Abort::sentence);
+    match (abort.as_ref().filter(|abort| abort.cause.ends_as() == EndsAs::Fault), reply) {
+        (Some(abort), reply) => reply.refuse(failure(abort, diagnostics)),
+        (None, Answer::Prompt(reply)) => drop(reply.send(Ok(PromptResult {
             stop_reason: stop_reason(stop),
-            turn_id: turn_id.clone(),
-            message_id: run.message_id,
-            last_update: remains.closed.last_update,
+            turn_id: turn_id_told,
+            message_id,
+            last_update,
             usage: remains.closed.usage.into(),
             model: run.model,
-            sentence: abort.as_ref().map(Abort::sentence),
+            sentence,
             diagnostics,
-        }),
-    });
+        }))),
+        (None, Answer::Shell(reply)) => drop(reply.send(Ok(ShellResult {
+            stop_reason: stop_reason(stop),
+            turn_id: turn_id_told,
+            message_id,
+            last_update,
+            ran: ran.unwrap_or_default(),
+            sentence,
+            diagnostics,
+        }))),
+    }
     // A dropped sender means that the connection is gone: the answer went as far as it could.
     let answered: Answered = answered.map(drop).boxed().shared();
     runner.answering.spawn(answered.clone());

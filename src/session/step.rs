@@ -10,12 +10,16 @@ use crate::protocol::ids::TurnId;
 use crate::protocol::params::WhenBusy;
 use std::collections::VecDeque;
 
-/// What the session's runner is doing. A user's shell command will be two more states.
+/// What the session's runner is doing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum State {
     #[default]
     Idle,
     Running {
+        turn: TurnId,
+    },
+    /// A user's own command runs; prompts wait behind it.
+    Shell {
         turn: TurnId,
     },
     /// Told to stop, not ended yet.
@@ -53,6 +57,9 @@ pub(super) enum Event {
         turn: TurnId,
         when_busy: WhenBusy,
     },
+    Shell {
+        turn: TurnId,
+    },
     /// `asking`: the running turn waits for a person's answer.
     Cancel {
         scope: CancelScope,
@@ -82,7 +89,7 @@ pub(super) enum Asking {
 /// What the runner must do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// The prompt is taken; its turn will have an end.
+    /// The prompt, or the command, is taken; its turn will have an end.
     Accept(TurnId),
     Start(TurnId),
     /// Pull the running turn's token and arm the grace.
@@ -109,7 +116,7 @@ pub(super) enum Effect {
     Commit(TurnId),
 }
 
-/// Why a prompt was not taken.
+/// Why a prompt or a command was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     Busy,
@@ -120,8 +127,9 @@ impl Machine {
     pub(super) fn step(mut self, event: Event) -> (Self, Vec<Effect>) {
         let mut effects = Vec::new();
         match event {
-            Event::Prompt { turn, .. } if self.shut => effects.push(Effect::Refuse(turn, Refused::Shut)),
+            Event::Prompt { turn, .. } | Event::Shell { turn } if self.shut => effects.push(Effect::Refuse(turn, Refused::Shut)),
             Event::Prompt { turn, when_busy } => self.prompt(turn, when_busy, &mut effects),
+            Event::Shell { turn } => self.shell(turn, &mut effects),
             Event::Cancel { scope: CancelScope::Session, mode, asking } => self.cancel_session(mode, asking, &mut effects),
             Event::Cancel { scope: CancelScope::Turn(turn), mode, asking } => self.cancel_turn(turn, mode, asking, &mut effects),
             Event::GraceOver { turn } => {
@@ -132,7 +140,7 @@ impl Machine {
             }
             Event::WorkEnded { turn } => {
                 let ended = match &self.state {
-                    State::Running { turn: running } if *running == turn => Ended::ByItself,
+                    State::Running { turn: running } | State::Shell { turn: running } if *running == turn => Ended::ByItself,
                     State::Stopping { turn: stopping, .. } if *stopping == turn => Ended::Stopped,
                     _ => return (self, effects),
                 };
@@ -158,7 +166,7 @@ impl Machine {
     fn current(&self) -> Option<&TurnId> {
         match &self.state {
             State::Idle => None,
-            State::Running { turn } | State::Stopping { turn, .. } | State::Settling { turn, .. } => Some(turn),
+            State::Running { turn } | State::Shell { turn } | State::Stopping { turn, .. } | State::Settling { turn, .. } => Some(turn),
         }
     }
 
@@ -183,15 +191,27 @@ impl Machine {
         }
         match when_busy {
             WhenBusy::Queue | WhenBusy::Reject => self.queue.push_back(turn),
-            WhenBusy::Supersede => {
-                if let State::Running { turn: running } = &self.state {
+            WhenBusy::Supersede => match &self.state {
+                State::Running { turn: running } => {
                     let running = running.clone();
                     effects.push(Effect::Supersede { running: running.clone(), by: turn.clone() });
                     self.state = State::Stopping { turn: running, mode: CancelMode::Hard };
+                    self.queue.push_front(turn);
                 }
-                self.queue.push_front(turn);
-            }
+                // A prompt takes the place of another one, never that of a command.
+                State::Shell { .. } => self.queue.push_back(turn),
+                State::Idle | State::Stopping { .. } | State::Settling { .. } => self.queue.push_front(turn),
+            },
         }
+    }
+
+    /// A command runs at once or not at all.
+    fn shell(&mut self, turn: TurnId, effects: &mut Vec<Effect>) {
+        if self.state != State::Idle {
+            return effects.push(Effect::Refuse(turn, Refused::Busy));
+        }
+        effects.extend([Effect::Accept(turn.clone()), Effect::Start(turn.clone())]);
+        self.state = State::Shell { turn };
     }
 
     fn cancel_session(&mut self, mode: CancelMode, asking: Asking, effects: &mut Vec<Effect>) {
@@ -229,7 +249,7 @@ impl Machine {
         match &mut self.state {
             State::Idle => None,
             State::Running { .. } if mode == CancelMode::Soft && asking == Asking::Yes => Some(CancelOutcome::IgnoredAwaitingAnswer),
-            State::Running { turn } => {
+            State::Running { turn } | State::Shell { turn } => {
                 let turn = turn.clone();
                 effects.push(Effect::Stop(turn.clone()));
                 self.state = State::Stopping { turn, mode };

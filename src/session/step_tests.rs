@@ -23,6 +23,10 @@ fn only(n: usize) -> Event {
     Event::Cancel { scope: CancelScope::Turn(turn(n)), mode: CancelMode::Hard, asking: Asking::No }
 }
 
+fn shell(n: usize) -> Event {
+    Event::Shell { turn: turn(n) }
+}
+
 /// Feeds the events and returns the effects of the last one.
 fn last_effects(events: &[Event]) -> (Machine, Vec<Effect>) {
     events.iter().cloned().fold((Machine::default(), Vec::new()), |(machine, _), event| machine.step(event))
@@ -108,10 +112,43 @@ fn a_cancel_by_turn_takes_just_that_turn() {
     assert_eq!(machine.queue, [turn(3)]);
 }
 
+#[test]
+fn a_command_runs_at_once_or_not_at_all() {
+    assert_eq!(last_effects(&[shell(1)]).1, [Effect::Accept(turn(1)), Effect::Start(turn(1))]);
+    let busy = [vec![prompt(1)], vec![shell(1)], vec![prompt(1), cancel()], vec![shell(1), Event::WorkEnded { turn: turn(1) }]];
+    for before in busy {
+        let events: Vec<_> = before.into_iter().chain([shell(2)]).collect();
+        assert_eq!(last_effects(&events).1, [Effect::Refuse(turn(2), Refused::Busy)]);
+    }
+    assert_eq!(last_effects(&[Event::Shut, shell(1)]).1, [Effect::Refuse(turn(1), Refused::Shut)]);
+}
+
+#[test]
+fn prompts_wait_behind_a_command_in_their_order_and_the_first_of_them_runs_when_it_has_ended() {
+    let supersede = Event::Prompt { turn: turn(3), when_busy: WhenBusy::Supersede };
+    let (machine, effects) = last_effects(&[shell(1), prompt(2), supersede]);
+    assert_eq!((effects, machine.queue.clone()), (vec![Effect::Accept(turn(3))], [turn(2), turn(3)].into()));
+    let (machine, effects) = machine.step(Event::WorkEnded { turn: turn(1) });
+    assert_eq!(effects, [Effect::Commit(turn(1))]);
+    let (machine, effects) = machine.step(Event::Settled { turn: turn(1) });
+    assert_eq!((effects, machine.state), (vec![Effect::Start(turn(2))], State::Running { turn: turn(2) }));
+    let reject = Event::Prompt { turn: turn(2), when_busy: WhenBusy::Reject };
+    assert_eq!(last_effects(&[shell(1), reject]).1, [Effect::Refuse(turn(2), Refused::Busy)]);
+}
+
+#[test]
+fn a_cancel_behind_a_command_ends_it_and_every_prompt_that_waited() {
+    let (machine, effects) = last_effects(&[shell(1), prompt(2), prompt(3), cancel()]);
+    let expected = [Effect::Stop(turn(1)), Effect::Withdraw(turn(2)), Effect::Withdraw(turn(3)), verdict(CancelOutcome::Cancelled, 1)];
+    assert_eq!(effects, expected);
+    let (machine, _) = machine.step(Event::WorkEnded { turn: turn(1) });
+    assert_eq!(machine.step(Event::Settled { turn: turn(1) }).0.state, State::Idle);
+}
+
 /// Whatever happens in whatever order, each turn has one fate and nothing starts beside a running one.
 #[test]
 fn random_events_keep_the_invariants() {
-    for seed in 1..400_u64 {
+    for seed in 1..2_000_u64 {
         let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut pick = |n: u64| {
             random ^= random << 13;
@@ -124,7 +161,11 @@ fn random_events_keep_the_invariants() {
         let mut prompts = 0;
         for _ in 0..200 {
             let some_turn = turn(1 + pick(prompts as u64 + 2));
-            let event = match pick(12) {
+            let event = match pick(13) {
+                12 => {
+                    prompts += 1;
+                    Event::Shell { turn: turn(prompts) }
+                }
                 0..=3 => {
                     prompts += 1;
                     let when_busy = [WhenBusy::Queue, WhenBusy::Reject, WhenBusy::Supersede][pick(3)];

@@ -1,6 +1,7 @@
 //! One turn, straight on: ask the model, stream its answer, run its tools, repeat until it ends. Every wait races the token.
 
 use super::context::SessionContext;
+use super::joining::{Begun, Joining};
 use super::ledger::Ledger;
 use super::retry;
 use super::runner::Mail;
@@ -14,9 +15,10 @@ use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::{MessageId, TurnId};
 use crate::protocol::message::{Message, Role};
 use crate::protocol::model::{FinishReason, ModelRequest, Purpose};
+use crate::protocol::results::ShellRan;
 use crate::provenance::{CancelToken, Stopped};
 use crate::provider::Provider;
-use crate::store::{Pending, StoreError};
+use crate::store::StoreError;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -42,6 +44,8 @@ pub(super) struct TurnJob {
 #[derive(Debug)]
 pub(super) enum TurnEnd {
     Completed(TurnStop),
+    /// A command ran, to its own end or until it was stopped.
+    Ran(ShellRan),
     /// The token was pulled; the runner knows why.
     Stopped,
     Fault(Fault),
@@ -78,59 +82,30 @@ impl From<StoreError> for Interruption {
     }
 }
 
-/// The turn's first row, on its way to the store.
-pub(super) struct Begun {
-    /// Resolves with the turn that was begun before this one, by whichever process.
-    pub(super) row: Pending<Option<TurnId>>,
-    /// The turn that the runner takes for that one.
-    pub(super) after: Option<TurnId>,
-}
-
 pub(super) async fn run(job: TurnJob, begun: Begun) -> TurnEnd {
-    let limit = TimeLimit::of_turn(&job);
+    let limit = TimeLimit::of_turn(&job.context, &job.turn_id, &job.runner);
     limit.watch(work(job, begun)).await
 }
 
 async fn work(mut job: TurnJob, begun: Begun) -> TurnEnd {
-    let driven = match job.token.race(begun.row).await {
-        Err(Stopped(_)) => Err(Interruption::Stopped),
-        Ok(Err(StoreError::OwnedElsewhere(owner))) => {
-            return TurnEnd::NotBegun(Refusal::NotOwner { session_id: job.context.id.clone(), pid: owner.pid });
+    let TurnJob { context, turn_id, title, token, runner, .. } = &job;
+    match (Joining { context, turn_id, title, token, runner }.join(begun).await) {
+        Ok(newer) => job.history = newer.unwrap_or(job.history),
+        Err(end) => return end,
+    }
+    job.drive().await.map_or_else(TurnEnd::from, TurnEnd::Completed)
+}
+
+impl From<Interruption> for TurnEnd {
+    fn from(interruption: Interruption) -> Self {
+        match interruption {
+            Interruption::Stopped => Self::Stopped,
+            Interruption::Fault(fault) => Self::Fault(fault),
         }
-        Ok(Err(error)) => Err(error.into()),
-        Ok(Ok(before)) if before == begun.after => job.drive().await,
-        Ok(Ok(_)) => match job.catch_up().await {
-            Ok(()) => job.drive().await,
-            Err(interruption) => Err(interruption),
-        },
-    };
-    match driven {
-        Ok(stop) => TurnEnd::Completed(stop),
-        Err(Interruption::Stopped) => TurnEnd::Stopped,
-        Err(Interruption::Fault(fault)) => TurnEnd::Fault(fault),
     }
 }
 
 impl TurnJob {
-    /// Reads the turns that another process has run since this one looked, here and for the turns to come. If it died in
-    /// the last of them, that one is closed first.
-    async fn catch_up(&mut self) -> Result<(), Interruption> {
-        self.token.race(self.context.recovery.run(&self.context.parts)).await?;
-        let (store, id) = (&self.context.store, &self.context.id);
-        let (session, history) = (store.session(id), store.history(id));
-        let history = self.token.race(history).await??;
-        self.history = history.into_iter().take_while(|message| message.turn_id.as_ref() != Some(&self.turn_id)).map(Arc::new).collect();
-        if let Some(session) = self.token.race(session).await?? {
-            self.context.channel.count_from(session.last_update);
-            if session.info.title.is_some() {
-                self.title.not_due();
-            }
-        }
-        // It is read before the end of this turn, which is posted behind it.
-        let _ = self.runner.send(Mail::CaughtUp { turn_id: self.turn_id.clone(), history: self.history.clone() });
-        Ok(())
-    }
-
     async fn drive(&self) -> Result<TurnStop, Interruption> {
         self.context.lifecycle(LifecyclePoint::Started, &self.turn_id, None);
         let start = TurnStart { turn_id: &self.turn_id, message_id: &self.message_id, prompt: &self.prompt, token: &self.token };
@@ -169,9 +144,7 @@ impl TurnJob {
 
     /// What the model is to answer: the conversation, the prompt, and this turn so far.
     fn messages(&self) -> Vec<Arc<Message>> {
-        // A turn that was stopped before its first word left an empty answer; no vendor wants to see it.
-        let mut messages: Vec<_> = self.history.iter().filter(|message| !message.parts.is_empty()).cloned().collect();
-        messages.push(Arc::clone(&self.prompt));
+        let mut messages = history::for_a_model(&self.history, &self.prompt);
         let parts = self.ledger.parts();
         if !parts.is_empty() {
             messages.push(Arc::new(Message {

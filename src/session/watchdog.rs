@@ -4,12 +4,14 @@
 //! watchdog's doing and never called anybody's request. A model call ends by itself; the other two take the road of every
 //! stop, since something may be running that has to be told.
 
+use super::context::SessionContext;
 use super::demand::{CancelDemand, CancelScope};
 use super::runner::Mail;
 use super::turn::TurnJob;
 use crate::config::Watchdogs;
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, Watchdog, WatchdogName};
+use crate::protocol::ids::TurnId;
 use crate::protocol::model::ModelEvent;
 use crate::provider::Provider;
 use std::pin::{Pin, pin};
@@ -163,18 +165,17 @@ pub(super) struct TimeLimit {
 }
 
 impl TimeLimit {
-    pub(super) fn of_turn(job: &TurnJob) -> Self {
-        let limit = job.context.settings.watchdogs.turn;
-        Self::new(job, limit, Cause::TurnTimeout { limit_ms: millis(limit) }, "watchdog.turn")
+    pub(super) fn of_turn(context: &SessionContext, turn_id: &TurnId, runner: &mpsc::UnboundedSender<Mail>) -> Self {
+        let limit = context.settings.watchdogs.turn;
+        let cause = Cause::TurnTimeout { limit_ms: millis(limit) };
+        let demand = CancelDemand::of(context.id.clone(), CancelScope::Turn(turn_id.clone()), cause, "watchdog.turn", None);
+        Self { limit, demand, runner: runner.clone() }
     }
 
     pub(super) fn of_tool(job: &TurnJob) -> Self {
         let limit = job.context.settings.watchdogs.tool;
-        Self::new(job, limit, Cause::ToolTimeout { limit_ms: millis(limit) }, "watchdog.tool")
-    }
-
-    fn new(job: &TurnJob, limit: Duration, cause: Cause, point: &'static str) -> Self {
-        let demand = CancelDemand::of(job.context.id.clone(), CancelScope::Turn(job.turn_id.clone()), cause, point, None);
+        let cause = Cause::ToolTimeout { limit_ms: millis(limit) };
+        let demand = CancelDemand::of(job.context.id.clone(), CancelScope::Turn(job.turn_id.clone()), cause, "watchdog.tool", None);
         Self { limit, demand, runner: job.runner.clone() }
     }
 

@@ -33,7 +33,8 @@ pub struct StoredSession {
     /// The newest update number that is known to be used; 0 when there was none.
     pub last_update: u64,
     pub last_turn: Option<LastTurn>,
-    pub turns: u64,
+    /// How many turns have answered a prompt, or are about to.
+    pub prompts: u64,
 }
 
 /// The turn that was begun last.
@@ -123,12 +124,12 @@ pub(super) fn delete(conn: &Connection, id: &SessionId) -> Result<bool, Fault> {
 pub(super) fn find(conn: &Connection, id: &SessionId) -> Result<Option<StoredSession>, Fault> {
     let found = conn
         .prepare_cached(&format!(
-            "SELECT {COLUMNS}, last_update, (SELECT count(*) FROM turn WHERE turn.session_id = session.session_id)
+            "SELECT {COLUMNS}, last_update, (SELECT count(*) FROM turn WHERE turn.session_id = session.session_id AND kind = 'prompt')
              FROM session WHERE session_id = ?1"
         ))?
         .query_row([id.as_str()], |row| Ok((info(row)?, row.get::<_, Int>(9)?.0, row.get::<_, Int>(10)?.0)))
         .optional()?;
-    let Some((info, last_update, turns)) = found else { return Ok(None) };
+    let Some((info, last_update, prompts)) = found else { return Ok(None) };
     let last_turn = conn
         .prepare_cached("SELECT turn_id, stop, abort_id FROM turn WHERE session_id = ?1 ORDER BY seq DESC LIMIT 1")?
         .query_row([id.as_str()], |row| {
@@ -139,7 +140,7 @@ pub(super) fn find(conn: &Connection, id: &SessionId) -> Result<Option<StoredSes
             })
         })
         .optional()?;
-    Ok(Some(StoredSession { info, last_update, last_turn, turns }))
+    Ok(Some(StoredSession { info, last_update, last_turn, prompts }))
 }
 
 pub(super) fn list(conn: &Connection, query: &ListQuery) -> Result<SessionPage, Fault> {

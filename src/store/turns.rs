@@ -11,7 +11,7 @@ use super::rows::{Int, Json, Word};
 use super::sessions;
 use crate::protocol::abort::{Abort, PromptRequest};
 use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
-use crate::protocol::export::{TurnInfo, TurnStop};
+use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::{AbortId, MessageId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part, Role};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -60,7 +60,7 @@ pub struct AbandonedTurn {
 }
 
 /// The columns that [`info`] reads, in its order.
-const COLUMNS: &str = "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update";
+const COLUMNS: &str = "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update, kind";
 
 /// Gives the turn that was begun before this one, by whichever process.
 pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<Option<TurnId>, Fault> {
@@ -86,8 +86,8 @@ pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<Option<TurnI
         .optional()?;
     conn.prepare_cached(
         "INSERT INTO turn (turn_id, session_id, message_id, parent_id, prompt_request, started_at,
-             owner_pid, owner_started, owner_boot, model)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             owner_pid, owner_started, owner_boot, model, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         turn.turn_id.as_str(),
@@ -100,6 +100,7 @@ pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<Option<TurnI
         Int(owner.started),
         owner.boot_id,
         turn.model,
+        Word(turn.kind.unwrap_or(TurnKind::Prompt)),
     ])?;
     messages::insert(conn, &turn.session_id, prompt)?;
     let answer = Message {
@@ -181,7 +182,7 @@ pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> 
     // The system is asked once for each process, not for each of its turns.
     let mut alive: Vec<(Owner, bool)> = Vec::new();
     while let Some(row) = rows.next()? {
-        let owner = sessions::read_owner(row, 12)?;
+        let owner = sessions::read_owner(row, 13)?;
         let known = alive.iter().find(|(asked, _)| *asked == owner).map(|(_, lives)| *lives);
         let lives = known.unwrap_or_else(|| owner.is_alive());
         if known.is_none() {
@@ -201,7 +202,7 @@ pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> 
             }
         }
         let parts = messages::parts_of(conn, &turn.message_id)?;
-        abandoned.push(AbandonedTurn { turn, prompt_request: row.get::<_, Json<_>>(11)?.0, parts, open_traces, title });
+        abandoned.push(AbandonedTurn { turn, prompt_request: row.get::<_, Json<_>>(12)?.0, parts, open_traces, title });
     }
     Ok(abandoned)
 }
@@ -238,5 +239,6 @@ fn info(row: &Row<'_>) -> rusqlite::Result<TurnInfo> {
         model: row.get(8)?,
         usage: row.get::<_, Option<Json<_>>>(9)?.map(|json| json.0),
         last_update: row.get::<_, Option<Int>>(10)?.map(|number| number.0),
+        kind: Some(row.get::<_, Word<_>>(11)?.0),
     })
 }

@@ -8,12 +8,13 @@ use model::Model;
 use pillion::protocol::cause::Cause;
 use pillion::protocol::diagnostics::Diagnostics;
 use pillion::protocol::params::{
-    CancelParams, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
+    CancelParams, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams,
+    SetConfigOptionParams, ShellParams,
 };
 use pillion::protocol::permission::{PermissionParams, PermissionResult};
 use pillion::protocol::results::{
     CancelResult, Capabilities, ConfigResult, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult,
-    TurnFailure,
+    ShellResult, TurnFailure,
 };
 use pillion::protocol::update::UpdateParams;
 use schemars::generate::SchemaSettings;
@@ -29,6 +30,7 @@ fn protocol() -> Model {
     sent.subschema_for::<PromptParams>();
     sent.subschema_for::<CancelParams>();
     sent.subschema_for::<ExportParams>();
+    sent.subschema_for::<ShellParams>();
     sent.subschema_for::<SetConfigOptionParams>();
     sent.subschema_for::<PermissionResult>();
     let mut received = SchemaSettings::draft2020_12().for_serialize().into_generator();
@@ -37,6 +39,7 @@ fn protocol() -> Model {
     received.subschema_for::<OpenSessionResult>();
     received.subschema_for::<ListSessionsResult>();
     received.subschema_for::<PromptResult>();
+    received.subschema_for::<ShellResult>();
     received.subschema_for::<TurnFailure<'_>>();
     received.subschema_for::<CancelResult>();
     received.subschema_for::<ExportResult>();

@@ -15,6 +15,7 @@ mod pipes;
 mod retries;
 mod scale;
 mod secrets;
+mod shell;
 mod sessions;
 mod startup;
 mod stops;

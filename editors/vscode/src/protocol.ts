@@ -250,7 +250,9 @@ export interface Diagnostics {
 /** What a tool can do to the world. */
 export type Effect =
   | "read"
-  | "write";
+  | "write"
+  /** It runs a program, which can do whatever the user can. */
+  | "process";
 
 /** The contents of a `ContentBlock::Resource`. */
 export interface EmbeddedResource {
@@ -407,15 +409,19 @@ export interface OpenSessionResult {
 export interface Part {
   /** `tool_call`, `tool_result`. */
   call_id?: string;
+  /** `tool_result` of a process: its exit code. */
+  exit_code?: number;
   /** `tool_call`: the arguments as the model wrote them. */
   input?: unknown;
   kind: PartKind;
   mime_type?: string;
   /** `resource_link`. */
   name?: string;
+  /** `tool_result` of a process that a signal ended: the signal's name. */
+  signal?: string;
   /** `tool_result`: how the call ended. */
   status?: ResultStatus;
-  /** `text`, `reasoning`, a `tool_result`'s output, an embedded `resource`'s text. */
+  /** `text`, `reasoning`, a `command`, a `tool_result`'s output, an embedded `resource`'s text. */
   text?: string;
   /** `tool_call`: the name as the model wrote it. */
   tool?: string;
@@ -430,7 +436,9 @@ export type PartKind =
   | "tool_call"
   | "tool_result"
   | "resource"
-  | "resource_link";
+  | "resource_link"
+  /** A shell command that the user ran; the whole of a user's message. What came of it is a tool call with its result in the answer. */
+  | "command";
 
 /** How much of the turn's output existed, and how much of it is kept. */
 export interface Partial {
@@ -692,6 +700,35 @@ export interface SetConfigOptionParams {
   value: string;
 }
 
+/** `session/shell`: the user's own command, run by `/bin/sh -c` in the session's directory. */
+export interface ShellParams {
+  command: string;
+  sessionId: SessionId;
+}
+
+/** `session/shell`. How the command itself ended is told whether it was stopped or not. */
+export interface ShellResult {
+  diagnostics: Diagnostics;
+  /** Absent when a signal ended the command, when it was not started, and when nobody knows. */
+  exitCode?: number;
+  /** Why the command was not started, or why nobody knows how it ended. */
+  failure?: string;
+  /** The `seq` of the turn's last update. */
+  lastUpdate: number;
+  messageId: MessageId;
+  /** What it wrote to stdout and stderr, in the order in which it came; of more than 64 KiB the beginning and the end. */
+  output: string;
+  /** Everything that it wrote, in bytes. */
+  outputBytes: number;
+  /** Why the command was stopped, in one plain sentence to show; absent when it ended by itself. */
+  sentence?: string;
+  /** The name of the signal that ended the command, such as `SIGTERM`. */
+  signal?: string;
+  /** `end_turn`, or `cancelled`. */
+  stopReason: StopReason;
+  turnId: TurnId;
+}
+
 /** Sizes, to see at a glance what the export holds. */
 export interface Stats {
   messages: number;
@@ -888,6 +925,7 @@ export type ToolKind =
   | "read"
   | "edit"
   | "search"
+  | "execute"
   /** A name the model made up. */
   | "other";
 
@@ -930,6 +968,8 @@ export type TurnId = string;
 export interface TurnInfo {
   abort_id?: AbortId;
   ended_at?: number;
+  /** What asked for it; absent in records of versions that knew only prompts. */
+  kind?: TurnKind;
   last_update?: number;
   message_id: MessageId;
   model?: string;
@@ -941,6 +981,13 @@ export interface TurnInfo {
   turn_id: TurnId;
   usage?: Usage;
 }
+
+/** What a turn is the answer to. */
+export type TurnKind =
+  /** `session/prompt`. */
+  | "prompt"
+  /** `session/shell`. */
+  | "shell";
 
 /** How a turn ended. */
 export type TurnStop =

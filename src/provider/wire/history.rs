@@ -93,7 +93,8 @@ fn words(part: &Part) -> Option<Cow<'_, str>> {
         PartKind::Text => (!text.is_empty()).then_some(Cow::Borrowed(text)),
         PartKind::Resource => Some(format!("<resource uri=\"{uri}\">\n{text}\n</resource>").into()),
         PartKind::ResourceLink => Some(format!("[{}]({uri})", part.name.as_deref().unwrap_or_default()).into()),
-        PartKind::Reasoning | PartKind::ToolCall | PartKind::ToolResult => None,
+        // A command has become words before a model is asked.
+        PartKind::Command | PartKind::Reasoning | PartKind::ToolCall | PartKind::ToolResult => None,
     }
 }
 

@@ -83,7 +83,7 @@ impl Hello {
 }
 
 /// What an LSP client can call besides LSP's own lifecycle and document methods.
-const LSP_METHODS: [&str; 10] = [
+const LSP_METHODS: [&str; 11] = [
     "session/new",
     "session/load",
     "session/resume",
@@ -91,13 +91,14 @@ const LSP_METHODS: [&str; 10] = [
     "session/close",
     "session/delete",
     "session/prompt",
+    "session/shell",
     "session/cancel",
     "session/export",
     "session/set_config_option",
 ];
 
 /// What an ACP client can call besides ACP's own methods.
-const ACP_EXTRA_METHODS: [&str; 1] = ["_pillion/session/export"];
+const ACP_EXTRA_METHODS: [&str; 2] = ["_pillion/session/export", "_pillion/session/shell"];
 
 fn cut(text: &str) -> String {
     text.chars().take(MAX_NAME_CHARS).collect()

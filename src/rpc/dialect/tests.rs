@@ -47,7 +47,7 @@ fn initialize_is_answered_in_the_clients_own_shape() {
     let acp = answer(r#"{"protocolVersion":7}"#);
     assert_eq!(acp["protocolVersion"], 1);
     assert_eq!(acp["agentInfo"], json!({"name": "pillion", "version": "1.2.3"}));
-    assert_eq!(acp["agentCapabilities"]["_meta"]["pillion"]["methods"], json!(["_pillion/session/export"]));
+    assert_eq!(acp["agentCapabilities"]["_meta"]["pillion"]["methods"], json!(["_pillion/session/export", "_pillion/session/shell"]));
     assert_eq!((&acp["agentCapabilities"]["loadSession"], &acp["authMethods"]), (&json!(true), &json!([])));
     let lsp = answer(r#"{"capabilities":{}}"#);
     assert_eq!(lsp["serverInfo"], json!({"name": "pillion", "version": "1.2.3"}));

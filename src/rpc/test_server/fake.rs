@@ -6,7 +6,7 @@ use crate::protocol::content::ContentBlock;
 use crate::protocol::diagnostics::{Diagnostics, Usage};
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::params::{
-    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
+    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams, ShellParams,
 };
 use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, StopReason,
@@ -17,7 +17,7 @@ use crate::rpc::lsp::OpenDocuments;
 use crate::session::demand::{CancelDemand, CancelScope};
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer, PermissionQuestion};
 use crate::session::error::Refusal;
-use crate::session::service::{Answer, PromptTicket, Reply, SessionService};
+use crate::session::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex};
@@ -233,6 +233,12 @@ impl SessionService for Fake {
             }
         }
         PromptTicket { session_id: session, turn_id: turn, answer: receiver }
+    }
+
+    fn shell(&self, origin: RequestRef, params: ShellParams, _answered: oneshot::Receiver<()>) -> ShellTicket {
+        self.note(origin);
+        let (_, answer) = oneshot::channel();
+        ShellTicket { session_id: params.session_id, turn_id: TurnId::new("turn_of_a_command"), answer }
     }
 
     fn cancel(&self, demand: CancelDemand) -> Reply<CancelResult> {

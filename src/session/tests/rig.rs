@@ -221,6 +221,8 @@ fn parts(dir: &Path, model: FakeModel, tools: ToolSet, change: impl FnOnce(&mut 
         if name.model == "broken" { Err("it is broken".to_owned()) } else { Ok(Arc::clone(&model) as Arc<dyn Provider>) }
     };
     Parts {
+        keeper: crate::process::Keeper::at("/nowhere/pillion"),
+        environment: Vec::new().into(),
         store: Store::open(settings.data_dir.clone()),
         settings: Arc::new(settings),
         provenance: Provenance::real(),
@@ -243,6 +245,7 @@ fn foreign(session: &SessionId, text: &str, owner: Owner) -> BeginTurn {
         model: None,
     };
     let turn = TurnInfo {
+        kind: Some(crate::protocol::export::TurnKind::Prompt),
         turn_id,
         session_id: session.clone(),
         message_id: MessageId::new(format!("answer {text}")),

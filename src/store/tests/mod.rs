@@ -99,6 +99,7 @@ fn turn(session: &str, name: &str) -> BeginTurn {
     let parent_id = MessageId::new(format!("{name}.user"));
     BeginTurn {
         turn: TurnInfo {
+            kind: Some(crate::protocol::export::TurnKind::Prompt),
             turn_id: turn_id.clone(),
             session_id: session_id(session),
             message_id: answer_of(name),

@@ -14,7 +14,7 @@ async fn a_session_is_read_back_as_it_was_made() {
     };
     rig.store.create_session(full.clone()).await.expect("created");
     let stored = rig.store.session(&session_id("s")).await.expect("read").expect("there");
-    assert_eq!(stored, StoredSession { info: full, last_update: 0, last_turn: None, turns: 0 });
+    assert_eq!(stored, StoredSession { info: full, last_update: 0, last_turn: None, prompts: 0 });
     assert_eq!(rig.store.session(&session_id("nobody")).await, Ok(None));
 }
 

@@ -41,7 +41,7 @@ async fn a_turn_is_its_prompt_its_answer_and_one_end() {
     assert_eq!(history, expected);
     let stored = rig.store.session(&session_id("s")).await.expect("read").expect("there");
     let last_turn = LastTurn { turn_id: TurnId::new("t"), stop: Some(TurnStop::EndTurn), abort_id: None };
-    assert_eq!((stored.info.updated_at, stored.last_update, stored.turns), (200, 7, 1));
+    assert_eq!((stored.info.updated_at, stored.last_update, stored.prompts), (200, 7, 1));
     assert_eq!(stored.last_turn, Some(last_turn));
 }
 

@@ -198,6 +198,7 @@ M.PROTOCOL_VERSION = 1
 ---@alias pillion.Effect
 ---| "read"
 ---| "write"
+---| "process" # It runs a program, which can do whatever the user can.
 
 --- The contents of a `ContentBlock::Resource`.
 ---@class pillion.EmbeddedResource
@@ -322,12 +323,14 @@ M.PROTOCOL_VERSION = 1
 --- A piece of a message. Which optional fields stand depends on `kind`.
 ---@class pillion.Part
 ---@field call_id? string `tool_call`, `tool_result`.
+---@field exit_code? integer `tool_result` of a process: its exit code.
 ---@field input? any `tool_call`: the arguments as the model wrote them.
 ---@field kind pillion.PartKind
 ---@field mime_type? string
 ---@field name? string `resource_link`.
+---@field signal? string `tool_result` of a process that a signal ended: the signal's name.
 ---@field status? pillion.ResultStatus `tool_result`: how the call ended.
----@field text? string `text`, `reasoning`, a `tool_result`'s output, an embedded `resource`'s text.
+---@field text? string `text`, `reasoning`, a `command`, a `tool_result`'s output, an embedded `resource`'s text.
 ---@field tool? string `tool_call`: the name as the model wrote it.
 ---@field uri? string `resource`, `resource_link`.
 
@@ -339,6 +342,7 @@ M.PROTOCOL_VERSION = 1
 ---| "tool_result"
 ---| "resource"
 ---| "resource_link"
+---| "command" # A shell command that the user ran; the whole of a user's message. What came of it is a tool call with its result in the answer.
 
 --- How much of the turn's output existed, and how much of it is kept.
 ---@class pillion.Partial
@@ -558,6 +562,25 @@ M.PROTOCOL_VERSION = 1
 ---@field sessionId pillion.SessionId
 ---@field value string
 
+--- `session/shell`: the user's own command, run by `/bin/sh -c` in the session's directory.
+---@class pillion.ShellParams
+---@field command string
+---@field sessionId pillion.SessionId
+
+--- `session/shell`. How the command itself ended is told whether it was stopped or not.
+---@class pillion.ShellResult
+---@field diagnostics pillion.Diagnostics
+---@field exitCode? integer Absent when a signal ended the command, when it was not started, and when nobody knows.
+---@field failure? string Why the command was not started, or why nobody knows how it ended.
+---@field lastUpdate integer The `seq` of the turn's last update.
+---@field messageId pillion.MessageId
+---@field output string What it wrote to stdout and stderr, in the order in which it came; of more than 64 KiB the beginning and the end.
+---@field outputBytes integer Everything that it wrote, in bytes.
+---@field sentence? string Why the command was stopped, in one plain sentence to show; absent when it ended by itself.
+---@field signal? string The name of the signal that ended the command, such as `SIGTERM`.
+---@field stopReason pillion.StopReason `end_turn`, or `cancelled`.
+---@field turnId pillion.TurnId
+
 --- Sizes, to see at a glance what the export holds.
 ---@class pillion.Stats
 ---@field messages integer
@@ -735,6 +758,7 @@ M.PROTOCOL_VERSION = 1
 ---| "read"
 ---| "edit"
 ---| "search"
+---| "execute"
 ---| "other" # A name the model made up.
 
 --- A file that a tool call touches.
@@ -773,6 +797,7 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.TurnInfo
 ---@field abort_id? pillion.AbortId
 ---@field ended_at? integer
+---@field kind? pillion.TurnKind What asked for it; absent in records of versions that knew only prompts.
 ---@field last_update? integer
 ---@field message_id pillion.MessageId
 ---@field model? string
@@ -782,6 +807,11 @@ M.PROTOCOL_VERSION = 1
 ---@field stop? pillion.TurnStop Absent while the turn runs.
 ---@field turn_id pillion.TurnId
 ---@field usage? pillion.Usage
+
+--- What a turn is the answer to.
+---@alias pillion.TurnKind
+---| "prompt" # `session/prompt`.
+---| "shell" # `session/shell`.
 
 --- How a turn ended.
 ---@alias pillion.TurnStop

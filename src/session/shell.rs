@@ -1,0 +1,125 @@
+//! A user's own command as a run of its session: on record before it starts, its output and its end kept as a tool call
+//! with its result, and told to the model with the next prompt.
+
+use super::command::{self, Ran, Terms};
+use super::context::SessionContext;
+use super::joining::{Begun, Joining};
+use super::ledger::{Ledger, ToolState};
+use super::runner::Mail;
+use super::saver::Saver;
+use super::title::Title;
+use super::turn::{Interruption, TurnEnd};
+use super::watchdog::TimeLimit;
+use crate::process::{Command, Exit};
+use crate::protocol::abort::Effect;
+use crate::protocol::content::ContentBlock;
+use crate::protocol::export::LifecyclePoint;
+use crate::protocol::ids::{MessageId, TurnId};
+use crate::protocol::message::{Message, Part, ResultStatus};
+use crate::protocol::results::ShellRan;
+use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
+use crate::provenance::CancelToken;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What the call is named in the history: no model can write it, since a tool's name has no slash.
+pub(super) const TOOL: &str = "session/shell";
+
+/// The shell that runs the command.
+const SHELL: &str = "/bin/sh";
+
+/// The most output that is kept, in bytes.
+const KEEP: usize = 64 * 1024;
+
+/// Everything that one command needs.
+pub(super) struct ShellJob {
+    pub(super) context: Arc<SessionContext>,
+    pub(super) turn_id: TurnId,
+    pub(super) message_id: MessageId,
+    pub(super) title: Arc<Title>,
+    pub(super) prompt: Arc<Message>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) token: CancelToken,
+    /// The session's runner.
+    pub(super) runner: mpsc::UnboundedSender<Mail>,
+}
+
+pub(super) async fn run(job: ShellJob, begun: Begun) -> TurnEnd {
+    let limit = TimeLimit::of_turn(&job.context, &job.turn_id, &job.runner);
+    limit.watch(job.work(begun)).await
+}
+
+impl ShellJob {
+    async fn work(&self, begun: Begun) -> TurnEnd {
+        let Self { context, turn_id, title, token, runner, .. } = self;
+        match (Joining { context, turn_id, title, token, runner }.join(begun).await) {
+            Ok(_) => self.drive().await.map_or_else(TurnEnd::from, TurnEnd::Ran),
+            Err(end) => end,
+        }
+    }
+
+    async fn drive(&self) -> Result<ShellRan, Interruption> {
+        self.context.lifecycle(LifecyclePoint::Started, &self.turn_id, None);
+        let text = self.prompt.parts.iter().find_map(|part| part.text.clone()).unwrap_or_default();
+        let call_id = format!("shell_{}", self.turn_id);
+        let input = serde_json::json!({ "command": text });
+        self.ledger.add(Part::tool_call(&call_id, TOOL, input.clone()));
+        self.ledger.post(SessionUpdate::ToolCall(ToolCall {
+            tool_call_id: call_id.clone(),
+            title: text.clone(),
+            kind: ToolKind::Execute,
+            status: ToolCallStatus::Pending,
+            raw_input: input,
+            locations: Vec::new(),
+        }));
+        // On record before it starts: after a crash it is known that it ran.
+        let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
+        self.token.race(saver.all()).await??;
+        self.ledger.tool_enters(&call_id, TOOL, Effect::Process, ToolState::Running);
+        self.show(&call_id, ToolCallStatus::InProgress, Vec::new());
+        let command = Command {
+            program: SHELL.into(),
+            arguments: vec!["-c".into(), text.into()],
+            directory: self.context.workspace.path().to_owned(),
+            environment: self.context.environment.to_vec(),
+        };
+        let hop = |point: &'static str| self.ledger.hop(point);
+        let terms = Terms { token: &self.token, grace: &self.context.settings.grace, keep: KEEP, hop: &hop };
+        let ran = command::run(&self.context.keeper, &command, &terms).await;
+        Ok(self.ended(&call_id, ran))
+    }
+
+    /// Records the command's one result and shows it.
+    fn ended(&self, call_id: &str, ran: Ran) -> ShellRan {
+        let Ran { exit, failure, captured, fate } = ran;
+        let output = self.context.scrub(&captured.text);
+        let told = ShellRan {
+            exit_code: exit.and_then(|exit| if let Exit::Code(code) = exit { Some(code) } else { None }),
+            signal: exit.and_then(Exit::signal_name),
+            failure: failure.map(|failure| self.context.scrub(&failure)),
+            output,
+            output_bytes: captured.bytes,
+        };
+        let status = match exit {
+            Some(Exit::Code(0)) => ResultStatus::Completed,
+            _ if self.token.is_stopped() => ResultStatus::Interrupted,
+            _ => ResultStatus::Failed,
+        };
+        let text = told.failure.as_ref().map_or_else(|| told.output.clone(), |failure| format!("{}{failure}", told.output));
+        let mut result = Part::tool_result(call_id, status, text.clone());
+        result.exit_code = told.exit_code.map(i64::from);
+        result.signal.clone_from(&told.signal);
+        self.ledger.add(result);
+        let status = if status == ResultStatus::Completed { ToolCallStatus::Completed } else { ToolCallStatus::Failed };
+        self.show(call_id, status, vec![ToolCallContent::Content { content: ContentBlock::text(text) }]);
+        if self.token.is_stopped() {
+            self.ledger.tool_became(call_id, fate);
+        }
+        self.ledger.tool_leaves(call_id);
+        told
+    }
+
+    fn show(&self, call_id: &str, status: ToolCallStatus, content: Vec<ToolCallContent>) {
+        self.ledger.post(SessionUpdate::ToolCallUpdate(ToolCallUpdate { tool_call_id: call_id.to_owned(), status, content }));
+    }
+}
