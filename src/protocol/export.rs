@@ -190,6 +190,8 @@ record! {
 pub enum TurnStop {
     EndTurn,
     MaxTokens,
+    /// A limit of the turn's own: the abort says which.
+    MaxTurnRequests,
     Refusal,
     Cancelled,
     /// A fault: the abort says which.

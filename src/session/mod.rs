@@ -23,6 +23,7 @@ mod saver;
 pub mod service;
 mod sessions;
 mod settle;
+mod spending;
 mod step;
 mod table;
 #[cfg(test)]

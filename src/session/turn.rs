@@ -5,6 +5,7 @@ use super::ledger::Ledger;
 use super::retry;
 use super::runner::Mail;
 use super::saver::Saver;
+use super::spending::{OverLimit, Spending};
 use super::title::{Title, TurnStart};
 use super::toolcalls;
 use super::watchdog::TimeLimit;
@@ -45,6 +46,7 @@ pub(super) enum TurnEnd {
     /// The token was pulled; the runner knows why.
     Stopped,
     Fault(Fault),
+    OverLimit(OverLimit),
     /// The turn has no row: nobody chose a model, or the session belongs to another process.
     NotBegun(Refusal),
 }
@@ -63,6 +65,13 @@ pub(super) struct Fault {
 pub(super) enum Interruption {
     Stopped,
     Fault(Fault),
+    OverLimit(OverLimit),
+}
+
+impl From<OverLimit> for Interruption {
+    fn from(over: OverLimit) -> Self {
+        Self::OverLimit(over)
+    }
 }
 
 impl From<Stopped> for Interruption {
@@ -108,6 +117,7 @@ async fn work(mut job: TurnJob, begun: Begun) -> TurnEnd {
         Ok(stop) => TurnEnd::Completed(stop),
         Err(Interruption::Stopped) => TurnEnd::Stopped,
         Err(Interruption::Fault(fault)) => TurnEnd::Fault(fault),
+        Err(Interruption::OverLimit(over)) => TurnEnd::OverLimit(over),
     }
 }
 
@@ -138,8 +148,10 @@ impl TurnJob {
         let system = self.system_prompt();
         let mut call_ids = history::call_ids(&self.history);
         let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
+        let mut spending = Spending::new(self.context.settings.allowance);
         let mut step = 0;
         loop {
+            spending.model_call(&self.ledger.usage())?;
             step += 1;
             let answered = retry::call(self, step, &system, &mut call_ids, &mut saver).await?;
             match answered.reason {
@@ -149,7 +161,7 @@ impl TurnJob {
                 FinishReason::EndTurn | FinishReason::ToolCalls => {
                     // The calls are on record before any of them starts, and their results as soon as they are there.
                     self.token.race(saver.all()).await??;
-                    toolcalls::run_all(self, answered.calls).await?;
+                    toolcalls::run_all(self, answered.calls, &mut spending).await?;
                     saver.save();
                 }
             }
