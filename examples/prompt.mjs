@@ -3,7 +3,7 @@
 //
 //   prompt.mjs TEXT
 //
-// The exit codes are those of `pillion prompt`: 0 the model ended, 130 stopped, 3 token limit, 5 refused, 1 an error.
+// The exit codes are those of `pillion prompt`: 0 the model ended, 130 stopped, 3 or 4 a limit, 5 refused, 1 an error.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -47,7 +47,7 @@ async function main(text) {
   if (sentence) console.error(sentence);
   child.stdin.end();
   await ended;
-  return { end_turn: 0, cancelled: 130, max_tokens: 3, refusal: 5 }[stopReason] ?? 1;
+  return { end_turn: 0, cancelled: 130, max_tokens: 3, max_turn_requests: 4, refusal: 5 }[stopReason] ?? 1;
 }
 
 try {

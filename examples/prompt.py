@@ -3,7 +3,7 @@
 
     prompt.py TEXT
 
-The exit codes are those of `pillion prompt`: 0 the model ended, 130 stopped, 3 token limit, 5 refused, 1 an error."""
+The exit codes are those of `pillion prompt`: 0 the model ended, 130 stopped, 3 or 4 a limit, 5 refused, 1 an error."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def main(text):
     if "sentence" in answer:
         print(answer["sentence"], file=sys.stderr)
     pillion.close()
-    return {"end_turn": 0, "cancelled": 130, "max_tokens": 3, "refusal": 5}.get(answer["stopReason"], 1)
+    return {"end_turn": 0, "cancelled": 130, "max_tokens": 3, "max_turn_requests": 4, "refusal": 5}.get(answer["stopReason"], 1)
 
 
 if __name__ == "__main__":

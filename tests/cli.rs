@@ -126,6 +126,18 @@ fn a_session_goes_on_with_continue_or_by_its_id() {
 }
 
 #[test]
+fn a_turn_that_is_over_a_limit_of_its_own_exits_with_a_code_of_its_own() {
+    let call = r#"{"tool_call": {"name": "list_directory", "input": {"path": "."}}}"#;
+    let user = User::with(&format!(r#"{{"steps": [[{{"text": "Let me look."}}, {call}], [{{"text": "Empty."}}]]}}"#));
+    let config = user.path("config.toml");
+    std::fs::write(&config, "[budget]\nmodel_calls = 1\n").expect("a configuration");
+    let told = "pillion: The turn was stopped because it had used up its budget of 1 model call (budget.model_calls).\n";
+    let ran = Ran::of(user.prompt(&["look"]).env("PILLION_CONFIG", &config).output().expect("pillion runs"));
+    assert_eq!(ran.all(), (4, "Let me look.\n", told));
+    assert_eq!(user.run_prompt(&["--continue", "go on"]).code, 0, "under the default limits");
+}
+
+#[test]
 fn a_prompt_comes_from_stdin_when_it_is_a_dash() {
     let user = User::with(HELLO);
     let mut child = user.prompt(&["-"]).stdin(Stdio::piped()).spawn().expect("pillion runs");

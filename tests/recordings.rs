@@ -26,9 +26,15 @@ struct Recorder {
 impl Recorder {
     /// A fresh session whose model follows `script`.
     fn new(script: &Value) -> Self {
+        Self::configured(script, "")
+    }
+
+    /// The same under this `config.toml`.
+    fn configured(script: &Value, config: &str) -> Self {
         let room = tempfile::Builder::new().prefix("pillion-recording-").tempdir().expect("a directory of our own");
         fs::create_dir(room.path().join("work")).expect("a directory");
         fs::write(room.path().join("script.json"), script.to_string()).expect("a script");
+        fs::write(room.path().join("config.toml"), config).expect("a configuration");
         let (child, stdin, stdout) = start(&room, &["--deterministic"]);
         let mut recorder = Self { room, child, stdin, stdout, events: Vec::new() };
         recorder.initialize();
@@ -171,6 +177,7 @@ fn start(room: &TempDir, args: &[&str]) -> (Child, ChildStdin, BufReader<ChildSt
         .env("PILLION_DATA_DIR", at("data"))
         .env("PILLION_LOG", at("pillion.log"))
         .env("PILLION_MODEL", model)
+        .env("PILLION_CONFIG", at("config.toml"))
         .args(["--stdio=jsonl"])
         .args(args)
         .stdin(Stdio::piped())
@@ -262,6 +269,20 @@ fn a_turn_that_waits_and_is_stopped_with_the_one_before() {
     recorder.stop();
     recorder.in_either_order(|event| event["key"] == "p2", |event| event["key"] == "p1");
     recorder.matches("queued");
+}
+
+#[test]
+fn a_turn_that_has_had_what_it_is_allowed() {
+    let read = |id: &str| json!({ "tool_call": { "id": id, "name": "read_file", "input": { "path": "a.txt" } } });
+    let limited = || {
+        let mut recorder = Recorder::configured(&json!({ "steps": [[read("first"), read("second")]] }), "[budget]\ntool_calls = 1\n");
+        fs::write(recorder.workspace().join("a.txt"), "one\n").expect("a file");
+        recorder.prompt("p1", "Read it twice");
+        recorder.ended("p1");
+        recorder
+    };
+    limited().matches("limited");
+    limited().reopened().matches("limited-replayed");
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(super) enum Exit {
     Done,
     Failed,
     MaxTokens,
+    MaxTurnRequests,
     Refused,
     Provider,
     NoModel,
@@ -30,6 +31,7 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::MaxTokens => 3,
+            Self::MaxTurnRequests => 4,
             Self::Refused => 5,
             Self::Provider => 6,
             Self::NoModel => 7,
@@ -44,6 +46,7 @@ impl Exit {
         match reason {
             StopReason::EndTurn => Self::Done,
             StopReason::MaxTokens => Self::MaxTokens,
+            StopReason::MaxTurnRequests => Self::MaxTurnRequests,
             StopReason::Refusal => Self::Refused,
             StopReason::Cancelled => Self::Cancelled,
         }
@@ -123,8 +126,8 @@ mod tests {
 
     #[test]
     fn the_codes_are_those_of_the_protocol() {
-        let stops = [StopReason::EndTurn, StopReason::MaxTokens, StopReason::Refusal, StopReason::Cancelled];
-        assert_eq!(stops.map(|stop| Exit::of_stop(stop).code()), [0, 3, 5, 130]);
+        let stops = [StopReason::EndTurn, StopReason::MaxTokens, StopReason::MaxTurnRequests, StopReason::Refusal, StopReason::Cancelled];
+        assert_eq!(stops.map(|stop| Exit::of_stop(stop).code()), [0, 3, 4, 5, 130]);
         let refusal = |data| Exit::of_refusal(&ErrorObjectOwned::owned(-32803, "it failed", Some(data))).code();
         assert_eq!(refusal(json!({ "cause": "provider_http", "http_status": 503, "turnId": "t" })), 6);
         assert_eq!(refusal(json!({ "cause": "provider_transport" })), 6);

@@ -3,6 +3,7 @@
 //! Invariant: nothing is read from a workspace, and no error, no digest and no `Debug` shows a key. Every setting
 //! stands once in [`SETTINGS`], with all the places that can set it.
 
+mod allowance;
 mod error;
 mod file;
 mod keys;
@@ -15,6 +16,7 @@ mod table;
 mod tests;
 mod watchdogs;
 
+pub use allowance::Allowance;
 pub use error::{ConfigError, Origin};
 pub use keys::command_environment;
 pub use limits::Limits;
@@ -60,6 +62,7 @@ pub struct Settings {
     pub permission_deadline: Duration,
     pub watchdogs: Watchdogs,
     pub retry: Retry,
+    pub allowance: Allowance,
     pub limits: Limits,
 }
 
@@ -164,6 +167,7 @@ impl Settings {
             permission_deadline: Duration::from_secs(300),
             watchdogs: Watchdogs::default(),
             retry: Retry::default(),
+            allowance: Allowance::default(),
             limits: Limits::default(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The documentation of the settings is this table written out.
 
-use super::{ConfigError, Framing, Limits, ModelName, Origin, Settings, TitleModel, TitleOnCancel, Watchdogs};
+use super::{Allowance, ConfigError, Framing, Limits, ModelName, Origin, Settings, TitleModel, TitleOnCancel, Watchdogs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,10 +21,29 @@ pub struct Setting {
 /// How a value is read and shown again.
 #[derive(Debug)]
 enum Kind {
-    Text { set: fn(&mut Settings, &str) -> Result<(), Bad>, show: fn(&Settings) -> Option<String> },
-    Number { least: u64, most: u64, set: fn(&mut Settings, u64), show: fn(&Settings) -> u64 },
-    Seconds { least: u64, place: fn(&mut Watchdogs) -> &mut Duration },
-    Size { least: usize, most: usize, place: fn(&mut Limits) -> &mut usize },
+    Text {
+        set: fn(&mut Settings, &str) -> Result<(), Bad>,
+        show: fn(&Settings) -> Option<String>,
+    },
+    Number {
+        least: u64,
+        most: u64,
+        set: fn(&mut Settings, u64),
+        show: fn(&Settings) -> u64,
+    },
+    Seconds {
+        least: u64,
+        place: fn(&mut Watchdogs) -> &mut Duration,
+    },
+    /// How many; zero: as many as it likes.
+    Count {
+        place: fn(&mut Allowance) -> &mut u64,
+    },
+    Size {
+        least: usize,
+        most: usize,
+        place: fn(&mut Limits) -> &mut usize,
+    },
     Path(fn(&mut Settings) -> &mut PathBuf),
 }
 
@@ -275,6 +294,18 @@ pub const SETTINGS: &[Setting] = &[
             show: |settings| settings.retry.max_delay.as_secs(),
         },
     },
+    allowed("budget.model_calls", "how many model calls a turn may make; 0: as many as it likes", |turn| &mut turn.model_calls),
+    allowed("budget.tool_calls", "how many tool calls a turn may ask for; 0: as many as it likes", |turn| &mut turn.tool_calls),
+    allowed(
+        "budget.output_tokens",
+        "how many tokens the model may write in a turn, as its provider counts them; no further call is made then; 0: as many as it likes",
+        |turn| &mut turn.output_tokens,
+    ),
+    allowed(
+        "loop_guard.identical_calls",
+        "how often in a row a turn may call the same tool with the same input; 0: as often as it likes",
+        |turn| &mut turn.identical_calls,
+    ),
     limit("limits.max_header_line_bytes", "one header line", 64, 1 << 16, |limits| &mut limits.header_line),
     limit("limits.max_header_block_bytes", "all header lines", 64, 1 << 20, |limits| &mut limits.header_block),
     limit("limits.max_message_bytes", "one message", 1 << 10, 1 << 30, |limits| &mut limits.message),
@@ -300,6 +331,10 @@ impl Setting {
                 let mut watchdogs = settings.watchdogs;
                 Some(place(&mut watchdogs).as_secs().to_string())
             }
+            Kind::Count { place } => {
+                let mut allowance = settings.allowance;
+                Some(place(&mut allowance).to_string())
+            }
             Kind::Size { place, .. } => {
                 let mut limits = settings.limits;
                 Some(place(&mut limits).to_string())
@@ -309,7 +344,7 @@ impl Setting {
     }
 
     pub(super) fn takes_number(&self) -> bool {
-        matches!(self.kind, Kind::Number { .. } | Kind::Seconds { .. } | Kind::Size { .. })
+        matches!(self.kind, Kind::Number { .. } | Kind::Seconds { .. } | Kind::Count { .. } | Kind::Size { .. })
     }
 
     /// Sets it from text, wherever that was written.
@@ -320,6 +355,7 @@ impl Setting {
             Kind::Seconds { least, place } => {
                 number(text, least, MOST_SECONDS).map(|seconds| *place(&mut settings.watchdogs) = Duration::from_secs(seconds))
             }
+            Kind::Count { place } => number(text, 0, MOST_COUNT).map(|count| *place(&mut settings.allowance) = count),
             Kind::Size { least, most, place } => number(text, least, most).map(|number| *place(&mut settings.limits) = number),
             Kind::Path(place) => path(text, &origin).map(|path| *place(settings) = path),
         };
@@ -333,8 +369,15 @@ impl Setting {
 /// The longest that a watchdog can wait: a week.
 const MOST_SECONDS: u64 = 604_800;
 
+/// The most that a turn can be allowed of anything.
+const MOST_COUNT: u64 = 1_000_000_000;
+
 const fn seconds(key: &'static str, about: &'static str, least: u64, place: fn(&mut Watchdogs) -> &mut Duration) -> Setting {
     Setting { key: Some(key), variable: None, flag: None, about, kind: Kind::Seconds { least, place } }
+}
+
+const fn allowed(key: &'static str, about: &'static str, place: fn(&mut Allowance) -> &mut u64) -> Setting {
+    Setting { key: Some(key), variable: None, flag: None, about, kind: Kind::Count { place } }
 }
 
 const fn limit(key: &'static str, about: &'static str, least: usize, most: usize, place: fn(&mut Limits) -> &mut usize) -> Setting {

@@ -1,6 +1,7 @@
 //! The precedence table, and the text of every error a person can cause.
 
 use super::*;
+use crate::protocol::cause::{BudgetUnit, LOOP_GUARD_SETTING};
 use secrecy::ExposeSecret as _;
 use std::path::Path;
 
@@ -75,6 +76,14 @@ fn the_later_of_default_file_variable_and_flag_wins_for_every_setting() {
 }
 
 #[test]
+fn the_settings_that_a_stop_names_are_settings() {
+    let units = [BudgetUnit::ModelCalls, BudgetUnit::ToolCalls, BudgetUnit::OutputTokens].map(BudgetUnit::setting);
+    for name in units.into_iter().chain([LOOP_GUARD_SETTING]) {
+        assert!(SETTINGS.iter().any(|setting| setting.key == Some(name)), "{name}");
+    }
+}
+
+#[test]
 fn nothing_set_gives_the_documented_defaults() {
     let user = User::with("");
     let settings = user.load(&[], &[]).expect("settings");
@@ -99,6 +108,10 @@ fn nothing_set_gives_the_documented_defaults() {
     retry.max_attempts = 3
     retry.first_delay_ms = 500
     retry.max_delay_seconds = 30
+    budget.model_calls = 100
+    budget.tool_calls = 0
+    budget.output_tokens = 0
+    loop_guard.identical_calls = 10
     limits.max_header_line_bytes = 1024
     limits.max_header_block_bytes = 4096
     limits.max_message_bytes = 16777216
@@ -136,6 +149,12 @@ fn a_file_can_set_everything_that_has_a_key() {
         max_attempts = 7
         first_delay_ms = 8
         max_delay_seconds = 9
+        [budget]
+        model_calls = 11
+        tool_calls = 0
+        output_tokens = 1_000_000_000
+        [loop_guard]
+        identical_calls = 12
         [limits]
         max_header_line_bytes = 100
         max_header_block_bytes = 200
@@ -157,6 +176,8 @@ fn a_file_can_set_everything_that_has_a_key() {
     assert_eq!(settings.watchdogs, Watchdogs { connect, first_byte, idle, reasoning, tool, turn });
     let retry = Retry { max_attempts: 7, first_delay: Duration::from_millis(8), max_delay: Duration::from_secs(9) };
     assert_eq!(settings.retry, retry);
+    let allowance = Allowance { model_calls: 11, tool_calls: 0, output_tokens: 1_000_000_000, identical_calls: 12 };
+    assert_eq!(settings.allowance, allowance);
     let limits = Limits { header_line: 100, header_block: 200, message: 2000, nesting: 20, in_flight: 3, outbox: 5000, result: 6000 };
     assert_eq!(settings.limits, limits);
     assert_eq!(settings.log_level, tracing::level_filters::LevelFilter::OFF);
@@ -183,9 +204,9 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
         "stdio = 'lsp'",
     ];
     insta::assert_snapshot!(errors.map(config_error).join("\n"), @r#"
-    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [limits]
+    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [budget], [loop_guard], [limits]
     HOME/config.toml:2: there is no setting `title.timeout`; allowed here: `model`, `on_cancel`, `timeout_seconds`
-    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [limits]
+    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [budget], [loop_guard], [limits]
     HOME/config.toml:1: `title` is a section, not a value
     HOME/config.toml:4: `title.timeout_seconds` is `0`, but it must be a whole number from 1 to 600
     HOME/config.toml:2: `title.timeout_seconds` must be a whole number
@@ -198,7 +219,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     HOME/config.toml:2: `grace.hard_ms` is `-1`, but it must be a whole number from 0 to 1000
     HOME/config.toml:2: `limits.max_nesting` is `129`, but it must be a whole number from 16 to 128
     HOME/config.toml:1: not TOML: invalid literal string, expected `'`
-    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [limits]
+    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [budget], [loop_guard], [limits]
     "#);
 }
 

@@ -2,9 +2,11 @@
 //!
 //! A value stands here because something in pillion produces it and a test shows it.
 
-use super::record::{Class, Field, Shape, Shaped, Texts};
+use super::ids::is_plain_name;
+use super::record::{Class, Field, Shape, Shaped, Texts, record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What stopped a run, with the data that belongs to it. On the wire: `"cause": "signal", "signal_name": "SIGTERM"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +63,15 @@ pub enum Cause {
     ProviderTransport,
     /// The provider's bytes made no sense, or it reported an error inside the stream.
     ProviderProtocol,
+    /// The turn had used up what it is allowed; what would have come next did not begin.
+    Budget {
+        limit: u64,
+        unit: BudgetUnit,
+        /// The setting that allows it.
+        setting: String,
+    },
+    /// The model asked for the same tool call again and again; the calls beyond the limit did not start.
+    LoopGuard(Box<Repetition>),
     /// The store could not keep the turn.
     StoreFailure,
     SessionClosed,
@@ -74,11 +85,66 @@ pub enum Cause {
     Unknown,
 }
 
+record! {
+    /// What a model asked for again and again.
+    #[derive(Eq)]
+    pub struct Repetition {
+        required {
+            /// How many such calls in a row may start.
+            limit: u64 => Number,
+            /// The setting that says so.
+            setting: String => Structure,
+            /// The tool's name as the model wrote it.
+            tool: String => Tool,
+            /// How many times in a row the model had asked for it.
+            calls: u64 => Number,
+            /// The arguments of each of them.
+            input: Value => Secret,
+        }
+    }
+}
+
+/// What a turn can use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetUnit {
+    /// Calls of the model; a call with all its attempts is one.
+    ModelCalls,
+    /// Calls that the model asked for, whatever came of them.
+    ToolCalls,
+    /// Tokens that the provider said the model had written.
+    OutputTokens,
+}
+
+impl BudgetUnit {
+    /// The setting that limits it.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::ModelCalls => "budget.model_calls",
+            Self::ToolCalls => "budget.tool_calls",
+            Self::OutputTokens => "budget.output_tokens",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::ModelCalls => "model call",
+            Self::ToolCalls => "tool call",
+            Self::OutputTokens => "output token",
+        }
+    }
+}
+
+/// The setting of a [`Repetition`].
+pub const LOOP_GUARD_SETTING: &str = "loop_guard.identical_calls";
+
 /// How a run that a cause ended is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndsAs {
     /// A result with `stopReason: cancelled`.
     Cancelled,
+    /// A result with `stopReason: max_turn_requests`: the turn has had what it is allowed.
+    MaxTurnRequests,
     /// An error answer; the turn failed.
     Fault,
 }
@@ -100,6 +166,7 @@ impl Cause {
             | Self::SessionDeleted
             | Self::CrashRecovered
             | Self::Unknown => EndsAs::Cancelled,
+            Self::Budget { .. } | Self::LoopGuard(_) => EndsAs::MaxTurnRequests,
             Self::ConnectTimeout { .. }
             | Self::FirstByteTimeout { .. }
             | Self::IdleStreamTimeout { .. }
@@ -134,6 +201,8 @@ impl Cause {
             Self::ProviderHttp { .. } => "provider_http",
             Self::ProviderTransport => "provider_transport",
             Self::ProviderProtocol => "provider_protocol",
+            Self::Budget { .. } => "budget",
+            Self::LoopGuard(_) => "loop_guard",
             Self::StoreFailure => "store_failure",
             Self::SessionClosed => "session_closed",
             Self::SessionDeleted => "session_deleted",
@@ -173,6 +242,18 @@ impl Cause {
             Self::ProviderHttp { http_status } => format!("The model provider refused the request with HTTP status {http_status}."),
             Self::ProviderTransport => "The connection to the model provider failed.".into(),
             Self::ProviderProtocol => "The model provider's answer was not understood or reported an error.".into(),
+            Self::Budget { limit, unit, setting } => {
+                let many = if *limit == 1 { "" } else { "s" };
+                format!("The turn was stopped because it had used up its budget of {limit} {}{many} ({setting}).", unit.word())
+            }
+            Self::LoopGuard(repetition) => {
+                let Repetition { limit, setting, tool, calls, input: _ } = &**repetition;
+                // A name that a model made up can hold anything.
+                let tool = if is_plain_name(tool) { tool } else { "a tool" };
+                format!(
+                    "The turn was stopped because the model asked for {tool} with the same input {calls} times in a row ({setting} = {limit})."
+                )
+            }
             Self::StoreFailure => "The turn could not be stored, so it was stopped.".into(),
             Self::SessionClosed => by("The session was closed"),
             Self::SessionDeleted => by("The session was deleted"),
@@ -195,12 +276,44 @@ impl Shaped for Cause {
         Field::Named("signal_name", Class::Structure),
         Field::Named("limit_ms", Class::Number),
         Field::Named("http_status", Class::Number),
+        Field::Named("unit", Class::Enum),
+        // A budget's limit and setting are of the same classes.
+        Field::Flattened(Repetition::SHAPE),
     ];
 }
 
-/// All of it is ours, the signal's name too.
 impl Texts for Cause {
-    fn change_texts(&mut self, _: &mut dyn FnMut(&str) -> Option<String>) {}
+    fn change_texts(&mut self, change: &mut dyn FnMut(&str) -> Option<String>) {
+        match self {
+            Self::LoopGuard(repetition) => repetition.change_texts(change),
+            // All of it is ours, the signal's name too.
+            Self::ClientCancel
+            | Self::RpcCancel
+            | Self::SupersededByPrompt { .. }
+            | Self::ClientEof
+            | Self::ClientFramingBroken
+            | Self::ClientWriteFailed
+            | Self::ClientProcessDied { .. }
+            | Self::ShutdownRequest
+            | Self::ExitWithoutShutdown
+            | Self::Signal { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::FirstByteTimeout { .. }
+            | Self::IdleStreamTimeout { .. }
+            | Self::TurnTimeout { .. }
+            | Self::ToolTimeout { .. }
+            | Self::ProviderHttp { .. }
+            | Self::ProviderTransport
+            | Self::ProviderProtocol
+            | Self::Budget { .. }
+            | Self::StoreFailure
+            | Self::SessionClosed
+            | Self::SessionDeleted
+            | Self::InternalPanic
+            | Self::CrashRecovered
+            | Self::Unknown => {}
+        }
+    }
 }
 
 /// Who asked, as the client declared it; `unknown` when it declared nothing.
@@ -235,6 +348,30 @@ mod tests {
             }
         }
         assert_eq!(Cause::ClientCancel.sentence(Initiator::User, Some("nvim.keymap")), "The turn was cancelled by the user (nvim.keymap).");
+    }
+
+    #[test]
+    fn a_limit_of_the_turn_is_told_with_its_setting_and_blamed_on_nobody() {
+        let budget = |limit, unit: BudgetUnit| Cause::Budget { limit, unit, setting: unit.setting().into() };
+        let repeated = |tool: &str| {
+            let (setting, tool) = (LOOP_GUARD_SETTING.into(), tool.into());
+            Cause::LoopGuard(Box::new(Repetition { limit: 10, setting, tool, calls: 11, input: Value::Null }))
+        };
+        let told = [
+            (budget(1, BudgetUnit::ModelCalls), "it had used up its budget of 1 model call (budget.model_calls)."),
+            (budget(20, BudgetUnit::ToolCalls), "it had used up its budget of 20 tool calls (budget.tool_calls)."),
+            (budget(9, BudgetUnit::OutputTokens), "it had used up its budget of 9 output tokens (budget.output_tokens)."),
+            (
+                repeated("read_file"),
+                "the model asked for read_file with the same input 11 times in a row (loop_guard.identical_calls = 10).",
+            ),
+            (repeated("read\nfile"), "the model asked for a tool with the same input 11 times in a row (loop_guard.identical_calls = 10)."),
+        ];
+        for (cause, why) in told {
+            for initiator in [Initiator::User, Initiator::Program, Initiator::Unknown] {
+                assert_eq!(cause.sentence(initiator, Some("test.stop")), format!("The turn was stopped because {why}"));
+            }
+        }
     }
 
     #[test]

@@ -202,6 +202,8 @@ pub enum TurnKind {
 pub enum TurnStop {
     EndTurn,
     MaxTokens,
+    /// A limit of the turn's own: the abort says which.
+    MaxTurnRequests,
     Refusal,
     Cancelled,
     /// A fault: the abort says which.

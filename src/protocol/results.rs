@@ -68,6 +68,8 @@ pub struct StopEntry {
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {
     Cancelled,
+    /// It had had what a turn is allowed.
+    MaxTurnRequests,
     Failed,
 }
 
@@ -78,6 +80,7 @@ impl From<&Abort> for StopEntry {
             message_id: abort.message_id.clone(),
             stop: match abort.cause.ends_as() {
                 EndsAs::Cancelled => Stopped::Cancelled,
+                EndsAs::MaxTurnRequests => Stopped::MaxTurnRequests,
                 EndsAs::Fault => Stopped::Failed,
             },
             cause: abort.cause.name().into(),
@@ -156,6 +159,8 @@ pub struct Empty {}
 pub enum StopReason {
     EndTurn,
     MaxTokens,
+    /// The turn had had what it is allowed: a budget was used up, or the model repeated itself.
+    MaxTurnRequests,
     Refusal,
     Cancelled,
 }
@@ -173,7 +178,7 @@ pub struct PromptResult {
     /// The model that answered, as `provider:model`; absent when none was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Why the turn was cancelled, in one plain sentence to show; absent when the model ended it.
+    /// Why the turn was stopped, in one plain sentence to show; absent when the model ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
     pub diagnostics: Diagnostics,

@@ -124,7 +124,7 @@ impl AbortBuilder {
 /// What the facts at hand exclude: a stop has one winner, so the other families of causes did not end this run.
 fn ruled_out(cause: &Cause) -> Vec<String> {
     type Belongs = fn(&Cause) -> bool;
-    const FAMILIES: [(&str, Belongs); 6] = [
+    const FAMILIES: [(&str, Belongs); 7] = [
         ("asked_by_client", |c| {
             matches!(
                 c,
@@ -154,6 +154,7 @@ fn ruled_out(cause: &Cause) -> Vec<String> {
             )
         }),
         ("provider_failure", |c| matches!(c, Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol)),
+        ("turn_limit", |c| matches!(c, Cause::Budget { .. } | Cause::LoopGuard(_))),
         ("pillion_failure", |c| matches!(c, Cause::StoreFailure | Cause::InternalPanic)),
     ];
     // After a crash nobody was there to see who had asked before it: nothing is ruled out.

@@ -175,6 +175,11 @@ impl Ledger {
         self.lock().parts.iter().cloned().collect()
     }
 
+    /// What the model calls so far have used, as far as anybody said.
+    pub(super) fn usage(&self) -> Usage {
+        self.lock().usage()
+    }
+
     /// Whether the turn waits for a person's answer.
     pub(super) fn is_asking(&self) -> bool {
         self.lock().tools.iter().any(|tool| tool.state == ToolState::Asking)
@@ -228,7 +233,7 @@ impl Ledger {
         Closed {
             writes,
             parts,
-            usage: traces.iter().fold(Usage::absent(), |sum, trace| sum.plus(&trace.usage)),
+            usage: book.usage(),
             traces,
             partial: Partial {
                 text_bytes,
@@ -273,6 +278,10 @@ impl Ledger {
 }
 
 impl Book {
+    fn usage(&self) -> Usage {
+        self.traces.iter().fold(Usage::absent(), |sum, trace| sum.plus(&trace.trace().usage))
+    }
+
     fn running_tools(&self) -> impl Iterator<Item = &str> {
         self.tools.iter().filter(|tool| tool.state == ToolState::Running).map(|tool| tool.call_id.as_str())
     }

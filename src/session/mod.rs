@@ -26,6 +26,7 @@ pub mod service;
 mod sessions;
 mod settle;
 mod shell;
+mod spending;
 mod step;
 mod table;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::command::KILLED_WITHIN;
 use super::demand::{CancelDemand, CancelScope};
 use super::joining::Begun;
-use super::run::{stop_of_demand, stop_of_fault};
+use super::run::{stop_by_itself, stop_of_demand, stop_of_fault};
 use super::runner::{Mail, Place, Runner};
 use super::settle;
 use super::shell::{self, ShellJob};
@@ -120,14 +120,20 @@ impl Runner {
         verdict::deliver(self, demand, cancel_id, verdict, None);
     }
 
-    /// A fault that nobody's demand came before is what stopped the turn.
+    /// A fault or a limit that nobody's demand came before is what stopped the turn.
     pub(super) fn commit(&mut self, turn_id: &TurnId) {
         if let Some(run) = self.runs.get_mut(turn_id)
             && run.abort.is_none()
-            && let Some(TurnEnd::Fault(fault)) = &run.end
         {
-            let (stop, point) = (stop_of_fault(fault, &self.context.provenance), fault.point);
-            run.stop(stop, point, &self.title, &self.context);
+            let provenance = &self.context.provenance;
+            let stop = match &run.end {
+                Some(TurnEnd::Fault(fault)) => Some((stop_of_fault(fault, provenance), fault.point)),
+                Some(TurnEnd::OverLimit(over)) => Some((stop_by_itself(&over.cause, provenance), over.point)),
+                Some(TurnEnd::Completed(_) | TurnEnd::Ran(_) | TurnEnd::Stopped | TurnEnd::NotBegun(_)) | None => None,
+            };
+            if let Some((stop, point)) = stop {
+                run.stop(stop, point, &self.title, &self.context);
+            }
         }
         settle::commit(self, turn_id, Place::Running);
     }

@@ -8,7 +8,7 @@ use super::runner::Posted;
 use super::title::Title;
 use super::turn::{Fault, TurnEnd};
 use crate::protocol::abort::{Abort, CancelRequest, Phase, PromptRequest, RequestRef, TitleState, ToolOutcome};
-use crate::protocol::cause::{CancelMode, Initiator};
+use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::StreamState;
 use crate::protocol::export::{TurnInfo, TurnKind};
 use crate::protocol::ids::{AbortId, CancelId, MessageId, TurnId};
@@ -237,12 +237,17 @@ pub(super) fn stop_of_demand(demand: &CancelDemand, cancel_id: &CancelId, proven
     }
 }
 
-/// The stop that a fault is: nobody asked.
+/// The stop that a fault is.
 pub(super) fn stop_of_fault(fault: &Fault, provenance: &Provenance) -> Stop {
+    Stop { error_name: Some(fault.name.clone()), error_message: Some(fault.message.clone()), ..stop_by_itself(&fault.cause, provenance) }
+}
+
+/// The stop of a turn that nobody asked to end.
+pub(super) fn stop_by_itself(cause: &Cause, provenance: &Provenance) -> Stop {
     Stop {
         abort_id: provenance.ids.abort(),
         cancel_id: None,
-        cause: fault.cause.clone(),
+        cause: cause.clone(),
         initiator: Initiator::Unknown,
         mode: CancelMode::Hard,
         source: None,
@@ -252,7 +257,7 @@ pub(super) fn stop_of_fault(fault: &Fault, provenance: &Provenance) -> Stop {
         requested_at: provenance.clock.wall_ms(),
         requested: Instant::now(),
         missing: Vec::new(),
-        error_name: Some(fault.name.clone()),
-        error_message: Some(fault.message.clone()),
+        error_name: None,
+        error_message: None,
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
     let stop = match (&remains.abort, &end) {
         (Some(abort), _) => match abort.cause.ends_as() {
             EndsAs::Cancelled => TurnStop::Cancelled,
+            EndsAs::MaxTurnRequests => TurnStop::MaxTurnRequests,
             EndsAs::Fault => TurnStop::Failed,
         },
         (None, Some(TurnEnd::Completed(stop))) => *stop,
@@ -202,6 +203,7 @@ fn stop_reason(stop: TurnStop) -> StopReason {
     match stop {
         TurnStop::EndTurn => StopReason::EndTurn,
         TurnStop::MaxTokens => StopReason::MaxTokens,
+        TurnStop::MaxTurnRequests => StopReason::MaxTurnRequests,
         TurnStop::Refusal => StopReason::Refusal,
         TurnStop::Cancelled | TurnStop::Failed => StopReason::Cancelled,
     }

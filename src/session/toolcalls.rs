@@ -2,8 +2,10 @@
 
 use super::editor::{Outgoing, PermissionAnswer, PermissionQuestion};
 use super::ledger::ToolState;
+use super::spending::Spending;
 use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::TimeLimit;
+use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::content::ContentBlock;
 use crate::protocol::message::{Part, ResultStatus};
@@ -24,20 +26,25 @@ pub(super) struct Call {
     pub(super) input: Value,
 }
 
-/// Runs all calls of a step side by side. After a stop nothing starts any more, and what runs is waited for.
-pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>) -> Result<(), Interruption> {
+/// Runs all calls of a step side by side. After a stop nothing starts any more, and what runs is waited for; so is what the
+/// turn is allowed, when it asks for more.
+pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>, spending: &mut Spending) -> Result<(), Interruption> {
+    let admitted = spending.tool_calls(&calls);
     let context =
         ToolContext { workspace: Arc::clone(&job.context.workspace), documents: job.context.documents.clone(), token: job.token.clone() };
-    let planned: Vec<_> = calls.into_iter().map(|call| announce(job, call, &context)).collect();
+    let mut planned: Vec<_> = calls.into_iter().map(|call| announce(job, call, &context)).collect();
+    planned.truncate(admitted.first);
     if job.context.settings.deterministic {
         // Side by side, the fastest would come first.
         for planned in planned {
             run_one(job, planned, &context).await?;
         }
-        return Ok(());
+    } else {
+        let results = join_all(planned.into_iter().map(|planned| run_one(job, planned, &context))).await;
+        results.into_iter().collect::<Result<(), _>>()?;
     }
-    let results = join_all(planned.into_iter().map(|planned| run_one(job, planned, &context))).await;
-    results.into_iter().collect()
+    job.ledger.enter(Phase::BeforeRequest);
+    admitted.then.map_err(Interruption::from)
 }
 
 struct Planned {

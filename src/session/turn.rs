@@ -6,6 +6,7 @@ use super::ledger::Ledger;
 use super::retry;
 use super::runner::Mail;
 use super::saver::Saver;
+use super::spending::{OverLimit, Spending};
 use super::title::{Title, TurnStart};
 use super::toolcalls;
 use super::watchdog::TimeLimit;
@@ -49,6 +50,7 @@ pub(super) enum TurnEnd {
     /// The token was pulled; the runner knows why.
     Stopped,
     Fault(Fault),
+    OverLimit(OverLimit),
     /// The turn has no row: nobody chose a model, or the session belongs to another process.
     NotBegun(Refusal),
 }
@@ -67,6 +69,13 @@ pub(super) struct Fault {
 pub(super) enum Interruption {
     Stopped,
     Fault(Fault),
+    OverLimit(OverLimit),
+}
+
+impl From<OverLimit> for Interruption {
+    fn from(over: OverLimit) -> Self {
+        Self::OverLimit(over)
+    }
 }
 
 impl From<Stopped> for Interruption {
@@ -101,6 +110,7 @@ impl From<Interruption> for TurnEnd {
         match interruption {
             Interruption::Stopped => Self::Stopped,
             Interruption::Fault(fault) => Self::Fault(fault),
+            Interruption::OverLimit(over) => Self::OverLimit(over),
         }
     }
 }
@@ -113,8 +123,10 @@ impl TurnJob {
         let system = self.system_prompt();
         let mut call_ids = history::call_ids(&self.history);
         let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
+        let mut spending = Spending::new(self.context.settings.allowance);
         let mut step = 0;
         loop {
+            spending.model_call(&self.ledger.usage())?;
             step += 1;
             let answered = retry::call(self, step, &system, &mut call_ids, &mut saver).await?;
             match answered.reason {
@@ -124,7 +136,7 @@ impl TurnJob {
                 FinishReason::EndTurn | FinishReason::ToolCalls => {
                     // The calls are on record before any of them starts, and their results as soon as they are there.
                     self.token.race(saver.all()).await??;
-                    toolcalls::run_all(self, answered.calls).await?;
+                    toolcalls::run_all(self, answered.calls, &mut spending).await?;
                     saver.save();
                 }
             }

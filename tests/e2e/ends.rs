@@ -107,7 +107,7 @@ async fn eof_stops_the_running_turn_and_its_prompt_is_still_answered() {
         assert_eq!((&answer["stopReason"], &answer["diagnostics"]["abort"]["cause"]), (&json!("cancelled"), &json!("client_eof")));
         assert_eq!(left(&mut editor, since).await, Some(0));
         let cause = json!({ "cause": "client_eof" });
-        let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "pillion_failure"];
+        let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
         assert_eq!(record(&home, &session).await, stopped_by(&cause, "wire.eof", &ruled_out));
     }
 }
@@ -132,7 +132,7 @@ async fn shutdown_answers_behind_the_prompt_that_it_ends_and_exit_is_0() {
     assert!(request.as_object_mut().expect("a request").remove("connection_id").is_some());
     let client = json!({ "name": "e2e", "version": "1.2.3" });
     assert_eq!(request, json!({ "method": "shutdown", "id": shutdown, "client": client, "transport": "stdio_lsp" }));
-    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "pillion_failure"];
+    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
     assert_eq!(found, stopped_by(&json!({ "cause": "shutdown_request" }), "rpc.shutdown", &ruled_out));
 }
 
@@ -144,7 +144,7 @@ async fn exit_without_shutdown_is_1_while_stdin_stays_open() {
     editor.notify("exit", Value::Null).await;
     assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
     assert_eq!(left(&mut editor, since).await, Some(1));
-    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "pillion_failure"];
+    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
     assert_eq!(record(&home, &session).await, stopped_by(&json!({ "cause": "exit_without_shutdown" }), "rpc.exit", &ruled_out));
 }
 
@@ -157,7 +157,7 @@ async fn sigterm_and_sighup_end_it_and_are_named() {
         signal(editor.pid(), sent);
         assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
         assert_eq!(left(&mut editor, since).await, Some(code));
-        let ruled_out = ["asked_by_client", "client_gone", "time_limit", "provider_failure", "pillion_failure"];
+        let ruled_out = ["asked_by_client", "client_gone", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
         let cause = json!({ "cause": "signal", "signal_name": name });
         assert_eq!(record(&home, &session).await, stopped_by(&cause, "process.signal", &ruled_out));
     }
@@ -185,7 +185,7 @@ async fn a_closed_stdout_ends_it_although_nothing_is_written() {
         let since = Instant::now();
         editor.close_stdout();
         assert_eq!(left(&mut editor, since).await, Some(3));
-        let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "pillion_failure"];
+        let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
         let cause = json!({ "cause": "client_write_failed" });
         assert_eq!(record(&home, &session).await, stopped_by(&cause, "wire.write_failed", &ruled_out));
     }
@@ -221,7 +221,7 @@ async fn the_death_of_the_process_that_initialize_names_ends_it() {
     named.kill().await.expect("cat was running");
     assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
     assert_eq!(left(&mut editor, since).await, Some(3));
-    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "pillion_failure"];
+    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
     let cause = json!({ "cause": "client_process_died", "pid": pid });
     assert_eq!(record(&home, &session).await, stopped_by(&cause, "process.died", &ruled_out));
 }
@@ -242,7 +242,7 @@ async fn the_death_of_the_parent_ends_it_although_every_pipe_stays_open() {
     assert!(pillion.gone_within(LEAVES_WITHIN).await, "pillion outlived its parent");
     assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
     assert_eq!(editor.exited().await.code(), None, "the shell was killed");
-    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "pillion_failure"];
+    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
     let cause = json!({ "cause": "client_process_died", "pid": shell });
     assert_eq!(record(&home, &session).await, stopped_by(&cause, "process.died", &ruled_out));
 }
@@ -257,7 +257,7 @@ async fn a_broken_header_block_ends_it() {
     assert_eq!(told, json!({ "code": -32700, "message": "Content-Length is not a count of bytes; send decimal digits only" }));
     assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
     assert_eq!(left(&mut editor, since).await, Some(2));
-    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "pillion_failure"];
+    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
     let cause = json!({ "cause": "client_framing_broken" });
     assert_eq!(record(&home, &session).await, stopped_by(&cause, "wire.framing_broken", &ruled_out));
 }
@@ -292,7 +292,7 @@ async fn sockets_serve_as_stdin_and_stdout_one_for_each_or_one_for_both() {
         editor.hang_up();
         assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
         assert_eq!(left(&mut editor, since).await, Some(0));
-        let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "pillion_failure"];
+        let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
         assert_eq!(record(&home, &session).await, stopped_by(&json!({ "cause": "client_eof" }), "wire.eof", &ruled_out));
     }
 }

@@ -10,6 +10,7 @@ mod export;
 mod faults;
 mod framing;
 mod limits;
+mod limits_of_a_turn;
 mod main_job;
 mod pipes;
 mod retries;

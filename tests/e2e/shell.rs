@@ -27,6 +27,11 @@ impl Fifo {
         text.split_whitespace().map(|pid| pid.parse().expect("a process id")).collect()
     }
 
+    /// Writes for the command, which reads it.
+    fn write(&self, text: &str) {
+        std::fs::write(&self.0, text).expect("the command reads");
+    }
+
     async fn watched(&self) -> Vec<Watched> {
         self.pids().await.into_iter().map(Watched::open).collect()
     }
@@ -149,13 +154,10 @@ async fn what_cannot_be_run_is_told_and_nothing_waits_for_what_a_command_left_be
 
     // A child of another session holds stdout and heeds no SIGTERM; the answer comes all the same, and the child goes.
     let fifo = Fifo::new(&home);
-    let asked = shell(
-        &mut editor,
-        &session,
-        "setsid sh -c 'trap \"\" TERM; echo $$ > fifo; sleep 1000; true' & read -r x < fifo; echo $x; echo $x > fifo",
-    )
-    .await;
+    let command = "setsid sh -c 'trap \"\" TERM; sleep 1000; true' & echo $! > fifo; read -r go < fifo";
+    let asked = shell(&mut editor, &session, command).await;
     let left_behind = fifo.watched().await;
+    fifo.write("go on\n");
     let answer = editor.result(&asked).await;
     assert_eq!((&answer["stopReason"], &answer["exitCode"]), (&json!("end_turn"), &json!(0)));
     all_gone(left_behind, Duration::ZERO).await;
@@ -201,7 +203,7 @@ async fn a_command_does_not_wait_and_prompts_wait_behind_it() {
     assert_eq!(editor.error(&rejected).await["code"], -32803);
     let supersede = json!({ "sessionId": session, "prompt": [{ "type": "text", "text": "behind" }], "whenBusy": "supersede" });
     let behind = editor.request("session/prompt", supersede).await;
-    std::fs::write(home.workspace().join("fifo"), "go on\n").expect("the command reads");
+    fifo.write("go on\n");
     assert_eq!(
         steady(&editor.result(&asked).await),
         json!({ "stopReason": "end_turn", "exitCode": 0, "output": "go on\n", "outputBytes": 6 })

@@ -77,6 +77,15 @@ export type Boundary =
   /** A time limit of pillion's own was over. */
   | "watchdog";
 
+/** What a turn can use up. */
+export type BudgetUnit =
+  /** Calls of the model; a call with all its attempts is one. */
+  | "model_calls"
+  /** Calls that the model asked for, whatever came of them. */
+  | "tool_calls"
+  /** Tokens that the provider said the model had written. */
+  | "output_tokens";
+
 /** One demand to stop, effective or not. */
 export type CancelId = string;
 
@@ -175,6 +184,10 @@ export type Cause =
   | { cause: "provider_transport" }
   /** The provider's bytes made no sense, or it reported an error inside the stream. */
   | { cause: "provider_protocol" }
+  /** The turn had used up what it is allowed; what would have come next did not begin. */
+  | { cause: "budget"; limit: number; setting: string; unit: BudgetUnit }
+  /** The model asked for the same tool call again and again; the calls beyond the limit did not start. */
+  | { cause: "loop_guard" } & Repetition
   /** The store could not keep the turn. */
   | { cause: "store_failure" }
   | { cause: "session_closed" }
@@ -527,7 +540,7 @@ export interface PromptResult {
   messageId: MessageId;
   /** The model that answered, as `provider:model`; absent when none was asked. */
   model?: string;
-  /** Why the turn was cancelled, in one plain sentence to show; absent when the model ended it. */
+  /** Why the turn was stopped, in one plain sentence to show; absent when the model ended it. */
   sentence?: string;
   stopReason: StopReason;
   turnId: TurnId;
@@ -549,6 +562,20 @@ export interface RedactionReport {
   rules: RuleCount[];
   /** Stored fields that no shape of this version names; they were left out. */
   unknown_fields: number;
+}
+
+/** What a model asked for again and again. */
+export interface Repetition {
+  /** How many times in a row the model had asked for it. */
+  calls: number;
+  /** The arguments of each of them. */
+  input: unknown;
+  /** How many such calls in a row may start. */
+  limit: number;
+  /** The setting that says so. */
+  setting: string;
+  /** The tool's name as the model wrote it. */
+  tool: string;
 }
 
 /** A JSON-RPC request id, kept as the JSON it arrived as: `1`, `"1"`, `1.0`, `null` and `""` are all different. */
@@ -759,12 +786,16 @@ export type StopReason =
   | "end_turn"
   | "max_tokens"
   | "refusal"
-  | "cancelled";
+  | "cancelled"
+  /** The turn had had what it is allowed: a budget was used up, or the model repeated itself. */
+  | "max_turn_requests";
 
 /** How a turn ended that the model did not end. */
 export type Stopped =
   | "cancelled"
-  | "failed";
+  | "failed"
+  /** It had had what a turn is allowed. */
+  | "max_turn_requests";
 
 /** How many events of each kind arrived. */
 export interface StreamCounters {
@@ -995,6 +1026,8 @@ export type TurnStop =
   | "max_tokens"
   | "refusal"
   | "cancelled"
+  /** A limit of the turn's own: the abort says which. */
+  | "max_turn_requests"
   /** A fault: the abort says which. */
   | "failed";
 

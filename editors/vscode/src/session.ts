@@ -131,8 +131,10 @@ export function reduce(conversation: Conversation, event: SessionEvent): Convers
     }
     case "opened":
       return (event.result.stops ?? []).reduce(
-        (sofar, { turnId, stop, sentence, cause, initiator, source, abortId }) =>
-          endTurn(sofar, (turn) => turn.turnId === turnId, { state: stop, sentence, cause, initiator, source, abortId }),
+        (sofar, { turnId, stop, sentence, cause, initiator, source, abortId }) => {
+          const ended = stop === "max_turn_requests" ? ({ state: "completed", stopReason: stop } as const) : { state: stop };
+          return endTurn(sofar, (turn) => turn.turnId === turnId, { ...ended, sentence, cause, initiator, source, abortId });
+        },
         conversation,
       );
     case "lost":

@@ -9,6 +9,9 @@ use crate::protocol::cause::{Cause, Initiator};
 /// What is said of a word that an older version wrote and this one does not know.
 pub(super) const NO_WORDS: &str = "this version has no words for it";
 
+/// The most of a tool's input that is told, in characters.
+const MAX_INPUT: usize = 300;
+
 pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
     let aborts: Vec<_> = export.at("diagnostics").list("aborts").collect();
     if aborts.is_empty() {
@@ -24,6 +27,9 @@ pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
 
 fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     story.fact("what", &format!("{} [{}]", sentence(abort), cause_name(abort)));
+    if !abort.at("input").is_absent() {
+        story.fact("input", &input(abort));
+    }
     story.fact("who", &who(abort));
     if let Some(reason) = abort.text("reason") {
         story.fact("reason", &format!("\"{reason}\""));
@@ -62,6 +68,15 @@ fn cause_name(record: View<'_>) -> String {
     match (cause(record), record.text("cause")) {
         (Cause::Unknown, Some(word)) if word != Cause::Unknown.name() => format!("{}: {word}", Cause::Unknown.name()),
         (cause, _) => cause.name().into(),
+    }
+}
+
+/// The arguments that the model repeated, as far as a line can show them.
+fn input(abort: View<'_>) -> String {
+    let input = abort.at("input").value().to_string();
+    match input.char_indices().nth(MAX_INPUT) {
+        None => input,
+        Some((end, _)) => format!("{}... ({} bytes in all)", &input[..end], input.len()),
     }
 }
 
@@ -117,7 +132,7 @@ fn when(abort: View<'_>) -> String {
 fn phase(abort: View<'_>) -> String {
     let words = match abort.word("phase") {
         Some(Phase::Queued) => "the prompt was waiting for its turn",
-        Some(Phase::BeforeRequest) => "nothing had been sent to the model yet",
+        Some(Phase::BeforeRequest) => "the next request to the model had not been sent",
         Some(Phase::WaitingForModel) => "the model had not answered yet",
         Some(Phase::Reasoning) => "the model was reasoning",
         Some(Phase::Text) => "the model was writing text",

@@ -86,7 +86,7 @@ fn tell_unrecorded(export: View<'_>, story: &mut Story) {
     let mut sessions = vec![export.at("session")];
     while let Some(session) = sessions.pop() {
         for turn in session.list("turns") {
-            let stopped = matches!(turn.text("stop"), Some("cancelled" | "failed"));
+            let stopped = matches!(turn.text("stop"), Some("cancelled" | "failed" | "max_turn_requests"));
             if stopped && !turn.text("turn_id").is_some_and(|turn| recorded.contains(turn)) {
                 story.head(&format!("Turn {} ended as {}, and its record is not in this export", turn.said("turn_id"), turn.said("stop")));
             }

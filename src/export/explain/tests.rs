@@ -4,7 +4,7 @@ use super::*;
 use crate::export::Sanitize;
 use crate::export::fixture::{CALM, Memory, parsed};
 use crate::protocol::abort::{Partial, Phase, ToolOutcome};
-use crate::protocol::cause::Cause;
+use crate::protocol::cause::{Cause, Repetition};
 use serde_json::json;
 
 fn story_of(memory: &Memory) -> String {
@@ -43,7 +43,10 @@ fn sanitized_and_full_exports_give_the_same_answers() {
         hidden += 1;
         let label = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
         assert_eq!(label(full), label(sanitized));
-        assert!(["[redacted:text:", "/[path:", "[redacted:id:"].iter().any(|hidden| sanitized.contains(hidden)), "{sanitized}");
+        assert!(
+            ["[redacted:text:", "/[path:", "[redacted:id:", "[redacted:json:"].iter().any(|hidden| sanitized.contains(hidden)),
+            "{sanitized}"
+        );
         // A tool that this version does not have is a word of the model's.
         assert!(full.contains("some words") || full.contains("deploy"), "only words of somebody may be hidden: {full}");
     }
@@ -98,9 +101,18 @@ fn every_cause_is_told_and_an_unknown_one_keeps_its_word() {
         assert_eq!(fact(&story, "what"), expected);
     }
     let mut document = parsed(&CALM.memory().export(Sanitize::Yes, &[]));
-    document["diagnostics"]["aborts"][0]["cause"] = json!("loop_guard");
+    document["diagnostics"]["aborts"][0]["cause"] = json!("eclipse");
     let story = explain(&document.to_string()).expect("a story");
-    assert_eq!(fact(&story, "what"), "The cause of the stop is not one that this version knows. [unknown: loop_guard]");
+    assert_eq!(fact(&story, "what"), "The cause of the stop is not one that this version knows. [unknown: eclipse]");
+}
+
+#[test]
+fn what_a_model_repeated_is_told_as_far_as_a_line_goes() {
+    let story = stopped(|memory| memory.aborts[0].cause = CALM.repeated());
+    assert_eq!(fact(&story, "input"), r#"{"some words":["some words",1]}"#);
+    let long = Repetition { limit: 1, setting: "s".into(), tool: "t".into(), calls: 2, input: json!("é".repeat(1_000)) };
+    let story = stopped(|memory| memory.aborts[0].cause = Cause::LoopGuard(Box::new(long)));
+    assert_eq!(fact(&story, "input"), format!("\"{}... (2002 bytes in all)", "é".repeat(299)));
 }
 
 #[test]

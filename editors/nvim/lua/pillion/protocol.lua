@@ -38,12 +38,18 @@ M.PROTOCOL_VERSION = 1
 ---@field tools_in_flight pillion.ToolInFlight[]
 ---@field turn_id pillion.TurnId
 ---@field via_ctx_abort boolean It came down through an enclosing scope (connection, shutdown, session close), not as a request to this run.
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
 ---@field limit_ms? integer
 ---@field http_status? integer
+---@field limit? integer
+---@field setting? string
+---@field unit? pillion.BudgetUnit
+---@field calls? integer
+---@field input? any
+---@field tool? string
 
 --- The record of what ended a run.
 ---@alias pillion.AbortId string
@@ -67,6 +73,12 @@ M.PROTOCOL_VERSION = 1
 ---| "transport"
 ---| "protocol"
 ---| "watchdog" # A time limit of pillion's own was over.
+
+--- What a turn can use up.
+---@alias pillion.BudgetUnit
+---| "model_calls" # Calls of the model; a call with all its attempts is one.
+---| "tool_calls" # Calls that the model asked for, whatever came of them.
+---| "output_tokens" # Tokens that the provider said the model had written.
 
 --- One demand to stop, effective or not.
 ---@alias pillion.CancelId string
@@ -110,12 +122,18 @@ M.PROTOCOL_VERSION = 1
 ---@field session_id pillion.SessionId
 ---@field source? string
 ---@field turn_id? pillion.TurnId
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
 ---@field limit_ms? integer
 ---@field http_status? integer
+---@field limit? integer
+---@field setting? string
+---@field unit? pillion.BudgetUnit
+---@field calls? integer
+---@field input? any
+---@field tool? string
 
 --- `session/cancel` with an id.
 ---@class pillion.CancelResult
@@ -131,12 +149,18 @@ M.PROTOCOL_VERSION = 1
 
 --- What stopped a run, with the data that belongs to it. On the wire: `"cause": "signal", "signal_name": "SIGTERM"`.
 ---@class pillion.Cause
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
 ---@field limit_ms? integer
 ---@field http_status? integer
+---@field limit? integer
+---@field setting? string
+---@field unit? pillion.BudgetUnit
+---@field calls? integer
+---@field input? any
+---@field tool? string
 
 --- The program at the other end of the connection, as it named itself in `initialize`.
 ---@class pillion.Client
@@ -418,7 +442,7 @@ M.PROTOCOL_VERSION = 1
 ---@field lastUpdate integer The `seq` of the turn's last update; 0 if it sent none.
 ---@field messageId pillion.MessageId
 ---@field model? string The model that answered, as `provider:model`; absent when none was asked.
----@field sentence? string Why the turn was cancelled, in one plain sentence to show; absent when the model ended it.
+---@field sentence? string Why the turn was stopped, in one plain sentence to show; absent when the model ended it.
 ---@field stopReason pillion.StopReason
 ---@field turnId pillion.TurnId
 ---@field usage pillion.PromptUsage
@@ -436,6 +460,14 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.RedactionReport
 ---@field rules pillion.RuleCount[]
 ---@field unknown_fields integer Stored fields that no shape of this version names; they were left out.
+
+--- What a model asked for again and again.
+---@class pillion.Repetition
+---@field calls integer How many times in a row the model had asked for it.
+---@field input any The arguments of each of them.
+---@field limit integer How many such calls in a row may start.
+---@field setting string The setting that says so.
+---@field tool string The tool's name as the model wrote it.
 
 --- A JSON-RPC request id, kept as the JSON it arrived as: `1`, `"1"`, `1.0`, `null` and `""` are all different.
 ---@alias pillion.RequestId any
@@ -606,11 +638,13 @@ M.PROTOCOL_VERSION = 1
 ---| "max_tokens"
 ---| "refusal"
 ---| "cancelled"
+---| "max_turn_requests" # The turn had had what it is allowed: a budget was used up, or the model repeated itself.
 
 --- How a turn ended that the model did not end.
 ---@alias pillion.Stopped
 ---| "cancelled"
 ---| "failed"
+---| "max_turn_requests" # It had had what a turn is allowed.
 
 --- How many events of each kind arrived.
 ---@class pillion.StreamCounters
@@ -631,12 +665,18 @@ M.PROTOCOL_VERSION = 1
 ---@field message string
 ---@field os_error? integer The operating system's error number.
 ---@field retry_after_ms? integer How long the provider asked to be left alone.
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
 ---@field limit_ms? integer
 ---@field http_status? integer
+---@field limit? integer
+---@field setting? string
+---@field unit? pillion.BudgetUnit
+---@field calls? integer
+---@field input? any
+---@field tool? string
 
 --- Where an attempt stands.
 ---@alias pillion.StreamState
@@ -783,12 +823,18 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.TurnFailure
 ---@field diagnostics pillion.Diagnostics
 ---@field turnId pillion.TurnId
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
 ---@field limit_ms? integer
 ---@field http_status? integer
+---@field limit? integer
+---@field setting? string
+---@field unit? pillion.BudgetUnit
+---@field calls? integer
+---@field input? any
+---@field tool? string
 
 --- One accepted `session/prompt`.
 ---@alias pillion.TurnId string
@@ -819,6 +865,7 @@ M.PROTOCOL_VERSION = 1
 ---| "max_tokens"
 ---| "refusal"
 ---| "cancelled"
+---| "max_turn_requests" # A limit of the turn's own: the abort says which.
 ---| "failed" # A fault: the abort says which.
 
 --- The `_meta` of `UpdateParams`.

@@ -316,7 +316,12 @@ local events = {
     for _, stop in ipairs(event.result.stops or {}) do
       local turn = by_id(state, stop.turnId)
       if turn then
-        settle(turn, stop.stop)
+        if stop.stop == "max_turn_requests" then
+          settle(turn, "completed")
+          turn.stopReason = stop.stop
+        else
+          settle(turn, stop.stop)
+        end
         for _, field in ipairs({ "sentence", "cause", "initiator", "source", "abortId" }) do
           turn[field] = stop[field]
         end

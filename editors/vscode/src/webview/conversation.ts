@@ -149,7 +149,7 @@ class TurnView {
   }
 
   private stop(turn: Turn, sentence: string): HTMLElement {
-    const image = turn.state === "cancelled" ? "debug-stop" : "warning";
+    const image = turn.state === "cancelled" || turn.stopReason === "max_turn_requests" ? "debug-stop" : "warning";
     const { command } = this.actions;
     // Without a cause there was no turn to explain: the request itself was refused.
     const more =

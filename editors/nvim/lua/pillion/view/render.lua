@@ -210,6 +210,8 @@ local function ending(turn)
     return "Failed", turn.sentence or "The turn failed.", "PillionFailed"
   elseif turn.state == "lost" then
     return "Lost", turn.sentence or "The turn was lost.", "PillionFailed"
+  elseif turn.stopReason == "max_turn_requests" then
+    return "Stopped", turn.sentence or "The turn had done as much as it may.", "PillionStopped"
   elseif turn.stopReason == "max_tokens" then
     return "Cut off", "The model reached its limit of tokens.", "PillionStopped"
   elseif turn.stopReason == "refusal" then
