@@ -12,6 +12,7 @@ mod framing;
 mod limits;
 mod limits_of_a_turn;
 mod main_job;
+mod matrix;
 mod pipes;
 mod retries;
 mod scale;
