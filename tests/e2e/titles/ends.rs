@@ -2,7 +2,7 @@
 
 use super::{Begun, begun, ended};
 use crate::support::Editor;
-use crate::support::journey::{export, fields, pointed_at};
+use crate::support::journey::{export, fields, full_export_when, pointed_at};
 use crate::support::process::left;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -98,6 +98,7 @@ async fn a_title_that_outlives_its_turn_holds_up_neither_the_answer_nor_the_end(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_title_that_died_with_its_process_is_closed_with_its_turn() {
     let Begun { home, server, mut editor, session, mut turn, mut title, .. } = begun("").await;
+    full_export_when(&mut editor, &session, |export| export["diagnostics"]["title_generations"][0].is_object()).await;
     editor.kill();
     editor.exited().await;
     turn.closed_by_client().await;
