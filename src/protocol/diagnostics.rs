@@ -29,8 +29,12 @@ record! {
             abort_id: AbortId => Id,
             error_name: String => Structure,
             error_message: String => Text,
+            /// Of all attempts.
             usage: Usage => Record,
+            /// The last attempt of the model call; its number tells how many there were.
             attempt: StreamTrace => Record,
+            /// The attempts before it, in order; each says in `retry` why it was made again.
+            earlier_attempts: Vec<StreamTrace> => Record,
         }
     }
 }
@@ -72,7 +76,7 @@ record! {
             failure: StreamFailure => Record,
             /// The time limits that held, in the order in which they are armed.
             watchdogs: Vec<Watchdog> => Record,
-            /// Whether the call is made again; stands where a turn's call failed. Titles are asked for once.
+            /// Whether the call is made again; stands where it failed.
             retry: RetryDecision => Record,
         }
     }
@@ -108,7 +112,7 @@ record! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryVerdict {
-    /// It is made again after a wait, unless the turn is stopped first.
+    /// It is made again after a wait, unless what it is for is stopped first.
     Again,
     GivenUp,
 }

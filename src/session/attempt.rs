@@ -106,10 +106,7 @@ pub(super) async fn run(
         }
         saver.note();
     }
-    let Some(reason) = answer.finish else {
-        let message = "the stream ended, but the model never said that it had finished";
-        return Err(failed(job, step, *transport(TransportKind::UnexpectedEof, message, &["the provider's stream was over"])));
-    };
+    let Some(reason) = answer.finish else { return Err(failed(job, step, unfinished())) };
     if let Some(trace) = ledger.attempt_ends(AttemptTrace::completed) {
         tracing::debug!(step, attempt_id = %trace.attempt_id, calls = answer.calls.len(), "the model call is complete");
         context.record(Diagnostic::Trace(trace));
@@ -138,6 +135,12 @@ impl Answer<'_> {
     }
 }
 
+/// The failure of a stream that is over and has no finish.
+pub(super) fn unfinished() -> StreamFailure {
+    let message = "the stream ended, but the model never said that it had finished";
+    *transport(TransportKind::UnexpectedEof, message, &["the provider's stream was over"])
+}
+
 /// Ends the attempt's trace with its failure, and with what is to become of the call.
 fn failed(job: &TurnJob, step: u64, failure: StreamFailure) -> Broken {
     let fault = Fault {
@@ -147,12 +150,8 @@ fn failed(job: &TurnJob, step: u64, failure: StreamFailure) -> Broken {
         message: failure.message.clone(),
     };
     tracing::info!(step, kind = failure.kind, "the model call has failed");
-    let settings = &job.context.settings.retry;
-    let ended = job.ledger.attempt_ends(|trace| {
-        trace.failed(failure);
-        trace.decided(retry::decide(trace.trace(), settings));
-    });
-    let again_after = ended.as_ref().and_then(|trace| trace.retry.as_ref()?.delay_ms).map(Duration::from_millis);
+    let mut again_after = None;
+    let ended = job.ledger.attempt_ends(|trace| again_after = retry::fail(trace, failure, &job.context.settings.retry, None));
     if let Some(trace) = ended.filter(|_| again_after.is_some()) {
         job.context.record(Diagnostic::Trace(trace));
     }

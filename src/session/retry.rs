@@ -1,10 +1,11 @@
-//! A model call with its retries.
+//! A model call with its retries, and the rule by which any model call is made again.
 //!
 //! Invariant: a call is made again only if nothing of its answer had been shown, and so no tool can have been started by it;
-//! the decision and its reasons stand in the trace of the attempt that failed, and the client is told before the wait.
+//! the decision and its reasons stand in the trace of the attempt that failed, and the client of a turn is told before the wait.
 
 use super::attempt::{self, Answered, Broken};
 use super::saver::Saver;
+use super::trace::AttemptTrace;
 use super::turn::{Interruption, TurnJob};
 use crate::config::Retry;
 use crate::protocol::abort::Phase;
@@ -58,12 +59,22 @@ pub(super) async fn call(
     }
 }
 
-/// What becomes of the call whose attempt this is; nothing, if the attempt has not failed.
-pub(super) fn decide(trace: &StreamTrace, settings: &Retry) -> Option<RetryDecision> {
+/// Ends the trace of an attempt with its failure and with what becomes of the call. Gives the wait, if it is made again.
+pub(super) fn fail(trace: &mut AttemptTrace, failure: StreamFailure, settings: &Retry, time_left: Option<Duration>) -> Option<Duration> {
+    trace.failed(failure);
+    let decision = decide(trace.trace(), settings, time_left);
+    let again_after = decision.as_ref().and_then(|decision| decision.delay_ms).map(Duration::from_millis);
+    trace.decided(decision);
+    again_after
+}
+
+/// What becomes of the call whose attempt this is, where all attempts together have `time_left`; nothing, if the attempt
+/// has not failed.
+fn decide(trace: &StreamTrace, settings: &Retry, time_left: Option<Duration>) -> Option<RetryDecision> {
     let failure = trace.failure.as_ref()?;
     let given_up = |why: &str| Some(RetryDecision { verdict: RetryVerdict::GivenUp, reasons: vec![why.to_owned()], delay_ms: None });
     if has_shown_something(trace) {
-        return given_up("a part of the answer had been shown");
+        return given_up("a part of the answer had come");
     }
     if !is_passing(failure) {
         return given_up("the failure is not of a kind that passes by itself");
@@ -77,13 +88,17 @@ pub(super) fn decide(trace: &StreamTrace, settings: &Retry) -> Option<RetryDecis
     }
     let doublings = u32::try_from(trace.attempt - 1).unwrap_or(u32::MAX);
     let own = settings.first_delay.saturating_mul(2_u32.saturating_pow(doublings)).min(settings.max_delay);
+    let wait = own.max(asked);
+    if time_left.is_some_and(|left| left <= wait) {
+        return given_up("the time limit leaves no room for a further attempt");
+    }
     let mut reasons =
         vec!["the failure is of a kind that passes", "nothing of the answer had been shown", "no tool had been started by it"];
     if asked > own {
         reasons.push("the provider said how long to wait");
     }
     let reasons = reasons.into_iter().map(str::to_owned).collect();
-    Some(RetryDecision { verdict: RetryVerdict::Again, reasons, delay_ms: Some(millis(own.max(asked))) })
+    Some(RetryDecision { verdict: RetryVerdict::Again, reasons, delay_ms: Some(millis(wait)) })
 }
 
 fn has_shown_something(trace: &StreamTrace) -> bool {

@@ -11,11 +11,18 @@ const GOOD: [&str; 3] = ["the failure is of a kind that passes", "nothing of the
 
 /// The decision about the `attempt`th attempt, which failed after these events.
 fn decided(attempt: u64, events: &[ModelEvent], failure: StreamFailure) -> RetryDecision {
+    decided_within(None, attempt, events, failure)
+}
+
+/// The same, where all attempts together have this much time left.
+fn decided_within(time_left: Option<Duration>, attempt: u64, events: &[ModelEvent], failure: StreamFailure) -> RetryDecision {
     let place = (SessionId::new("s"), TurnId::new("t"));
     let mut trace = AttemptTrace::begin(AttemptId::new("a"), place, (1, attempt), "fake", "m", Provenance::deterministic());
     events.iter().for_each(|event| trace.observe(event));
-    trace.failed(failure);
-    decide(trace.trace(), &Retry::default()).expect("a decision")
+    let again_after = fail(&mut trace, failure, &Retry::default(), time_left);
+    let decision = trace.trace().retry.clone().expect("a decision");
+    assert_eq!(again_after.map(millis), decision.delay_ms);
+    decision
 }
 
 fn delay(attempt: u64, failure: StreamFailure) -> Option<u64> {
@@ -49,10 +56,18 @@ fn the_provider_is_left_alone_for_as_long_as_it_asks() {
 }
 
 #[test]
+fn a_wait_that_outlasts_the_time_limit_is_not_begun() {
+    let within = |left| decided_within(Some(Duration::from_millis(left)), 1, &[], reset());
+    assert_eq!(within(501).delay_ms, Some(500));
+    let why = "the time limit leaves no room for a further attempt";
+    assert_eq!(within(500), RetryDecision { verdict: RetryVerdict::GivenUp, reasons: vec![why.to_owned()], delay_ms: None });
+}
+
+#[test]
 fn what_was_shown_is_not_shown_again() {
     for event in [ModelEvent::Text("a".into()), ModelEvent::Reasoning("a".into()), ModelEvent::ToolInput { bytes: 3 }] {
         let decision = decided(1, &[ModelEvent::RequestSent, event], reset());
-        assert_eq!((decision.verdict, decision.reasons), (RetryVerdict::GivenUp, vec!["a part of the answer had been shown".to_owned()]));
+        assert_eq!((decision.verdict, decision.reasons), (RetryVerdict::GivenUp, vec!["a part of the answer had come".to_owned()]));
     }
     let unseen = [ModelEvent::Headers { http_status: 200, request_id: None }, ModelEvent::KeptAlive];
     assert_eq!(decided(1, &unseen, reset()).verdict, RetryVerdict::Again);

@@ -1,32 +1,26 @@
 //! Background title generation: its own task, trace and time limit; never in the way of an answer or of the end.
 //!
-//! Invariant: a generation is stored when it starts and again when it ends, and an abort that saw it in flight gets its
+//! Invariant: a generation is stored when it starts, before each wait for a further attempt, and when it ends, and an abort that saw it in flight gets its
 //! final state as a row of its own. None starts for a turn that is told to stop.
 
+mod ask;
 mod words;
 
 use super::context::SessionContext;
-use super::trace::AttemptTrace;
 use crate::config::{TitleModel, TitleOnCancel};
 use crate::protocol::abort::TitleState;
-use crate::protocol::cause::Cause;
-use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, TitleGeneration, TitleSource};
-use crate::protocol::ids::{AbortId, AttemptId, MessageId, TitleRunId, TurnId};
-use crate::protocol::message::{Message, Part, Role};
-use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
+use crate::protocol::diagnostics::{TitleGeneration, TitleSource};
+use crate::protocol::ids::{AbortId, MessageId, TitleRunId, TurnId};
+use crate::protocol::message::Message;
 use crate::protocol::update::SessionUpdate;
-use crate::provenance::{CancelToken, Canceller, Stop, Stopped};
+use crate::provenance::{CancelToken, Canceller, Stop};
 use crate::provider::{Provider, TitleSupport};
 use crate::store::{Diagnostic, SessionChange};
-use futures_util::{FutureExt, StreamExt};
+use ask::Asking;
+use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
-
-/// How much of the prompt the title model reads, in characters.
-const PROMPT_CHARS: usize = 2_000;
-const SYSTEM: &str = "You name conversations. Answer with one short title for the request below: at most eight words, in the language of \
-the request, no quotation marks, no full stop, nothing else.";
 
 /// The title of one session, as far as its generation has come.
 pub(super) struct Title {
@@ -164,6 +158,7 @@ impl Title {
             error_message: None,
             usage: None,
             attempt: None,
+            earlier_attempts: None,
         });
         context.record(Diagnostic::Title(record.clone()));
         let canceller = Canceller::new();
@@ -188,11 +183,15 @@ impl Title {
         let text = words::prompt_text(&prompt);
         let outcome = match record.source {
             TitleSource::Model => {
-                let asked = AssertUnwindSafe(ask(context, model, &mut record, &text, &token)).catch_unwind().await;
+                let asking = Asking { title: self, context, model, token: &token };
+                let asked = AssertUnwindSafe(asking.until_answered(&text, &mut record)).catch_unwind().await;
                 let message = || "the title model's part of pillion panicked".to_owned();
                 asked.unwrap_or_else(|_panic| Outcome::Failed { name: "title_panic", message: message() })
             }
-            _ => Outcome::Title(words::fallback(&text)),
+            TitleSource::Heuristic | TitleSource::User => match words::fallback(&text) {
+                title if title.is_empty() => Outcome::Failed { name: "empty_title", message: "the prompt has no words".into() },
+                title => Outcome::Title(title),
+            },
         };
         let clock = &context.provenance.clock;
         let state = match &outcome {
@@ -213,12 +212,17 @@ impl Title {
         record.success = Some(matches!(outcome, Outcome::Title(_)));
         record.applied = record.success == Some(true) && matches!(stored, Ok(true));
         match outcome {
-            Outcome::Title(_) => {
-                if let Err(error) = &stored {
+            Outcome::Title(_) => match &stored {
+                Ok(true) => {}
+                Ok(false) => {
+                    record.error_name = Some("not_wanted".into());
+                    record.error_message = Some("the user has set a title meanwhile, or the session is gone".into());
+                }
+                Err(error) => {
                     record.error_name = Some("store_failure".into());
                     record.error_message = Some(error.to_string());
                 }
-            }
+            },
             Outcome::Failed { name, message } => {
                 record.error_name = Some(name.into());
                 record.error_message = Some(message);
@@ -229,12 +233,23 @@ impl Title {
                 record.error_message = Some(format!("the generation was stopped: {}", stop.cause.name()));
             }
         }
+        self.end(context, context.provenance.recorded(record), state);
+        // Whoever has seen the title can be sure that a stop from now on comes after it.
         if matches!(stored, Ok(true)) {
             let update =
                 SessionUpdate::SessionInfoUpdate { title: Some(title), updated_at: Some(super::rfc3339(clock.wall_ms())), meta: None };
             context.announce([(None, update)]);
         }
-        self.end(context, context.provenance.recorded(record), state);
+        self.ended.send_replace(());
+    }
+
+    /// The model call will be made again: what came so far is on record before the wait.
+    fn goes_on(&self, context: &SessionContext, so_far: &TitleGeneration) {
+        let so_far = context.provenance.recorded(so_far.clone());
+        context.record(Diagnostic::Title(so_far.clone()));
+        if let Desk::Running { record, .. } = &mut *self.lock() {
+            *record = so_far;
+        }
     }
 
     fn end(&self, context: &SessionContext, record: TitleGeneration, state: TitleState) {
@@ -250,8 +265,6 @@ impl Title {
             context.record(Diagnostic::TitleState { session_id: context.id.clone(), turn_id, abort_id, state: later });
         }
         *desk = Desk::Ended { record, state };
-        drop(desk);
-        self.ended.send_replace(());
     }
 
     fn lock(&self) -> MutexGuard<'_, Desk> {
@@ -265,81 +278,4 @@ pub(super) struct TurnStart<'a> {
     pub(super) message_id: &'a MessageId,
     pub(super) prompt: &'a Arc<Message>,
     pub(super) token: &'a CancelToken,
-}
-
-async fn ask(context: &SessionContext, model: &dyn Provider, record: &mut TitleGeneration, text: &str, token: &CancelToken) -> Outcome {
-    let attempt_id = AttemptId::new(format!("{}_{}", AttemptId::PREFIX, record.title_run_id));
-    let place = (record.session_id.clone(), record.turn_id.clone());
-    let mut trace = AttemptTrace::begin(attempt_id.clone(), place, (0, 1), model.name(), model.model(), context.provenance.clone());
-    let request = ModelRequest {
-        attempt_id,
-        purpose: Purpose::Title,
-        system: SYSTEM.to_owned(),
-        messages: vec![Arc::new(Message {
-            message_id: record.parent_id.clone(),
-            role: Role::User,
-            created_at: record.started_at,
-            parts: vec![Part::text(text.chars().take(PROMPT_CHARS).collect::<String>())],
-            turn_id: None,
-            model: None,
-        })],
-        tools: Arc::default(),
-    };
-    let answer = async {
-        let mut text = String::new();
-        let mut stream = model.stream(request);
-        while let Some(event) = stream.next().await {
-            let event = event?;
-            trace.observe(&event);
-            if let ModelEvent::Text(delta) = &event {
-                text.push_str(delta);
-            }
-        }
-        Ok::<_, StreamFailure>(text)
-    };
-    let answer = token.race(tokio::time::timeout(context.settings.title_timeout, answer)).await;
-    let outcome = match answer {
-        Err(Stopped(stop)) => {
-            trace.aborted(stop.abort_id.clone());
-            Outcome::Cancelled(stop)
-        }
-        Ok(Err(_elapsed)) => {
-            let message = format!("the title model had not answered after {} s", context.settings.title_timeout.as_secs_f32());
-            trace.failed(timed_out(&message));
-            Outcome::Failed { name: "timeout", message }
-        }
-        Ok(Ok(Err(failure))) => {
-            let message = failure.message.clone();
-            trace.failed(failure);
-            Outcome::Failed { name: "provider_failure", message }
-        }
-        Ok(Ok(Ok(text))) => {
-            trace.completed();
-            match words::clean(&text) {
-                title if title.is_empty() => {
-                    Outcome::Failed { name: "empty_title", message: "the title model answered without a title".into() }
-                }
-                title => Outcome::Title(title),
-            }
-        }
-    };
-    let trace = trace.trace().clone();
-    record.usage = Some(trace.usage.clone());
-    record.attempt = Some(trace);
-    outcome
-}
-
-/// Our own time limit dropped the stream; nobody's abort did.
-fn timed_out(message: &str) -> StreamFailure {
-    StreamFailure {
-        cause: Cause::ProviderTransport,
-        boundary: Boundary::Watchdog,
-        confidence: Confidence::Certain,
-        evidence: vec!["the time limit of title generations was over".into()],
-        kind: "title_timeout".into(),
-        message: message.into(),
-        os_error: None,
-        code: None,
-        retry_after_ms: None,
-    }
 }

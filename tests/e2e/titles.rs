@@ -1,10 +1,12 @@
 //! Titles: made in the background, never in anybody's way, and their state stands in every abort.
 
-use crate::support::journey::{UNTITLED, configured, export, fields, full_export, pointed_at, turn_and_title};
+mod calls;
+mod ends;
+
+use crate::support::journey::{ONE_ATTEMPT, configured, fields, full_export, pointed_at, turn_and_title};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 /// A session whose first turn streams and whose title has been asked for.
 struct Begun {
@@ -105,11 +107,14 @@ async fn a_title_that_came_or_failed_before_the_cancel_stays_so() {
     let diagnostics = &answer["diagnostics"];
     assert_eq!(diagnostics["abort"]["title_generation_state"], "completed_before_abort");
     assert_eq!(ended(&diagnostics["title_generation"]), json!({ "source": "model", "success": true, "applied": true }));
+    let exported = full_export(&mut editor, &session).await["diagnostics"].take();
+    assert_eq!(exported["aborts"][0]["title_generation_state"], "completed_before_abort");
+    assert_eq!(exported["title_generations"], json!([diagnostics["title_generation"]]));
     editor.finish().await;
 
     // The prompt's first words stand in, and the reason is said.
     for (status, text, name) in [(500, "", "provider_failure"), (200, "<think>I do not know</think>", "empty_title")] {
-        let Begun { home: _home, server: _server, mut editor, session, prompt, turn, title } = begun("").await;
+        let Begun { home: _home, server: _server, mut editor, session, prompt, turn, title } = begun(ONE_ATTEMPT).await;
         match status {
             500 => title.error(500, &[], r#"{"error":{"message":"no titles today"}}"#).await,
             _ => says(title, text).await,
@@ -130,6 +135,24 @@ async fn a_title_that_came_or_failed_before_the_cancel_stays_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_fails_after_the_cancel_is_told_as_failed() {
+    let mut it = begun(ONE_ATTEMPT).await;
+    let inline = it.cancel().await;
+    let Begun { home: _home, server: _server, mut editor, session, prompt: _, turn: _turn, title } = it;
+    title.error(500, &[], r#"{"error":{"message":"no titles today"}}"#).await;
+    let update = editor.next_update("session_info_update").await;
+    assert_eq!(update["params"]["update"]["title"], "explain this parser to me, please");
+    let exported = full_export(&mut editor, &session).await;
+    let (abort, title) = (&exported["diagnostics"]["aborts"][0], &exported["diagnostics"]["title_generations"][0]);
+    assert_eq!((&inline["title_generation_state"], &abort["title_generation_state"]), (&json!("in_flight"), &json!("failed")));
+    assert_eq!((&inline["title_run_id"], &abort["title_run_id"]), (&title["title_run_id"], &title["title_run_id"]));
+    assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": "provider_failure" }));
+    assert_eq!(title.get("abort_id"), None, "the stop has not ended it");
+    assert!(title["error_message"].as_str().is_some_and(|message| message.ends_with("no titles today")), "{title}");
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_title_is_cancelled_with_its_turn_if_the_setting_says_so() {
     let mut it = begun("[title]\non_cancel = \"cancel\"\n").await;
     let inline = it.cancel().await;
@@ -143,75 +166,63 @@ async fn a_title_is_cancelled_with_its_turn_if_the_setting_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_eof_turn_and_title_end_by_one_abort_and_nobody_waits() {
-    let Begun { home, server, mut editor, session, prompt, mut turn, mut title } = begun("").await;
-    let before = Instant::now();
-    editor.hang_up();
-    let inline = editor.result(&prompt).await["diagnostics"]["abort"].clone();
-    assert_eq!(editor.exited().await.code(), Some(0));
-    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
-    turn.closed_by_client().await;
-    title.closed_by_client().await;
-
-    let mut editor = pointed_at(&server, &home, &[]).await;
-    let export = export(&mut editor, &session).await;
-    let abort = &export["diagnostics"]["aborts"][0];
-    assert_eq!((&abort["cause"], &abort["abort_id"]), (&json!("client_eof"), &inline["abort_id"]));
-    assert_eq!((&abort["title_generation_state"], &abort["via_ctx_abort"]), (&json!("cancelled"), &json!(true)));
-    let title = &export["diagnostics"]["title_generations"][0];
-    assert_eq!((&title["abort_id"], &title["attempt"]["abort_id"]), (&inline["abort_id"], &inline["abort_id"]));
-    assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": "cancelled" }));
-    editor.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_title_that_stalls_holds_up_neither_the_answer_nor_the_end() {
-    let Begun { home, server, mut editor, session, prompt, mut turn, mut title } = begun("").await;
-    turn.finish("stop").await;
-    turn.done().await;
-    let answer = editor.result(&prompt).await;
-    assert_eq!(answer["stopReason"], "end_turn");
-    assert_eq!(fields(&answer["diagnostics"]["title_generation"], &["completed_at", "success"]), json!({}), "it is still running");
-    let before = Instant::now();
-    editor.hang_up();
-    assert_eq!(editor.exited().await.code(), Some(0));
-    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
-    title.closed_by_client().await;
-
-    let mut editor = pointed_at(&server, &home, &[]).await;
-    let export = export(&mut editor, &session).await;
-    assert_eq!(export["diagnostics"]["aborts"], json!([]), "no turn was stopped");
-    let title = &export["diagnostics"]["title_generations"][0];
-    assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": "cancelled" }));
-    // What its abort id means is told by the demand that ended it.
-    let demand = &export["diagnostics"]["cancel_requests"][0];
-    assert_eq!((&demand["abort_id"], &demand["turn_id"]), (&title["abort_id"], &title["turn_id"]));
-    assert_eq!((&demand["cause"], &demand["outcome"]), (&json!("client_eof"), &json!("cancelled")));
-    editor.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_title_is_made_where_none_is_wanted_or_due() {
+async fn a_title_of_the_users_leaves_none_to_be_made() {
     let home = Home::new();
     let mut server = ModelServer::start().await;
-    for (extra, title, state) in [(&UNTITLED[..], None, "disabled"), (&[], Some("Mine"), "not_applicable")] {
-        let mut editor = pointed_at(&server, &home, extra).await;
-        let new = editor.call("session/new", json!({ "cwd": home.workspace(), "title": title })).await;
-        let session = new["sessionId"].as_str().expect("an id").to_owned();
-        let prompt = editor.prompt(&session, "hello").await;
+    let mut editor = pointed_at(&server, &home, &[]).await;
+    let new = editor.call("session/new", json!({ "cwd": home.workspace(), "title": "Mine" })).await;
+    let session = new["sessionId"].as_str().expect("an id").to_owned();
+    let prompt = editor.prompt(&session, "hello").await;
+    let mut turn = server.next_request().await;
+    assert!(turn.body.get("tools").is_some(), "only the turn asks");
+    turn.text("Hi").await;
+    editor.next_update("agent_message_chunk").await;
+    let stop = editor.request("session/cancel", json!({ "sessionId": session })).await;
+    let answer = editor.result(&prompt).await;
+    editor.result(&stop).await;
+    assert_eq!(answer["diagnostics"]["abort"]["title_generation_state"], "not_applicable");
+    assert_eq!(answer["diagnostics"].get("title_generation"), None);
+    let export = full_export(&mut editor, &session).await;
+    let info = fields(&export["session"]["info"], &["title", "title_source"]);
+    assert_eq!(info, json!({ "title": "Mine", "title_source": "user" }));
+    assert_eq!((&export["diagnostics"]["title_generations"], server.connections()), (&json!([]), 1));
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_turn_has_no_title_to_make_and_tells_of_one_that_still_runs() {
+    for is_over in [true, false] {
+        let Begun { home: _home, mut server, mut editor, session, prompt, turn, title } = begun("").await;
+        let mut running = Some(title);
+        if is_over && let Some(title) = running.take() {
+            says(title, "A parser").await;
+            editor.next_update("session_info_update").await;
+        }
+        turn.answer(" then").await;
+        let title_run_id = editor.result(&prompt).await["diagnostics"]["title_generation"]["title_run_id"].clone();
+        let prompt = editor.prompt(&session, "and then?").await;
         let mut turn = server.next_request().await;
-        assert!(turn.body.get("tools").is_some(), "only the turn asks");
-        turn.text("Hi").await;
-        editor.next_update("agent_message_chunk").await;
+        assert!(turn.body.get("tools").is_some(), "no second title is asked for");
+        turn.text("Then").await;
+        while editor.next_update("agent_message_chunk").await["params"]["update"]["content"]["text"] != "Then" {}
         let stop = editor.request("session/cancel", json!({ "sessionId": session })).await;
-        let answer = editor.result(&prompt).await;
+        let diagnostics = editor.result(&prompt).await["diagnostics"].take();
         editor.result(&stop).await;
-        assert_eq!(answer["diagnostics"]["abort"]["title_generation_state"], state);
-        assert_eq!(answer["diagnostics"].get("title_generation"), None);
-        let export = full_export(&mut editor, &session).await;
-        let info = fields(&export["session"]["info"], &["title", "title_source"]);
-        assert_eq!(info, title.map_or(json!({}), |title| json!({ "title": title, "title_source": "user" })));
-        assert_eq!(export["diagnostics"]["title_generations"], json!([]));
+        assert_eq!(diagnostics.get("title_generation"), None, "it belongs to the first turn");
+        let state = fields(&diagnostics["abort"], &["title_generation_state", "title_run_id"]);
+        let later = if let Some(title) = running {
+            assert_eq!(state, json!({ "title_generation_state": "in_flight", "title_run_id": title_run_id }));
+            says(title, "A parser").await;
+            editor.next_update("session_info_update").await;
+            "completed_after_abort"
+        } else {
+            assert_eq!(state, json!({ "title_generation_state": "not_applicable" }));
+            "not_applicable"
+        };
+        let exported = full_export(&mut editor, &session).await["diagnostics"].take();
+        assert_eq!(exported["aborts"][0]["title_generation_state"], later);
+        assert_eq!(exported["title_generations"].as_array().map(Vec::len), Some(1));
+        editor.ignore_updates();
         editor.finish().await;
     }
 }
@@ -273,23 +284,6 @@ async fn the_first_prompt_has_the_title_in_whichever_process_it_was() {
         editor.ignore_updates();
         editor.finish().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_title_that_died_with_its_process_is_closed_with_its_turn() {
-    let Begun { home, server, mut editor, session, mut turn, mut title, .. } = begun("").await;
-    editor.kill();
-    editor.exited().await;
-    turn.closed_by_client().await;
-    title.closed_by_client().await;
-    let mut editor = pointed_at(&server, &home, &[]).await;
-    let export = export(&mut editor, &session).await;
-    let (abort, title) = (&export["diagnostics"]["aborts"][0], &export["diagnostics"]["title_generations"][0]);
-    assert_eq!((&abort["cause"], &abort["title_generation_state"]), (&json!("crash_recovered"), &json!("cancelled")));
-    assert_eq!((&abort["title_run_id"], &title["abort_id"]), (&title["title_run_id"], &abort["abort_id"]));
-    assert_eq!(ended(title), json!({ "source": "model", "success": false, "applied": false, "error_name": "process_died" }));
-    assert_eq!(export["session"]["info"].get("title"), None);
-    editor.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

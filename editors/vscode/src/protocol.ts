@@ -630,7 +630,7 @@ export interface RetryNotice {
 /** What becomes of a model call that failed. */
 export type RetryVerdict =
   | "given_up"
-  /** It is made again after a wait, unless the turn is stopped first. */
+  /** It is made again after a wait, unless what it is for is stopped first. */
   | "again";
 
 /** Who speaks. */
@@ -847,7 +847,7 @@ export interface StreamTrace {
   provider: string;
   request_id?: string;
   response_id?: string;
-  /** Whether the call is made again; stands where a turn's call failed. Titles are asked for once. */
+  /** Whether the call is made again; stands where it failed. */
   retry?: RetryDecision;
   session_id: SessionId;
   state: StreamState;
@@ -876,8 +876,11 @@ export interface TitleGeneration {
   abort_id?: AbortId;
   /** The title was really stored on the session. */
   applied: boolean;
+  /** The last attempt of the model call; its number tells how many there were. */
   attempt?: StreamTrace;
   completed_at?: number;
+  /** The attempts before it, in order; each says in `retry` why it was made again. */
+  earlier_attempts?: StreamTrace[];
   error_message?: string;
   error_name?: string;
   message_id: MessageId;
@@ -889,6 +892,7 @@ export interface TitleGeneration {
   success?: boolean;
   title_run_id: TitleRunId;
   turn_id: TurnId;
+  /** Of all attempts. */
   usage?: Usage;
 }
 

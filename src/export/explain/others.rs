@@ -1,7 +1,7 @@
 //! What else went wrong: titles, streams, cancel requests without effect, incidents, and turns whose record is absent.
 
 use super::abort::{NO_WORDS, cause, explained, listed, sentence, who};
-use super::story::{Story, duration, wall};
+use super::story::{Story, counted, duration, wall};
 use super::view::View;
 use crate::protocol::abort::CancelOutcome;
 use crate::protocol::diagnostics::{RetryVerdict, StreamState};
@@ -9,12 +9,8 @@ use std::collections::HashSet;
 
 pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
     let diagnostics = export.at("diagnostics");
-    for title in diagnostics.list("title_generations").filter(|title| title.flag("success") == Some(false)) {
-        story.head(&format!("Title {} failed", title.said("title_run_id")));
-        story.fact("when", &format!("{} to {}", wall(title.number("started_at")), wall(title.number("completed_at"))));
-        story.fact("why", &format!("{}: {}", title.said("error_name"), title.said("error_message")));
-        let applied = if title.flag("applied") == Some(true) { "stored" } else { "not stored" };
-        story.fact("outcome", &format!("a title from {} was {applied}", title.said("source")));
+    for title in diagnostics.list("title_generations") {
+        tell_title(title, story);
     }
     for trace in diagnostics.list("stream_traces") {
         tell_stream(trace, story);
@@ -28,6 +24,25 @@ pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
         story.fact("what", incident.said("message"));
     }
     tell_unrecorded(export, story);
+}
+
+/// A title that could not be made, or was made and not used.
+fn tell_title(title: View<'_>, story: &mut Story) {
+    let what = match (title.flag("success"), title.flag("applied")) {
+        (Some(false), _) => "failed",
+        (Some(true), Some(false)) => "was not used",
+        _ => return,
+    };
+    story.head(&format!("Title {} {what}", title.said("title_run_id")));
+    story.fact("when", &format!("{} to {}", wall(title.number("started_at")), wall(title.number("completed_at"))));
+    story.fact("why", &format!("{}: {}", title.said("error_name"), title.said("error_message")));
+    let last = title.at("attempt");
+    if let Some(number) = last.number("attempt") {
+        let then = if last.at("retry").is_absent() { String::new() } else { format!("; the last one {}", what_then(last.at("retry"))) };
+        story.fact("asked", &format!("{}{then}", counted(number, "time")));
+    }
+    let applied = if title.flag("applied") == Some(true) { "stored" } else { "not stored" };
+    story.fact("outcome", &format!("a title from {} was {applied}", title.said("source")));
 }
 
 fn tell_stream(trace: View<'_>, story: &mut Story) {

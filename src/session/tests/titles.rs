@@ -4,8 +4,10 @@ use super::rig::{Rig, soon};
 use crate::config::TitleModel;
 use crate::protocol::abort::TitleState;
 use crate::protocol::cause::Cause;
+use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::model::{FinishReason, ModelEvent};
 use crate::session::service::SessionService;
+use crate::store::SessionChange;
 
 fn with_titles() -> Rig {
     Rig::with(|settings| settings.title_model = TitleModel::Session)
@@ -54,6 +56,27 @@ async fn a_title_model_that_panics_holds_up_nothing() {
     rig.close(&session).await.expect("closed");
     let told = rig.told(&session).await;
     assert_eq!((told.titles[0].success, told.titles[0].error_name.as_deref()), (Some(false), Some("title_panic")));
+}
+
+/// No method of the wire sets a title while one is made; the store lets the user's win whoever sets it.
+#[tokio::test]
+async fn a_title_that_the_user_sets_meanwhile_wins_and_the_record_says_so() {
+    let rig = with_titles();
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "name me").await;
+    let title = rig.title_call().await;
+    let users = SessionChange::Title { title: "Mine".into(), source: TitleSource::User };
+    assert_eq!(rig.store.change_session(&session, users).await, Ok(true));
+    title.event(ModelEvent::Text("A name".into()));
+    title.finish(FinishReason::EndTurn);
+    call.finish(FinishReason::EndTurn);
+    prompt.answer().await.expect("a result");
+    rig.close(&session).await.expect("closed");
+    let told = rig.told(&session).await;
+    let ended = &told.titles[0];
+    assert_eq!((ended.success, ended.applied, ended.error_name.as_deref()), (Some(true), false, Some("not_wanted")));
+    let stored = rig.store.session(&session).await.expect("readable").expect("there");
+    assert_eq!((stored.info.title.as_deref(), stored.info.title_source), (Some("Mine"), Some(TitleSource::User)));
 }
 
 #[tokio::test]

@@ -253,5 +253,6 @@ fn title(session: &str, turn: &str, run: &str, applied: bool) -> TitleGeneration
         error_message: None,
         usage: None,
         attempt: None,
+        earlier_attempts: None,
     }
 }

@@ -507,7 +507,7 @@ M.PROTOCOL_VERSION = 1
 --- What becomes of a model call that failed.
 ---@alias pillion.RetryVerdict
 ---| "given_up"
----| "again" # It is made again after a wait, unless the turn is stopped first.
+---| "again" # It is made again after a wait, unless what it is for is stopped first.
 
 --- Who speaks.
 ---@alias pillion.Role
@@ -699,7 +699,7 @@ M.PROTOCOL_VERSION = 1
 ---@field provider string
 ---@field request_id? string
 ---@field response_id? string
----@field retry? pillion.RetryDecision Whether the call is made again; stands where a turn's call failed. Titles are asked for once.
+---@field retry? pillion.RetryDecision Whether the call is made again; stands where it failed.
 ---@field session_id pillion.SessionId
 ---@field state pillion.StreamState
 ---@field step integer
@@ -722,8 +722,9 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.TitleGeneration
 ---@field abort_id? pillion.AbortId The abort of the stop that cancelled the generation.
 ---@field applied boolean The title was really stored on the session.
----@field attempt? pillion.StreamTrace
+---@field attempt? pillion.StreamTrace The last attempt of the model call; its number tells how many there were.
 ---@field completed_at? integer
+---@field earlier_attempts? pillion.StreamTrace[] The attempts before it, in order; each says in `retry` why it was made again.
 ---@field error_message? string
 ---@field error_name? string
 ---@field message_id pillion.MessageId
@@ -734,7 +735,7 @@ M.PROTOCOL_VERSION = 1
 ---@field success? boolean
 ---@field title_run_id pillion.TitleRunId
 ---@field turn_id pillion.TurnId
----@field usage? pillion.Usage
+---@field usage? pillion.Usage Of all attempts.
 
 --- One run of the title generation.
 ---@alias pillion.TitleRunId string
