@@ -146,8 +146,9 @@ impl Run {
 
     /// Pulls the token and begins the abort record: the instant of the stop.
     pub(super) fn stop(&mut self, stop: Stop, point: &str, title: &Title, context: &SessionContext) {
+        // Looked at before the token is pulled: what the turn does from then on is the stop's doing.
+        let (glance, stopping) = (self.ledger.glance(), Instant::now());
         let Ok(stop) = self.canceller.stop(stop) else { return };
-        let glance = self.ledger.glance();
         let phase = if self.task.is_some() { glance.phase } else { Phase::Queued };
         let (title_generation_state, title_run_id) = match (self.reply.kind(), title.seen_by_abort(&self.turn_id, &stop.abort_id)) {
             // A command is nothing that a title could be made of.
@@ -167,7 +168,7 @@ impl Run {
         };
         let mut abort = AbortBuilder::begin(Arc::clone(&stop), facts, &context.provenance.clock);
         abort.hop(point, stop.requested);
-        abort.hop("runner.stopping", Instant::now());
+        abort.hop("runner.stopping", stopping);
         abort.tools(glance.tools);
         self.abort = Some(abort);
         self.abort_id = Some(stop.abort_id.clone());

@@ -334,8 +334,17 @@ fn explained(home: &Home, export: &Value) -> String {
 
 async fn case(doing: Doing, stop: Stop, titled: Titled) {
     let name = format!("{doing:?} x {stop:?} x {titled:?}");
-    let mut scene = scene(doing, stop, titled).await;
-    let export = stopped(&mut scene, stop).await;
+    // That a request has left is told to its turn a moment after the server can have it; a stop in that moment is another case.
+    let (mut scene, export) = loop {
+        let mut scene = scene(doing, stop, titled).await;
+        let export = stopped(&mut scene, stop).await;
+        let too_early = |abort: &Value| abort["phase"] == "before_request";
+        if doing != Doing::WaitingForModel || !export["diagnostics"]["aborts"].as_array().expect("aborts").iter().any(too_early) {
+            break (scene, export);
+        }
+        scene.editor.kill();
+        scene.editor.exited().await;
+    };
     let aborts = export["diagnostics"]["aborts"].as_array().expect("aborts");
     let abort = aborts.iter().find(|abort| abort["prompt_request"]["id"] == scene.asked).unwrap_or_else(|| panic!("{name}: no record"));
     let (text, reasoning, updates) = doing.produced();

@@ -132,7 +132,7 @@ fn when(abort: View<'_>) -> String {
 fn phase(abort: View<'_>) -> String {
     let words = match abort.word("phase") {
         Some(Phase::Queued) => "the prompt was waiting for its turn",
-        Some(Phase::BeforeRequest) => "the next request to the model had not been sent",
+        Some(Phase::BeforeRequest) => "the next request to the model was not known to have left",
         Some(Phase::WaitingForModel) => "the model had not answered yet",
         Some(Phase::Reasoning) => "the model was reasoning",
         Some(Phase::Text) => "the model was writing text",
