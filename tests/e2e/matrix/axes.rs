@@ -1,0 +1,230 @@
+//! The three axes of the matrix, each value with what the record must say of it.
+
+use serde_json::{Value, json};
+
+/// What a run is doing when it is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    Queued,
+    WaitingForModel,
+    Reasoning,
+    Text,
+    AwaitingPermission,
+    ToolRunning,
+    RetryBackoff,
+}
+
+impl Doing {
+    pub(super) fn phase(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::WaitingForModel => "waiting_for_model",
+            Self::Reasoning => "reasoning",
+            Self::Text => "text",
+            Self::AwaitingPermission => "awaiting_permission",
+            Self::ToolRunning => "tool_running",
+            Self::RetryBackoff => "retry_backoff",
+        }
+    }
+
+    /// The tools in flight and what becomes of them.
+    pub(super) fn tools(self) -> Value {
+        match self {
+            Self::AwaitingPermission => json!([{ "tool": "write_file", "effect": "write", "outcome": "withdrawn" }]),
+            Self::ToolRunning => json!([{ "tool": "session/shell", "effect": "process", "outcome": "killed" }]),
+            _ => json!([]),
+        }
+    }
+
+    /// Hops that only such a run has.
+    pub(super) fn hops(self) -> &'static [&'static str] {
+        match self {
+            Self::Queued => &[],
+            Self::WaitingForModel | Self::Reasoning | Self::Text => &["turn.stream_dropped"],
+            Self::AwaitingPermission => &["permission.withdrawn"],
+            Self::ToolRunning => &["process.terminated", "process.killed", "process.gone"],
+            Self::RetryBackoff => &["turn.backoff_ended"],
+        }
+    }
+
+    /// Bytes of text, bytes of reasoning, updates.
+    pub(super) fn produced(self) -> (u64, u64, u64) {
+        match self {
+            Self::Queued | Self::WaitingForModel | Self::RetryBackoff => (0, 0, 0),
+            Self::Reasoning => (0, 2, 1),
+            Self::Text => (4, 0, 1),
+            Self::AwaitingPermission => (0, 0, 1),
+            Self::ToolRunning => (0, 0, 3),
+        }
+    }
+
+    pub(super) fn retry(self) -> &'static str {
+        match self {
+            Self::Queued | Self::WaitingForModel | Self::RetryBackoff => "safe",
+            Self::Reasoning | Self::Text | Self::AwaitingPermission => "it shows output again",
+            Self::ToolRunning => "it may repeat a change: session/shell (killed)",
+        }
+    }
+}
+
+/// What stops it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    ClientCancel,
+    RpcCancel,
+    Superseded,
+    SessionClosed,
+    TurnTimeout,
+    Shutdown,
+    Eof,
+    ExitWithoutShutdown,
+    BrokenFraming,
+    WriteFailed,
+    Signal,
+    ProviderHttp,
+    ProviderTransport,
+    ProviderProtocol,
+    FirstByteTimeout,
+    IdleStreamTimeout,
+}
+
+pub(super) const STOPS: [Stop; 16] = [
+    Stop::ClientCancel,
+    Stop::RpcCancel,
+    Stop::Superseded,
+    Stop::SessionClosed,
+    Stop::TurnTimeout,
+    Stop::Shutdown,
+    Stop::Eof,
+    Stop::ExitWithoutShutdown,
+    Stop::BrokenFraming,
+    Stop::WriteFailed,
+    Stop::Signal,
+    Stop::ProviderHttp,
+    Stop::ProviderTransport,
+    Stop::ProviderProtocol,
+    Stop::FirstByteTimeout,
+    Stop::IdleStreamTimeout,
+];
+
+impl Stop {
+    pub(super) fn cause(self) -> &'static str {
+        match self {
+            Self::ClientCancel => "client_cancel",
+            Self::RpcCancel => "rpc_cancel",
+            Self::Superseded => "superseded_by_prompt",
+            Self::SessionClosed => "session_closed",
+            Self::TurnTimeout => "turn_timeout",
+            Self::Shutdown => "shutdown_request",
+            Self::Eof => "client_eof",
+            Self::ExitWithoutShutdown => "exit_without_shutdown",
+            Self::BrokenFraming => "client_framing_broken",
+            Self::WriteFailed => "client_write_failed",
+            Self::Signal => "signal",
+            Self::ProviderHttp => "provider_http",
+            Self::ProviderTransport => "provider_transport",
+            Self::ProviderProtocol => "provider_protocol",
+            Self::FirstByteTimeout => "first_byte_timeout",
+            Self::IdleStreamTimeout => "idle_stream_timeout",
+        }
+    }
+
+    /// The hop at which it comes in.
+    pub(super) fn point(self) -> &'static str {
+        match self {
+            Self::ClientCancel => "rpc.session/cancel",
+            Self::RpcCancel => "rpc.$/cancelRequest",
+            Self::Superseded => "rpc.session/prompt",
+            Self::SessionClosed => "rpc.session/close",
+            Self::TurnTimeout => "watchdog.turn",
+            Self::Shutdown => "rpc.shutdown",
+            Self::Eof => "wire.eof",
+            Self::ExitWithoutShutdown => "rpc.exit",
+            Self::BrokenFraming => "wire.framing_broken",
+            Self::WriteFailed => "wire.write_failed",
+            Self::Signal => "process.signal",
+            Self::ProviderHttp | Self::ProviderTransport | Self::ProviderProtocol => "provider.stream_failed",
+            Self::FirstByteTimeout | Self::IdleStreamTimeout => "watchdog.fired",
+        }
+    }
+
+    /// The method of the request that asked.
+    pub(super) fn method(self) -> Option<&'static str> {
+        match self {
+            Self::ClientCancel => Some("session/cancel"),
+            Self::RpcCancel => Some("$/cancelRequest"),
+            Self::Superseded => Some("session/prompt"),
+            Self::SessionClosed => Some("session/close"),
+            Self::Shutdown => Some("shutdown"),
+            _ => None,
+        }
+    }
+
+    /// It takes more than the one run with it.
+    pub(super) fn encloses(self) -> bool {
+        !matches!(self, Self::ClientCancel | Self::RpcCancel | Self::Superseded | Self::TurnTimeout) && !self.is_fault()
+    }
+
+    /// The model call failed: nobody had to be told to stop.
+    pub(super) fn is_fault(self) -> bool {
+        matches!(
+            self,
+            Self::ProviderHttp | Self::ProviderTransport | Self::ProviderProtocol | Self::FirstByteTimeout | Self::IdleStreamTimeout
+        )
+    }
+
+    /// The settings under which it happens.
+    pub(super) fn settings(self) -> &'static str {
+        match self {
+            Self::TurnTimeout => "[watchdog]\nturn_seconds = 1\n",
+            Self::FirstByteTimeout => "[retry]\nmax_attempts = 1\n[watchdog]\nfirst_byte_seconds = 1\n",
+            Self::IdleStreamTimeout => "[retry]\nmax_attempts = 1\n[watchdog]\nidle_seconds = 1\nreasoning_seconds = 1\n",
+            _ if self.is_fault() => "[retry]\nmax_attempts = 1\n",
+            _ => "",
+        }
+    }
+
+    pub(super) fn initiator(self) -> &'static str {
+        if self == Self::ClientCancel { "user" } else { "unknown" }
+    }
+
+    /// Whether it can meet such a run: only a prompt that runs can be superseded, and the time of a turn begins when it does.
+    pub(super) fn meets(self, doing: Doing) -> bool {
+        match self {
+            Self::Superseded => !matches!(doing, Doing::Queued | Doing::ToolRunning),
+            Self::TurnTimeout => doing != Doing::Queued,
+            Self::ProviderHttp | Self::FirstByteTimeout => doing == Doing::WaitingForModel,
+            Self::IdleStreamTimeout => matches!(doing, Doing::Reasoning | Doing::Text),
+            Self::ProviderTransport | Self::ProviderProtocol => {
+                matches!(doing, Doing::WaitingForModel | Doing::Reasoning | Doing::Text)
+            }
+            _ => true,
+        }
+    }
+}
+
+/// What became of the session's title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Titled {
+    Disabled,
+    /// The session was given one.
+    ByTheUser,
+    InFlight,
+    Before,
+}
+
+impl Titled {
+    /// The state that the export joins to the record.
+    pub(super) fn state(self, doing: Doing, stop: Stop) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::ByTheUser => "not_applicable",
+            // A command starts no title, and a prompt that waits is not the first one: its title belongs to the turn before it.
+            _ if doing == Doing::ToolRunning => "not_applicable",
+            Self::Before if doing == Doing::Queued => "not_applicable",
+            Self::Before => "completed_before_abort",
+            Self::InFlight if stop.encloses() => "cancelled",
+            Self::InFlight => "in_flight",
+        }
+    }
+}
