@@ -233,14 +233,11 @@ impl Title {
                 record.error_message = Some(format!("the generation was stopped: {}", stop.cause.name()));
             }
         }
-        self.end(context, context.provenance.recorded(record), state);
-        // Whoever has seen the title can be sure that a stop from now on comes after it.
-        if matches!(stored, Ok(true)) {
-            let update =
-                SessionUpdate::SessionInfoUpdate { title: Some(title), updated_at: Some(super::rfc3339(clock.wall_ms())), meta: None };
-            context.announce([(None, update)]);
-        }
-        self.ended.send_replace(());
+        let update = matches!(stored, Ok(true)).then(|| {
+            let updated_at = Some(super::rfc3339(clock.wall_ms()));
+            SessionUpdate::SessionInfoUpdate { title: Some(title), updated_at, meta: None }
+        });
+        self.end(context, context.provenance.recorded(record), state, update);
     }
 
     /// The model call will be made again: what came so far is on record before the wait.
@@ -252,7 +249,8 @@ impl Title {
         }
     }
 
-    fn end(&self, context: &SessionContext, record: TitleGeneration, state: TitleState) {
+    /// The end is on the desk before the client can see it: an abort that comes behind the update knows of it.
+    fn end(&self, context: &SessionContext, record: TitleGeneration, state: TitleState, update: Option<SessionUpdate>) {
         let mut desk = self.lock();
         let seen_by = match &mut *desk {
             Desk::Running { seen_by, .. } => std::mem::take(seen_by),
@@ -265,6 +263,9 @@ impl Title {
             context.record(Diagnostic::TitleState { session_id: context.id.clone(), turn_id, abort_id, state: later });
         }
         *desk = Desk::Ended { record, state };
+        context.announce(update.map(|update| (None, update)));
+        drop(desk);
+        self.ended.send_replace(());
     }
 
     fn lock(&self) -> MutexGuard<'_, Desk> {
