@@ -3,6 +3,7 @@
 //!
 //! Invariant: "gone" is said when the system says that there is no child left to wait for, not before.
 
+use super::tree::Signalled;
 use super::words::{Exit, Order, Word};
 use super::{descriptors, tree};
 use rustix::io::Errno;
@@ -73,11 +74,11 @@ async fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
             }
             order = order(&mut orders), if !matches!(keeper.ending, Ending::Killed { .. }) => match order {
                 Some(Order::End { grace_ms }) => keeper.terminate(Duration::from_millis(grace_ms)).await?,
-                None => keeper.kill(Instant::now() + GIVE_UP_AFTER).await?,
+                None => keeper.kill().await?,
             },
             () = keeper.ending.is_due() => match keeper.ending {
                 Ending::Killed { .. } => return keeper.say(&Word::Gone { left: keeper.count() }).await,
-                _ => keeper.kill(Instant::now() + GIVE_UP_AFTER).await?,
+                _ => keeper.kill().await?,
             },
         }
     }
@@ -108,8 +109,8 @@ struct Keeper {
 /// How far the end has come.
 enum Ending {
     NotYet,
-    Terminated { until: Instant, asked: tree::Signalled },
-    Killed { until: Instant },
+    Terminated { until: Instant, had: Signalled },
+    Killed { until: Instant, had: Signalled },
 }
 
 /// Whether there is still something to wait for.
@@ -123,7 +124,7 @@ impl Ending {
     async fn is_due(&self) {
         match self {
             Self::NotYet => std::future::pending().await,
-            Self::Terminated { until, .. } | Self::Killed { until } => tokio::time::sleep_until(*until).await,
+            Self::Terminated { until, .. } | Self::Killed { until, .. } => tokio::time::sleep_until(*until).await,
         }
     }
 }
@@ -149,11 +150,7 @@ impl Keeper {
         }
         // A process that was not there when the others got their signal is the child of one of them, and one of them has
         // just ended.
-        match self.ending {
-            Ending::NotYet => {}
-            Ending::Terminated { .. } => self.terminate_all().await?,
-            Ending::Killed { until } => self.kill(until).await?,
-        }
+        self.signal().await?;
         Ok(Left::Something)
     }
 
@@ -168,26 +165,30 @@ impl Keeper {
     async fn terminate(&mut self, grace: Duration) -> io::Result<()> {
         let ends = Instant::now() + grace;
         match &mut self.ending {
-            Ending::NotYet => self.ending = Ending::Terminated { until: ends, asked: tree::Signalled::default() },
+            Ending::NotYet => self.ending = Ending::Terminated { until: ends, had: Signalled::default() },
             Ending::Terminated { until, .. } => *until = ends.min(*until),
             Ending::Killed { .. } => {}
         }
-        self.terminate_all().await
+        self.signal().await
     }
 
-    /// Asks whoever was not asked yet.
-    async fn terminate_all(&mut self) -> io::Result<()> {
-        let (Some(leader), Ending::Terminated { asked, .. }) = (self.leader, &mut self.ending) else { return Ok(()) };
-        match tree::signal_all(leader, Signal::TERM, asked) {
-            0 => Ok(()),
-            processes => self.say(&Word::Terminated { processes }).await,
+    async fn kill(&mut self) -> io::Result<()> {
+        self.ending = Ending::Killed { until: Instant::now() + GIVE_UP_AFTER, had: Signalled::default() };
+        self.signal().await
+    }
+
+    /// Gives the signal that is due to whoever has not had it.
+    async fn signal(&mut self) -> io::Result<()> {
+        let Some(leader) = self.leader else { return Ok(()) };
+        let word = match &mut self.ending {
+            Ending::NotYet => return Ok(()),
+            Ending::Terminated { had, .. } => Word::Terminated { processes: tree::signal_all(leader, Signal::TERM, had) },
+            Ending::Killed { had, .. } => Word::Killed { processes: tree::signal_all(leader, Signal::KILL, had) },
+        };
+        match word {
+            Word::Terminated { processes: 0 } | Word::Killed { processes: 0 } => Ok(()),
+            word => self.say(&word).await,
         }
-    }
-
-    async fn kill(&mut self, until: Instant) -> io::Result<()> {
-        self.ending = Ending::Killed { until };
-        let killed = self.leader.map_or(0, |leader| tree::signal_all(leader, Signal::KILL, &mut tree::Signalled::default()));
-        if killed == 0 { Ok(()) } else { self.say(&Word::Killed { processes: killed }).await }
     }
 
     fn count(&self) -> usize {

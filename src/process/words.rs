@@ -14,7 +14,7 @@ pub enum Word {
     Exited(Exit),
     /// So many processes were asked to end (SIGTERM); told again for those that were found later.
     Terminated { processes: usize },
-    /// So many processes were killed; told for each round in which there was one.
+    /// So many processes were killed; told again for those that were found later.
     Killed { processes: usize },
     /// The last word: nothing is left, or so many processes could not be ended.
     Gone { left: usize },
