@@ -6,9 +6,13 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
     Queued,
+    /// The connection to the model has not come about.
+    BeforeRequest,
     WaitingForModel,
     Reasoning,
     Text,
+    /// The model writes the arguments of a tool call.
+    ToolInput,
     AwaitingPermission,
     ToolRunning,
     RetryBackoff,
@@ -18,9 +22,11 @@ impl Doing {
     pub(super) fn phase(self) -> &'static str {
         match self {
             Self::Queued => "queued",
+            Self::BeforeRequest => "before_request",
             Self::WaitingForModel => "waiting_for_model",
             Self::Reasoning => "reasoning",
             Self::Text => "text",
+            Self::ToolInput => "tool_input",
             Self::AwaitingPermission => "awaiting_permission",
             Self::ToolRunning => "tool_running",
             Self::RetryBackoff => "retry_backoff",
@@ -40,7 +46,7 @@ impl Doing {
     pub(super) fn hops(self) -> &'static [&'static str] {
         match self {
             Self::Queued => &[],
-            Self::WaitingForModel | Self::Reasoning | Self::Text => &["turn.stream_dropped"],
+            Self::BeforeRequest | Self::WaitingForModel | Self::Reasoning | Self::Text | Self::ToolInput => &["turn.stream_dropped"],
             Self::AwaitingPermission => &["permission.withdrawn"],
             Self::ToolRunning => &["process.terminated", "process.killed", "process.gone"],
             Self::RetryBackoff => &["turn.backoff_ended"],
@@ -50,9 +56,9 @@ impl Doing {
     /// Bytes of text, bytes of reasoning, updates.
     pub(super) fn produced(self) -> (u64, u64, u64) {
         match self {
-            Self::Queued | Self::WaitingForModel | Self::RetryBackoff => (0, 0, 0),
+            Self::Queued | Self::BeforeRequest | Self::WaitingForModel | Self::RetryBackoff => (0, 0, 0),
             Self::Reasoning => (0, 2, 1),
-            Self::Text => (4, 0, 1),
+            Self::Text | Self::ToolInput => (4, 0, 1),
             Self::AwaitingPermission => (0, 0, 1),
             Self::ToolRunning => (0, 0, 3),
         }
@@ -60,8 +66,8 @@ impl Doing {
 
     pub(super) fn retry(self) -> &'static str {
         match self {
-            Self::Queued | Self::WaitingForModel | Self::RetryBackoff => "safe",
-            Self::Reasoning | Self::Text | Self::AwaitingPermission => "it shows output again",
+            Self::Queued | Self::BeforeRequest | Self::WaitingForModel | Self::RetryBackoff => "safe",
+            Self::Reasoning | Self::Text | Self::ToolInput | Self::AwaitingPermission => "it shows output again",
             Self::ToolRunning => "it may repeat a change: session/shell (killed)",
         }
     }
@@ -84,11 +90,12 @@ pub(super) enum Stop {
     ProviderHttp,
     ProviderTransport,
     ProviderProtocol,
+    ConnectTimeout,
     FirstByteTimeout,
     IdleStreamTimeout,
 }
 
-pub(super) const STOPS: [Stop; 16] = [
+pub(super) const STOPS: [Stop; 17] = [
     Stop::ClientCancel,
     Stop::RpcCancel,
     Stop::Superseded,
@@ -103,6 +110,7 @@ pub(super) const STOPS: [Stop; 16] = [
     Stop::ProviderHttp,
     Stop::ProviderTransport,
     Stop::ProviderProtocol,
+    Stop::ConnectTimeout,
     Stop::FirstByteTimeout,
     Stop::IdleStreamTimeout,
 ];
@@ -124,6 +132,7 @@ impl Stop {
             Self::ProviderHttp => "provider_http",
             Self::ProviderTransport => "provider_transport",
             Self::ProviderProtocol => "provider_protocol",
+            Self::ConnectTimeout => "connect_timeout",
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::IdleStreamTimeout => "idle_stream_timeout",
         }
@@ -144,7 +153,7 @@ impl Stop {
             Self::WriteFailed => "wire.write_failed",
             Self::Signal => "process.signal",
             Self::ProviderHttp | Self::ProviderTransport | Self::ProviderProtocol => "provider.stream_failed",
-            Self::FirstByteTimeout | Self::IdleStreamTimeout => "watchdog.fired",
+            Self::ConnectTimeout | Self::FirstByteTimeout | Self::IdleStreamTimeout => "watchdog.fired",
         }
     }
 
@@ -169,7 +178,12 @@ impl Stop {
     pub(super) fn is_fault(self) -> bool {
         matches!(
             self,
-            Self::ProviderHttp | Self::ProviderTransport | Self::ProviderProtocol | Self::FirstByteTimeout | Self::IdleStreamTimeout
+            Self::ProviderHttp
+                | Self::ProviderTransport
+                | Self::ProviderProtocol
+                | Self::ConnectTimeout
+                | Self::FirstByteTimeout
+                | Self::IdleStreamTimeout
         )
     }
 
@@ -177,6 +191,7 @@ impl Stop {
     pub(super) fn settings(self) -> &'static str {
         match self {
             Self::TurnTimeout => "[watchdog]\nturn_seconds = 1\n",
+            Self::ConnectTimeout => "[retry]\nmax_attempts = 1\n[watchdog]\nconnect_seconds = 1\n",
             Self::FirstByteTimeout => "[retry]\nmax_attempts = 1\n[watchdog]\nfirst_byte_seconds = 1\n",
             Self::IdleStreamTimeout => "[retry]\nmax_attempts = 1\n[watchdog]\nidle_seconds = 1\nreasoning_seconds = 1\n",
             _ if self.is_fault() => "[retry]\nmax_attempts = 1\n",
@@ -194,9 +209,10 @@ impl Stop {
             Self::Superseded => !matches!(doing, Doing::Queued | Doing::ToolRunning),
             Self::TurnTimeout => doing != Doing::Queued,
             Self::ProviderHttp | Self::FirstByteTimeout => doing == Doing::WaitingForModel,
-            Self::IdleStreamTimeout => matches!(doing, Doing::Reasoning | Doing::Text),
+            Self::ConnectTimeout => doing == Doing::BeforeRequest,
+            Self::IdleStreamTimeout => matches!(doing, Doing::Reasoning | Doing::Text | Doing::ToolInput),
             Self::ProviderTransport | Self::ProviderProtocol => {
-                matches!(doing, Doing::WaitingForModel | Doing::Reasoning | Doing::Text)
+                matches!(doing, Doing::WaitingForModel | Doing::Reasoning | Doing::Text | Doing::ToolInput)
             }
             _ => true,
         }

@@ -6,7 +6,7 @@
 
 mod axes;
 
-use crate::support::journey::{configured, fields};
+use crate::support::journey::{configured, export, fields};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::process::signal;
 use crate::support::{Dialect, Editor, Framing, Home};
@@ -32,7 +32,8 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
     let mut server = ModelServer::start().await;
     let command = configured(&home, stop.settings());
     let url = server.base_url();
-    let mut args = vec!["--model", "openai:m", "--base-url", &url];
+    let never = home.script(&never_connected(titled));
+    let mut args = if doing == Doing::BeforeRequest { vec!["--model", &never] } else { vec!["--model", "openai:m", "--base-url", &url] };
     if titled == Titled::Disabled {
         args.extend(["--title-model", "none"]);
     }
@@ -54,6 +55,14 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
         return Scene { home, server, editor, session, asked, open };
     }
     let mut asked = editor.prompt(&session, "tell me a story").await;
+    if doing == Doing::BeforeRequest {
+        if titled == Titled::Before {
+            editor.next_update("session_info_update").await;
+        }
+        // Answered behind the prompt: its turn has begun.
+        export(&mut editor, &session).await;
+        return Scene { home, server, editor, session, asked, open };
+    }
     let mut turn = server.next_request().await;
     if matches!(titled, Titled::InFlight | Titled::Before) {
         let second = server.next_request().await;
@@ -67,11 +76,11 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
         }
     }
     match doing {
-        Doing::WaitingForModel | Doing::ToolRunning => {}
+        Doing::BeforeRequest | Doing::WaitingForModel | Doing::ToolRunning => {}
         Doing::Queued => {
             asked = editor.prompt(&session, "and another").await;
             // Answered behind the prompt: it waits now.
-            crate::support::journey::export(&mut editor, &session).await;
+            export(&mut editor, &session).await;
         }
         Doing::Reasoning => {
             turn.delta(json!({ "reasoning_content": "hm" })).await;
@@ -79,6 +88,12 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
         }
         Doing::Text => {
             turn.text("Once").await;
+            editor.next_update("agent_message_chunk").await;
+        }
+        Doing::ToolInput => {
+            let begun = json!({ "name": "read_file", "arguments": "{\"pa" });
+            let call = json!({ "index": 0, "id": "call_1", "type": "function", "function": begun });
+            turn.delta(json!({ "content": "Once", "tool_calls": [call] })).await;
             editor.next_update("agent_message_chunk").await;
         }
         Doing::AwaitingPermission => {
@@ -99,6 +114,13 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
     Scene { home, server, editor, session, asked, open }
 }
 
+/// A model to which no connection comes about; the title's is another matter.
+fn never_connected(titled: Titled) -> Value {
+    let never = json!({ "delay_ms": 60_000 });
+    let title = if titled == Titled::Before { json!([{ "text": "A story" }]) } else { json!([never]) };
+    json!({ "steps": [[never, { "transport_error": { "kind": "connection_refused" } }]], "title": title })
+}
+
 /// Stops the run and gives the sanitized export. Where the connection ends, another process writes it.
 async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
     let Scene { home, editor, session, asked, open, .. } = scene;
@@ -114,7 +136,7 @@ async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
         }
         Stop::SessionClosed => drop(editor.request("session/close", json!({ "sessionId": session })).await),
         Stop::Shutdown => drop(editor.request("shutdown", Value::Null).await),
-        Stop::TurnTimeout | Stop::FirstByteTimeout | Stop::IdleStreamTimeout => {}
+        Stop::TurnTimeout | Stop::ConnectTimeout | Stop::FirstByteTimeout | Stop::IdleStreamTimeout => {}
         Stop::ProviderHttp => answer.take().expect("an answer").error(400, &[], "{}").await,
         Stop::ProviderTransport => answer.take().expect("an answer").reset(),
         Stop::ProviderProtocol => answer.as_mut().expect("an answer").raw(b"data: no json\n\n").await,
@@ -135,10 +157,10 @@ async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
         editor.exited().await;
     }
     if stays {
-        return crate::support::journey::export(editor, session).await;
+        return export(editor, session).await;
     }
     let mut other = Editor::lsp(home, &[]).await;
-    let export = crate::support::journey::export(&mut other, session).await;
+    let export = export(&mut other, session).await;
     other.ignore_updates();
     other.finish().await;
     export
@@ -225,9 +247,11 @@ macro_rules! stopped_while {
 
 stopped_while! {
     queued: Queued,
+    before_the_request: BeforeRequest,
     waiting_for_the_model: WaitingForModel,
     reasoning: Reasoning,
     text: Text,
+    tool_input: ToolInput,
     awaiting_permission: AwaitingPermission,
     tool_running: ToolRunning,
     retry_backoff: RetryBackoff,
