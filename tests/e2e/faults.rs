@@ -252,3 +252,29 @@ async fn failed_turn(fault: Fault, play: impl AsyncFnOnce(Exchange)) -> Value {
     editor.finish().await;
     trace
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_of_pillions_own_code_is_answered_and_recorded_and_the_process_lives() {
+    let home = Home::new();
+    let script = json!({ "steps": [[{ "text": "Half an ans" }, "panic"], [{ "text": "Better." }]] });
+    let mut editor = Editor::lsp(&home, &["--model", &home.script(&script), "--title-model", "none"]).await;
+    let session = editor.new_session(&home).await;
+    let prompt = editor.prompt(&session, "go").await;
+    let error = editor.error(&prompt).await;
+    assert_eq!((&error["code"], &error["data"]["cause"]), (&json!(-32803), &json!("internal_panic")));
+    let export = full_export(&mut editor, &session).await;
+    let abort = &export["diagnostics"]["aborts"][0];
+    assert_eq!(
+        fields(abort, &["cause", "phase", "initiator", "propagation_point", "error_name", "partial"]),
+        json!({
+            "cause": "internal_panic", "phase": "text", "initiator": "unknown", "propagation_point": "panic.contained",
+            "error_name": "turn_panic",
+            "partial": { "text_bytes": 11, "reasoning_bytes": 0, "updates_sent": 1, "persisted_bytes": 11 },
+        })
+    );
+    assert_eq!(export["session"]["messages"][1]["parts"][0]["text"], "Half an ans");
+    let prompt = editor.prompt(&session, "again").await;
+    assert_eq!(editor.result(&prompt).await["stopReason"], "end_turn");
+    editor.ignore_updates();
+    editor.finish().await;
+}

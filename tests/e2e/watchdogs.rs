@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// A config in which one limit is a second and the others are long.
 fn config(short: &str) -> String {
     let mut text = format!("{ONE_ATTEMPT}[watchdog]\n");
-    for name in ["connect_seconds", "first_byte_seconds", "idle_seconds", "reasoning_seconds", "turn_seconds"] {
+    for name in ["connect_seconds", "first_byte_seconds", "idle_seconds", "reasoning_seconds", "turn_seconds", "tool_seconds"] {
         text.push_str(&format!("{name} = {}\n", if name == short { 1 } else { 600 }));
     }
     text
@@ -164,6 +164,32 @@ async fn a_turn_that_takes_too_long() {
     assert_eq!(full_export(&mut editor, &session).await["session"]["turns"][0]["stop"], "failed");
     let prompt = editor.prompt(&session, "again").await;
     assert_eq!(editor.result(&prompt).await["stopReason"], "end_turn");
+    editor.ignore_updates();
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_that_takes_too_long() {
+    let home = Home::new();
+    // Nothing in the pattern is a fixed text that could be looked for quickly, and nothing in the file matches it.
+    home.file("much.txt", &format!("{}\n", "x".repeat(1_000)).repeat(200_000));
+    let search = json!({ "tool_call": { "name": "search", "input": { "pattern": r"([a-w]|x+)+[0-9]\W[a-z]" } } });
+    let model = home.script(&json!({ "steps": [[search], [{ "text": "fine" }]] }));
+    let (mut editor, session, error) = failed(&home, &["--model", &model], "tool_seconds", async || ()).await;
+    let abort = &error["data"]["diagnostics"]["abort"];
+    assert_eq!(
+        fields(abort, &["cause", "limit_ms", "phase", "initiator", "propagation_point", "forced"]),
+        json!({
+            "cause": "tool_timeout", "limit_ms": 1000, "phase": "tool_running", "initiator": "unknown",
+            "propagation_point": "tool.stopped", "forced": false,
+        })
+    );
+    assert_eq!(
+        fields(&abort["tools_in_flight"][0], &["tool", "effect", "outcome"]),
+        json!({ "tool": "search", "effect": "read", "outcome": "stopped" })
+    );
+    let parts = full_export(&mut editor, &session).await["session"]["messages"][1]["parts"].take();
+    assert_eq!(parts[1]["status"], "interrupted");
     editor.ignore_updates();
     editor.finish().await;
 }

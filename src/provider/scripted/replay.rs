@@ -126,6 +126,7 @@ impl Replay {
                 let message = "the scripted stream ended before the model had finished";
                 return Err(transport(TransportKind::UnexpectedEof, message, EVIDENCE));
             }
+            Some(Entry::Panic) => std::panic::panic_any("the script says so"),
             Some(Entry::HttpError(error)) => {
                 let request_id = Some(playing.which.request_id());
                 self.ready.push_back(ModelEvent::Headers { http_status: error.status, request_id });

@@ -50,6 +50,8 @@ pub(super) enum Entry {
     Headers,
     Stall,
     HangUp,
+    /// The code that plays the script fails, as any code of pillion's could.
+    Panic,
     HttpError(HttpError),
     TransportError(TransportError),
     ProtocolError(ProtocolError),
@@ -208,7 +210,13 @@ impl Entry {
     /// Whether it is the last thing that can happen.
     pub(super) fn ends(&self) -> bool {
         match self {
-            Self::Finish(_) | Self::Stall | Self::HangUp | Self::HttpError(_) | Self::TransportError(_) | Self::ProtocolError(_) => true,
+            Self::Finish(_)
+            | Self::Stall
+            | Self::HangUp
+            | Self::Panic
+            | Self::HttpError(_)
+            | Self::TransportError(_)
+            | Self::ProtocolError(_) => true,
             Self::Text(_) | Self::Reasoning(_) | Self::ToolCall(_) | Self::Usage(_) | Self::DelayMs(_) | Self::Headers => false,
         }
     }

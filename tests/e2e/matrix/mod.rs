@@ -256,3 +256,31 @@ stopped_while! {
     tool_running: ToolRunning,
     retry_backoff: RetryBackoff,
 }
+
+/// Every cause that a record can name is produced over the wire by one of these tests, and by name.
+#[test]
+fn every_cause_stands_in_a_test() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema = std::fs::read_to_string(root.join("schema/diagnostics.schema.json")).expect("the schema");
+    let mut causes = Vec::new();
+    collect_causes(&serde_json::from_str(&schema).expect("JSON"), &mut causes);
+    assert!(causes.len() > 20, "{causes:?}");
+    let mut texts = String::new();
+    for directory in ["tests/e2e", "tests/e2e/matrix", "tests/cancel"] {
+        for entry in std::fs::read_dir(root.join(directory)).expect("the tests") {
+            texts.extend(std::fs::read_to_string(entry.expect("a file").path()));
+        }
+    }
+    // `unknown` is for reading what other versions wrote.
+    let missing: Vec<_> = causes.iter().filter(|cause| *cause != "unknown" && !texts.contains(&format!("\"{cause}\""))).collect();
+    assert!(missing.is_empty(), "no test over the wire names {missing:?}");
+}
+
+fn collect_causes(schema: &Value, causes: &mut Vec<String>) {
+    causes.extend(schema.pointer("/properties/cause/const").and_then(Value::as_str).map(str::to_owned));
+    match schema {
+        Value::Object(fields) => fields.values().for_each(|value| collect_causes(value, causes)),
+        Value::Array(items) => items.iter().for_each(|value| collect_causes(value, causes)),
+        _ => {}
+    }
+}
