@@ -105,9 +105,10 @@ function M.runs(pid)
   if not stat then
     return false
   end
+  -- Nothing can be read of a process that is gone since the file was opened.
   local line = stat:read("*a")
   stat:close()
-  return line:match("^.*%) (%a)") ~= "Z"
+  return line ~= nil and line:match("^.*%) (%a)") ~= "Z"
 end
 
 --- The processes named pillion that this process has started.
