@@ -37,7 +37,7 @@ impl Doing {
     pub(super) fn tools(self) -> Value {
         match self {
             Self::AwaitingPermission => json!([{ "tool": "write_file", "effect": "write", "outcome": "withdrawn" }]),
-            Self::ToolRunning => json!([{ "tool": "session/shell", "effect": "process", "outcome": "killed" }]),
+            Self::ToolRunning => json!([{ "tool": "session/shell", "effect": "process", "outcome": "stopped" }]),
             _ => json!([]),
         }
     }
@@ -48,7 +48,7 @@ impl Doing {
             Self::Queued => &[],
             Self::BeforeRequest | Self::WaitingForModel | Self::Reasoning | Self::Text | Self::ToolInput => &["turn.stream_dropped"],
             Self::AwaitingPermission => &["permission.withdrawn"],
-            Self::ToolRunning => &["process.terminated", "process.killed", "process.gone"],
+            Self::ToolRunning => &["process.terminated", "process.gone"],
             Self::RetryBackoff => &["turn.backoff_ended"],
         }
     }
@@ -68,7 +68,7 @@ impl Doing {
         match self {
             Self::Queued | Self::BeforeRequest | Self::WaitingForModel | Self::RetryBackoff => "safe",
             Self::Reasoning | Self::Text | Self::ToolInput | Self::AwaitingPermission => "it shows output again",
-            Self::ToolRunning => "it may repeat a change: session/shell (killed)",
+            Self::ToolRunning => "it may repeat a change: session/shell (stopped)",
         }
     }
 }

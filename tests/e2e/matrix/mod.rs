@@ -46,7 +46,7 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
     let session = editor.call("session/new", new).await["sessionId"].as_str().expect("an id").to_owned();
     let mut open = Vec::new();
     if doing == Doing::ToolRunning {
-        let command = "trap '' TERM; sleep 1000 & echo ready > ready; wait";
+        let command = "sleep 1000 & echo ready > ready; wait";
         let fifo = home.workspace().join("ready");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
         let asked = editor.request("session/shell", json!({ "sessionId": session, "command": command })).await;
