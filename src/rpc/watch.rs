@@ -14,7 +14,8 @@ use tokio::sync::watch;
 /// How often a process is looked at where the kernel cannot tell of its end.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// How long after a closed pipe the death of a process still explains it.
+/// How long after a closed pipe the death of a process still explains it, and how long after a death what the process had
+/// said is still read.
 const EXPLANATION: Duration = Duration::from_millis(50);
 
 /// What ended the connection.
@@ -104,9 +105,8 @@ impl Ending {
     /// Resolves with the first reason, the same for everybody.
     pub async fn ended(&self) -> EndReason {
         let mut reasons = self.0.subscribe();
-        // Waiting fails only without a sender, and we hold one.
-        let _ = reasons.wait_for(|reasons| reasons.first.is_some()).await;
-        let _ = tokio::time::timeout(EXPLANATION, reasons.wait_for(|reasons| !reasons.awaits_explanation())).await;
+        until(&mut reasons, |reasons| reasons.first.is_some()).await;
+        let _ = tokio::time::timeout(EXPLANATION, until(&mut reasons, |reasons| !reasons.awaits_explanation())).await;
         let mut told = EndReason::Eof;
         self.0.send_if_modified(|reasons| {
             told.clone_from(reasons.first.as_ref().unwrap_or(&EndReason::Eof));
@@ -130,12 +130,22 @@ impl Ending {
         let ending = self.clone();
         tokio::spawn(async move {
             let mut reasons = ending.0.subscribe();
-            tokio::select! {
-                reason = gone => ending.end(reason),
-                _ = reasons.wait_for(|reasons| reasons.told) => {}
-            }
+            let reason = tokio::select! {
+                reason = gone => reason,
+                () = until(&mut reasons, |reasons| reasons.told) => return,
+            };
+            // What it had said is still to be read, and came before its death; behind it comes the end of its pipe, unless
+            // somebody else holds that.
+            let _ = tokio::time::timeout(EXPLANATION, until(&mut reasons, |reasons| reasons.first.is_some())).await;
+            ending.end(reason);
         });
     }
+}
+
+/// Waits until the reasons are like this.
+async fn until(reasons: &mut watch::Receiver<Reasons>, like_this: impl FnMut(&Reasons) -> bool) {
+    // Waiting fails only without a sender, and whoever waits holds one.
+    let _ = reasons.wait_for(like_this).await;
 }
 
 impl Reasons {

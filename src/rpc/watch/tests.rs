@@ -81,6 +81,20 @@ async fn a_closed_pipe_waits_for_an_explanation_only_if_there_can_be_one() {
     assert_eq!(ending.ended().await, EndReason::ExitAfterShutdown, "the death of a client that has said goodbye is nothing");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_process_had_said_is_heard_before_its_death() {
+    let ending = Ending::new();
+    ending.watch_process(u32::MAX);
+    tokio::task::yield_now().await;
+    ending.end(EndReason::ExitAfterShutdown);
+    assert_eq!(ending.ended().await, EndReason::ExitAfterShutdown);
+
+    let (begin, ending) = (tokio::time::Instant::now(), Ending::new());
+    ending.watch_process(u32::MAX);
+    assert_eq!(ending.ended().await, EndReason::ProcessDied { pid: u32::MAX });
+    assert_eq!(begin.elapsed().as_millis(), EXPLANATION.as_millis(), "its pipe is held by somebody else");
+}
+
 #[tokio::test]
 async fn the_end_of_a_process_is_told_even_before_it_is_reaped() {
     let mut child = sleeper();
