@@ -3,7 +3,7 @@
 use super::command::KILLED_WITHIN;
 use super::demand::{CancelDemand, CancelScope};
 use super::joining::Begun;
-use super::run::{stop_by_itself, stop_of_demand, stop_of_fault};
+use super::run::{Run, stop_by_itself, stop_of_demand, stop_of_fault};
 use super::runner::{Mail, Place, Runner};
 use super::settle;
 use super::shell::{self, ShellJob};
@@ -24,10 +24,13 @@ impl Runner {
     pub(super) fn start(&mut self, turn_id: &TurnId) {
         let Some(run) = self.runs.get_mut(turn_id) else { return };
         let context = &self.context;
-        let work: BoxFuture<'static, TurnEnd> = match (run.reply.kind(), self.model.providers(&context.parts)) {
-            (TurnKind::Shell, _) => {
-                run.stands_at = Some(self.history.len());
-                let begun = Begun { row: run.begin(context), after: self.newest.replace(turn_id.clone()) };
+        let begin = |run: &mut Run, before: &mut Option<TurnId>| {
+            run.stands_at = Some(self.history.len());
+            Begun { row: run.begin(context), after: before.replace(run.turn_id.clone()) }
+        };
+        let work: BoxFuture<'static, TurnEnd> = match run.reply.kind() {
+            TurnKind::Shell => {
+                let begun = begin(run, &mut self.newest);
                 let job = ShellJob {
                     context: Arc::clone(context),
                     turn_id: run.turn_id.clone(),
@@ -40,31 +43,32 @@ impl Runner {
                 };
                 shell::run(job, begun).boxed()
             }
-            (TurnKind::Prompt, Ok((provider, title_provider))) => {
-                run.model = Some(format!("{}:{}", provider.name(), provider.model()));
-                run.stands_at = Some(self.history.len());
-                let begun = Begun { row: run.begin(context), after: self.newest.replace(turn_id.clone()) };
-                let job = TurnJob {
-                    context: Arc::clone(context),
-                    turn_id: run.turn_id.clone(),
-                    message_id: run.message_id.clone(),
-                    provider,
-                    title: Arc::clone(&self.title),
-                    title_provider,
-                    history: self.history.clone(),
-                    prompt: Arc::clone(&run.prompt),
-                    ledger: Arc::clone(&run.ledger),
-                    token: run.canceller.token(),
-                    runner: self.mailbox.clone(),
-                };
-                turn::run(job, begun).boxed()
-            }
-            // It takes a while to find out what is within reach, and the refusal goes the way of every end: a stop can
-            // come first, and the next turn starts behind it.
-            (TurnKind::Prompt, Err(missing)) => {
-                let (parts, token) = (context.parts.clone(), run.canceller.token());
-                async move { token.race(missing.refusal(&parts)).await.map_or(TurnEnd::Stopped, TurnEnd::NotBegun) }.boxed()
-            }
+            TurnKind::Prompt => match self.model.providers(&context.parts) {
+                Ok((provider, title_provider)) => {
+                    run.model = Some(format!("{}:{}", provider.name(), provider.model()));
+                    let begun = begin(run, &mut self.newest);
+                    let job = TurnJob {
+                        context: Arc::clone(context),
+                        turn_id: run.turn_id.clone(),
+                        message_id: run.message_id.clone(),
+                        provider,
+                        title: Arc::clone(&self.title),
+                        title_provider,
+                        history: self.history.clone(),
+                        prompt: Arc::clone(&run.prompt),
+                        ledger: Arc::clone(&run.ledger),
+                        token: run.canceller.token(),
+                        runner: self.mailbox.clone(),
+                    };
+                    turn::run(job, begun).boxed()
+                }
+                // It takes a while to find out what is within reach, and the refusal goes the way of every end: a stop can
+                // come first, and the next turn starts behind it.
+                Err(missing) => {
+                    let (parts, token) = (context.parts.clone(), run.canceller.token());
+                    async move { token.race(missing.refusal(&parts)).await.map_or(TurnEnd::Stopped, TurnEnd::NotBegun) }.boxed()
+                }
+            },
         };
         let (mailbox, turn_id) = (self.mailbox.clone(), turn_id.clone());
         let span = tracing::info_span!("turn", session_id = %context.id, turn_id = %turn_id);

@@ -121,13 +121,13 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         let at_us = requested.map(|requested| context.provenance.clock.us_since(requested));
         context.lifecycle(LifecyclePoint::Answered, turn_id, at_us);
     }
-    let (turn_id_told, message_id, last_update) = (turn_id.clone(), run.message_id, remains.closed.last_update);
+    let (message_id, last_update) = (run.message_id, remains.closed.last_update);
     let sentence = abort.as_ref().map(Abort::sentence);
     match (abort.as_ref().filter(|abort| abort.cause.ends_as() == EndsAs::Fault), reply) {
         (Some(abort), reply) => reply.refuse(failure(abort, diagnostics)),
         (None, Answer::Prompt(reply)) => drop(reply.send(Ok(PromptResult {
             stop_reason: stop_reason(stop),
-            turn_id: turn_id_told,
+            turn_id: turn_id.clone(),
             message_id,
             last_update,
             usage: remains.closed.usage.into(),
@@ -137,7 +137,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         }))),
         (None, Answer::Shell(reply)) => drop(reply.send(Ok(ShellResult {
             stop_reason: stop_reason(stop),
-            turn_id: turn_id_told,
+            turn_id: turn_id.clone(),
             message_id,
             last_update,
             ran: ran.unwrap_or_default(),

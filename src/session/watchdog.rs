@@ -167,16 +167,24 @@ pub(super) struct TimeLimit {
 impl TimeLimit {
     pub(super) fn of_turn(context: &SessionContext, turn_id: &TurnId, runner: &mpsc::UnboundedSender<Mail>) -> Self {
         let limit = context.settings.watchdogs.turn;
-        let cause = Cause::TurnTimeout { limit_ms: millis(limit) };
-        let demand = CancelDemand::of(context.id.clone(), CancelScope::Turn(turn_id.clone()), cause, "watchdog.turn", None);
-        Self { limit, demand, runner: runner.clone() }
+        Self::new(context, turn_id, runner, limit, Cause::TurnTimeout { limit_ms: millis(limit) }, "watchdog.turn")
     }
 
     pub(super) fn of_tool(job: &TurnJob) -> Self {
         let limit = job.context.settings.watchdogs.tool;
-        let cause = Cause::ToolTimeout { limit_ms: millis(limit) };
-        let demand = CancelDemand::of(job.context.id.clone(), CancelScope::Turn(job.turn_id.clone()), cause, "watchdog.tool", None);
-        Self { limit, demand, runner: job.runner.clone() }
+        Self::new(&job.context, &job.turn_id, &job.runner, limit, Cause::ToolTimeout { limit_ms: millis(limit) }, "watchdog.tool")
+    }
+
+    fn new(
+        context: &SessionContext,
+        turn_id: &TurnId,
+        runner: &mpsc::UnboundedSender<Mail>,
+        limit: Duration,
+        cause: Cause,
+        point: &'static str,
+    ) -> Self {
+        let demand = CancelDemand::of(context.id.clone(), CancelScope::Turn(turn_id.clone()), cause, point, None);
+        Self { limit, demand, runner: runner.clone() }
     }
 
     /// Does the work to its end. When the limit is over the runner stops the turn, and the work ends by its token.
