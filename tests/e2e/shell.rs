@@ -51,6 +51,16 @@ fn steady(answer: &Value) -> Value {
     fields(answer, &["stopReason", "exitCode", "signal", "failure", "output", "outputBytes", "sentence"])
 }
 
+/// A session without titles whose updates nobody looks at.
+async fn opened() -> (Home, ModelServer, Editor, String) {
+    let home = Home::new();
+    let server = ModelServer::start().await;
+    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
+    let session = editor.new_session(&home).await;
+    editor.ignore_updates();
+    (home, server, editor, session)
+}
+
 async fn shell(editor: &mut Editor, session: &str, command: &str) -> Value {
     editor.request("session/shell", json!({ "sessionId": session, "command": command })).await
 }
@@ -140,11 +150,7 @@ async fn a_command_is_run_shown_kept_and_told_to_the_model_with_the_next_prompt(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_run_is_told_and_nothing_waits_for_what_a_command_left_behind() {
-    let home = Home::new();
-    let server = ModelServer::start().await;
-    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
-    let session = editor.new_session(&home).await;
-    editor.ignore_updates();
+    let (home, _server, mut editor, session) = opened().await;
     for bad in ["", "  ", "a\0b"] {
         let asked = shell(&mut editor, &session, bad).await;
         assert_eq!(editor.error(&asked).await["data"], json!({ "field": "command" }), "{bad:?}");
@@ -216,11 +222,7 @@ async fn a_command_does_not_wait_and_prompts_wait_behind_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancel_behind_a_command_ends_it_and_every_prompt_that_waits_each_with_its_own_record() {
-    let home = Home::new();
-    let server = ModelServer::start().await;
-    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
-    let session = editor.new_session(&home).await;
-    editor.ignore_updates();
+    let (home, _server, mut editor, session) = opened().await;
     let fifo = Fifo::new(&home);
     let asked = shell(&mut editor, &session, STUBBORN).await;
     let processes = fifo.watched().await;
@@ -273,11 +275,7 @@ async fn a_cancel_behind_a_command_ends_it_and_every_prompt_that_waits_each_with
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_does_not_hide_how_the_command_itself_ended() {
-    let home = Home::new();
-    let server = ModelServer::start().await;
-    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
-    let session = editor.new_session(&home).await;
-    editor.ignore_updates();
+    let (home, _server, mut editor, session) = opened().await;
     let fifo = Fifo::new(&home);
     let asked = shell(&mut editor, &session, "trap 'echo tidied up; exit 7' TERM; echo $$ > fifo; while :; do sleep 0.01; done").await;
     fifo.pids().await;
@@ -323,11 +321,7 @@ async fn a_hard_cancel_does_not_wait_for_the_patience_of_a_soft_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_whose_keeper_does_not_answer_is_forced_and_called_escaped() {
-    let home = Home::new();
-    let server = ModelServer::start().await;
-    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
-    let session = editor.new_session(&home).await;
-    editor.ignore_updates();
+    let (home, _server, mut editor, session) = opened().await;
     let fifo = Fifo::new(&home);
     let asked = shell(&mut editor, &session, "echo $PPID $$ > fifo; exec sleep 1000").await;
     let pids = fifo.pids().await;
@@ -360,11 +354,7 @@ async fn a_command_whose_keeper_does_not_answer_is_forced_and_called_escaped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_ends_the_session_ends_its_command_with_its_own_cause() {
     for (method, cause) in [("session/close", "session_closed"), ("session/delete", "session_deleted"), ("shutdown", "shutdown_request")] {
-        let home = Home::new();
-        let server = ModelServer::start().await;
-        let mut editor = pointed_at(&server, &home, &UNTITLED).await;
-        let session = editor.new_session(&home).await;
-        editor.ignore_updates();
+        let (home, _server, mut editor, session) = opened().await;
         let fifo = Fifo::new(&home);
         let asked = shell(&mut editor, &session, STUBBORN).await;
         let processes = fifo.watched().await;

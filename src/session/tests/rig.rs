@@ -6,7 +6,7 @@ use crate::protocol::abort::{Abort, CancelRequest, Client, PromptRequest, Reques
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
-use crate::protocol::export::{LifecyclePoint, TurnInfo, TurnStop};
+use crate::protocol::export::{LifecyclePoint, TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::{AbortId, CancelId, ConnectionId, MessageId, RequestId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::model::FinishReason;
@@ -245,7 +245,7 @@ fn foreign(session: &SessionId, text: &str, owner: Owner) -> BeginTurn {
         model: None,
     };
     let turn = TurnInfo {
-        kind: Some(crate::protocol::export::TurnKind::Prompt),
+        kind: Some(TurnKind::Prompt),
         turn_id,
         session_id: session.clone(),
         message_id: MessageId::new(format!("answer {text}")),

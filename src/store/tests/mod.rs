@@ -11,7 +11,7 @@ use super::*;
 use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Partial, Phase, PromptRequest, TitleState};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{StreamCounters, StreamState, StreamTrace, Timeline, TitleGeneration, TitleSource, Usage, UsageSource};
-use crate::protocol::export::{TurnInfo, TurnStop};
+use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::{AbortId, AttemptId, CancelId, ConnectionId, RequestId, TitleRunId, TurnId};
 use crate::protocol::message::{Part, Role};
 use tempfile::TempDir;
@@ -99,7 +99,7 @@ fn turn(session: &str, name: &str) -> BeginTurn {
     let parent_id = MessageId::new(format!("{name}.user"));
     BeginTurn {
         turn: TurnInfo {
-            kind: Some(crate::protocol::export::TurnKind::Prompt),
+            kind: Some(TurnKind::Prompt),
             turn_id: turn_id.clone(),
             session_id: session_id(session),
             message_id: answer_of(name),

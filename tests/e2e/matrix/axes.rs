@@ -66,7 +66,7 @@ impl Doing {
 
     pub(super) fn retry(self) -> &'static str {
         match self {
-            Self::Queued | Self::BeforeRequest | Self::WaitingForModel | Self::RetryBackoff => "safe",
+            Self::Queued | Self::BeforeRequest | Self::WaitingForModel | Self::RetryBackoff => "safe:",
             Self::Reasoning | Self::Text | Self::ToolInput | Self::AwaitingPermission => "it shows output again",
             Self::ToolRunning => "it may repeat a change: session/shell (stopped)",
         }

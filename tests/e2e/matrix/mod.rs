@@ -217,8 +217,18 @@ async fn case(doing: Doing, stop: Stop, titled: Titled) {
     assert_eq!(own, 1, "{name}: one terminal record");
 
     let story = explained(&scene.home, &export);
-    for said in [stop.cause(), doing.phase(), stop.point(), titled.state(doing, stop), doing.retry()] {
-        assert!(story.contains(said), "{name}: {said} in\n{story}");
+    let its_own = story.split("Stop ").find(|part| part.contains(abort["abort_id"].as_str().expect("an id"))).unwrap_or_default();
+    let cause = format!("[{}]", stop.cause());
+    let facts = [
+        ("what", cause.as_str()),
+        ("phase", doing.phase()),
+        ("hops", stop.point()),
+        ("title", titled.state(doing, stop)),
+        ("retry", doing.retry()),
+    ];
+    for (fact, said) in facts {
+        let line = its_own.lines().find_map(|line| line.trim_start().strip_prefix(fact)).unwrap_or_default();
+        assert!(line.contains(said), "{name}: {said} as its {fact} in\n{story}");
     }
     scene.editor.kill();
     scene.editor.exited().await;
