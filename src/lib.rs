@@ -6,6 +6,7 @@ pub mod protocol;
 pub mod build_info;
 pub mod config;
 pub mod net;
+pub mod policy;
 pub mod process;
 pub mod provenance;
 pub mod provider;

@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex};
 /// The rooms of the house. A room may use lower floors; [`NEIGHBOURS`] are the only doors on one floor.
 const FLOORS: &[(u8, &[&str])] = &[
     (0, &["protocol"]),
-    (1, &["provenance", "config", "net", "process", "build_info"]),
+    (1, &["provenance", "policy", "config", "net", "process", "build_info"]),
     (2, &["store", "provider", "tool"]),
     (3, &["session", "export"]),
     (4, &["rpc"]),
@@ -22,7 +22,7 @@ const FLOORS: &[(u8, &[&str])] = &[
 const TOP: u8 = 5;
 
 /// Rooms that may use another one on their own floor: (who, whom).
-const NEIGHBOURS: &[(&str, &str)] = &[("config", "provenance")];
+const NEIGHBOURS: &[(&str, &str)] = &[("config", "provenance"), ("config", "policy")];
 
 /// May be called from every floor; itself it uses nothing above floor 1.
 const CALLABLE_FROM_ALL: (&str, u8) = ("telemetry", 1);

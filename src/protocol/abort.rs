@@ -172,17 +172,21 @@ record! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
+    /// Nothing outside of the conversation.
+    None,
     Read,
     Write,
-    /// It runs a program, which can do whatever the user can.
+    /// It runs a program.
     Process,
+    /// It runs a program that may reach the network.
+    Network,
 }
 
 /// How a tool call that was in flight ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolOutcome {
-    /// It had not started; its permission question was taken back.
+    /// It had not started: it was waiting for an answer, which is no longer wanted, or for its turn.
     Withdrawn,
     /// It returned within the grace; its result says what it came to.
     Stopped,

@@ -141,6 +141,7 @@ pub enum ToolKind {
     Edit,
     Search,
     Execute,
+    Think,
     /// A name the model made up.
     Other,
 }

@@ -49,6 +49,8 @@ struct LiveTool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ToolState {
     Asking,
+    /// It may run, when those before it have ended.
+    Allowed,
     Running,
 }
 
@@ -192,7 +194,7 @@ impl Ledger {
             tool: tool.tool.to_owned(),
             effect: tool.effect,
             outcome: match tool.state {
-                ToolState::Asking => ToolOutcome::Withdrawn,
+                ToolState::Asking | ToolState::Allowed => ToolOutcome::Withdrawn,
                 ToolState::Running => ToolOutcome::Stopped,
             },
         });

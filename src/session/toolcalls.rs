@@ -1,19 +1,21 @@
-//! The tool calls of one step: planned, asked about, run side by side, each with exactly one result.
+//! The tool calls of one step: planned, asked about together, run one after the other, each with exactly one result.
 
 use super::editor::{Outgoing, PermissionAnswer, PermissionQuestion};
 use super::ledger::ToolState;
 use super::spending::Spending;
 use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::TimeLimit;
+use crate::policy::Access;
 use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::content::ContentBlock;
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::provenance::Stopped;
-use crate::tool::{Gate, Tool, ToolContext, ToolOutput, ToolPlan};
-use futures_util::FutureExt;
-use futures_util::future::join_all;
+use crate::tool::workspace::{Confirmed, Place};
+use crate::tool::{Approved, Tool, ToolContext, ToolOutput, ToolPlan};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,107 +28,192 @@ pub(super) struct Call {
     pub(super) input: Value,
 }
 
-/// Runs all calls of a step side by side. After a stop nothing starts any more, and what runs is waited for; so is what the
-/// turn is allowed, when it asks for more.
+/// Runs the calls of a step: all are shown and asked about at once, and run one after the other, so that each finds what the
+/// one before it left. After a stop nothing starts any more, and what runs is waited for; so is what the turn is allowed,
+/// when it asks for more.
 pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>, spending: &mut Spending) -> Result<(), Interruption> {
     let admitted = spending.tool_calls(&calls);
     let context =
         ToolContext { workspace: Arc::clone(&job.context.workspace), documents: job.context.documents.clone(), token: job.token.clone() };
-    let mut planned: Vec<_> = calls.into_iter().map(|call| announce(job, call, &context)).collect();
-    planned.truncate(admitted.first);
-    if job.context.settings.deterministic {
-        // Side by side, the fastest would come first.
-        for planned in planned {
-            run_one(job, planned, &context).await?;
-        }
-    } else {
-        let results = join_all(planned.into_iter().map(|planned| run_one(job, planned, &context))).await;
-        results.into_iter().collect::<Result<(), _>>()?;
+    let mut shown = Vec::with_capacity(calls.len());
+    let mut written = Vec::new();
+    for call in calls {
+        shown.push(job.token.race(announce(job, call, &context, &mut written)).await?);
     }
+    shown.truncate(admitted.first);
+    run_in_order(job, &shown, &context).await?;
     job.ledger.enter(Phase::BeforeRequest);
     admitted.then.map_err(Interruption::from)
 }
 
-struct Planned {
+/// A call that the client has been shown.
+struct Shown {
     call: Call,
-    shown: ToolCall,
-    /// Absent: the call cannot run, and this is why.
-    plan: Result<(Arc<dyn Tool>, ToolPlan), String>,
+    tool_call: ToolCall,
+    next: Next,
+}
+
+/// How it goes on.
+enum Next {
+    /// It cannot run, and this is why.
+    Refuse(String),
+    /// It is planned when its turn comes: a call before it writes the same file.
+    PlanLater(Arc<dyn Tool>),
+    Run(Arc<dyn Tool>, ToolPlan),
+}
+
+/// What came of the question whether a call may run.
+enum Consent {
+    Given(Confirmed),
+    Denied(&'static str),
 }
 
 /// Shows the call to the client, with what it would do.
-fn announce(job: &TurnJob, call: Call, context: &ToolContext) -> Planned {
+async fn announce(job: &TurnJob, call: Call, context: &ToolContext, written: &mut Vec<Place>) -> Shown {
     let tool = job.context.tools.find(&call.tool);
-    let plan = match tool {
+    let next = match tool {
         None => {
             let names: Vec<_> = job.context.tools.specs().iter().map(|spec| spec.name).collect();
-            Err(format!("there is no tool of this name; the tools are {}", names.join(", ")))
+            Next::Refuse(format!("there is no tool of this name; the tools are {}", names.join(", ")))
         }
-        Some(tool) => tool.plan(&call.input, context).map(|plan| (Arc::clone(tool), plan)).map_err(|error| error.to_string()),
+        Some(tool) => match tool.writes(&call.input, context) {
+            Some(place) if written.contains(&place) => Next::PlanLater(Arc::clone(tool)),
+            place => {
+                written.extend(place);
+                match tool.plan(&call.input, context).await {
+                    Ok(plan) => Next::Run(Arc::clone(tool), plan),
+                    Err(error) => Next::Refuse(error.to_string()),
+                }
+            }
+        },
     };
-    let shown = ToolCall {
+    let (title, locations) = match &next {
+        Next::Run(_, plan) => (plan.title.clone(), plan.locations.clone()),
+        Next::Refuse(_) | Next::PlanLater(_) => (call.tool.clone(), Vec::new()),
+    };
+    let tool_call = ToolCall {
         tool_call_id: call.call_id.clone(),
-        title: plan.as_ref().map_or_else(|_| call.tool.clone(), |(_, plan)| plan.title.clone()),
+        title,
         kind: tool.map_or(ToolKind::Other, |tool| tool.kind()),
         status: ToolCallStatus::Pending,
         raw_input: call.input.clone(),
-        locations: plan.as_ref().map_or_else(|_| Vec::new(), |(_, plan)| plan.locations.clone()),
+        locations,
     };
-    job.ledger.post(SessionUpdate::ToolCall(shown.clone()));
-    Planned { call, shown, plan }
+    job.ledger.post(SessionUpdate::ToolCall(tool_call.clone()));
+    Shown { call, tool_call, next }
 }
 
-async fn run_one(job: &TurnJob, planned: Planned, context: &ToolContext) -> Result<(), Interruption> {
-    let Planned { call, shown, plan } = planned;
-    let call_id = call.call_id;
-    let (tool, plan) = match plan {
-        Ok(plan) => plan,
-        Err(why) => {
-            settle(job, &call_id, ResultStatus::Failed, why, None);
+async fn run_in_order(job: &TurnJob, shown: &[Shown], context: &ToolContext) -> Result<(), Interruption> {
+    let (answers, answered): (Vec<_>, Vec<_>) = shown.iter().map(|_| oneshot::channel()).unzip();
+    let asking: FuturesUnordered<_> = shown.iter().zip(answers).filter_map(|(shown, answer)| consent_first(job, shown, answer)).collect();
+    let running = async {
+        for (shown, answered) in shown.iter().zip(answered) {
+            let call_id = &shown.call.call_id;
+            match &shown.next {
+                Next::Refuse(why) => settle(job, call_id, ResultStatus::Failed, why.clone(), None),
+                Next::Run(tool, plan) => {
+                    let consent = answered.await.map_err(|_| Interruption::Stopped)?;
+                    run_one(job, &shown.call, tool, plan, consent, context).await?;
+                }
+                Next::PlanLater(tool) => match job.token.race(tool.plan(&shown.call.input, context)).await? {
+                    Ok(plan) => {
+                        let consent = consent(job, shown, tool, &plan).await?;
+                        run_one(job, &shown.call, tool, &plan, consent, context).await?;
+                    }
+                    Err(error) => settle(job, call_id, ResultStatus::Failed, error.to_string(), None),
+                },
+            }
+        }
+        Ok(())
+    };
+    let asked = async {
+        asking.collect::<()>().await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        // The questions first: a stop takes them back before anything else of the turn hears of it.
+        biased;
+        never = asked => never,
+        ran = running => ran,
+    }
+}
+
+/// Obtains consent for a call that was planned; one that is not has its answer dropped.
+fn consent_first(job: &TurnJob, shown: &Shown, answer: oneshot::Sender<Consent>) -> Option<impl Future<Output = ()>> {
+    let Next::Run(tool, plan) = &shown.next else { return None };
+    Some(async move {
+        if let Ok(consent) = consent(job, shown, tool, plan).await {
+            // Nobody waits for it when a call before it has ended the turn.
+            let _ = answer.send(consent);
+        }
+    })
+}
+
+/// Whether the call may run: asks, if it must.
+async fn consent(job: &TurnJob, shown: &Shown, tool: &Arc<dyn Tool>, plan: &ToolPlan) -> Result<Consent, Stopped> {
+    let call_id = &shown.call.call_id;
+    if matches!(plan.access, Access::Nothing | Access::Read(_)) {
+        return Ok(Consent::Given(Confirmed::No));
+    }
+    job.ledger.tool_enters(call_id, tool.spec().name, plan.access.effect(), ToolState::Asking);
+    let denied = ask(job, shown.tool_call.clone(), plan.content.clone()).await?;
+    Ok(match denied {
+        None => {
+            job.ledger.tool_enters(call_id, tool.spec().name, plan.access.effect(), ToolState::Allowed);
+            Consent::Given(Confirmed::ByPerson)
+        }
+        Some(why) => {
+            job.ledger.tool_leaves(call_id);
+            Consent::Denied(why)
+        }
+    })
+}
+
+async fn run_one(
+    job: &TurnJob,
+    call: &Call,
+    tool: &Arc<dyn Tool>,
+    plan: &ToolPlan,
+    consent: Consent,
+    context: &ToolContext,
+) -> Result<(), Interruption> {
+    let (call_id, name) = (&call.call_id, tool.spec().name);
+    let confirmed = match consent {
+        Consent::Given(confirmed) => confirmed,
+        Consent::Denied(why) => {
+            settle(job, call_id, ResultStatus::Denied, why.to_owned(), None);
             return Ok(());
         }
     };
-    let name = tool.spec().name;
     if job.token.is_stopped() {
         return Err(Interruption::Stopped);
     }
-    if plan.gate == Gate::Ask {
-        job.ledger.tool_enters(&call_id, name, tool.effect(), ToolState::Asking);
-        let denied = ask(job, shown, plan.content).await?;
-        if let Some(why) = denied {
-            job.ledger.tool_leaves(&call_id);
-            settle(job, &call_id, ResultStatus::Denied, why.to_owned(), None);
-            return Ok(());
-        }
-        if job.token.is_stopped() {
-            return Err(Interruption::Stopped);
-        }
-    }
-    job.ledger.tool_enters(&call_id, name, tool.effect(), ToolState::Running);
+    job.ledger.tool_enters(call_id, name, plan.access.effect(), ToolState::Running);
     let update = ToolCallUpdate { tool_call_id: call_id.clone(), status: ToolCallStatus::InProgress, content: Vec::new() };
     job.ledger.post(SessionUpdate::ToolCallUpdate(update));
     let span = tracing::info_span!("tool", tool = name, turn_id = %job.turn_id);
-    let work = tracing::Instrument::instrument(tool.run(call.input, plan.seen, context.clone()), span);
+    let approved = Approved { seen: plan.seen, confirmed };
+    let work = tracing::Instrument::instrument(tool.run(call.input.clone(), approved, context.clone()), span);
     let result = TimeLimit::of_tool(job).watch(AssertUnwindSafe(work).catch_unwind()).await;
     let stopped = job.token.is_stopped();
     if stopped {
         job.ledger.hop("tool.stopped");
     }
     match result {
-        Ok(Ok(ToolOutput { text, content })) => settle(job, &call_id, ResultStatus::Completed, text, Some(content)),
+        Ok(Ok(ToolOutput { text, content })) => settle(job, call_id, ResultStatus::Completed, text, Some(content)),
         Ok(Err(error)) => {
             let status = if stopped { ResultStatus::Interrupted } else { ResultStatus::Failed };
-            settle(job, &call_id, status, error.to_string(), None);
+            settle(job, call_id, status, error.to_string(), None);
         }
         Err(_panic) => {
-            settle(job, &call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into(), None);
+            settle(job, call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into(), None);
             let message = format!("the tool {name} panicked");
             let fault = Fault { cause: Cause::InternalPanic, point: "panic.contained", name: "tool_panic".into(), message };
-            job.ledger.tool_leaves(&call_id);
+            job.ledger.tool_leaves(call_id);
             return Err(Interruption::Fault(fault));
         }
     }
-    job.ledger.tool_leaves(&call_id);
+    job.ledger.tool_leaves(call_id);
     if stopped { Err(Interruption::Stopped) } else { Ok(()) }
 }
 

@@ -3,11 +3,13 @@
 use super::arguments::Arguments;
 use super::text::visible;
 use super::walk::Rules;
-use super::workspace::{EntryKind, Place, Seen};
-use super::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use super::workspace::{EntryKind, Place};
+use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolKind, ToolLocation};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -40,21 +42,24 @@ impl Tool for ListDirectory {
         ToolKind::Read
     }
 
-    fn plan(&self, input: &Value, context: &ToolContext) -> Result<ToolPlan, ToolError> {
-        let place = place(input, context)?;
-        Ok(ToolPlan {
-            title: format!("List {place}"),
-            locations: vec![ToolLocation { path: context.workspace.absolute(&place), line: None }],
-            content: Vec::new(),
-            gate: Gate::Open,
-            seen: None,
-        })
+    fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
+        async move {
+            let place = place(input, context)?;
+            Ok(ToolPlan {
+                title: format!("List {place}"),
+                locations: vec![ToolLocation { path: context.workspace.absolute(&place), line: None }],
+                content: Vec::new(),
+                access: Access::Read(place.as_path().to_owned()),
+                seen: None,
+            })
+        }
+        .boxed()
     }
 
-    fn run(&self, input: Value, _seen: Option<Seen>, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         blocking(move || {
             let place = place(&input, &context)?;
-            Ok(ToolOutput { text: listed(&place, &context)?, content: Vec::new() })
+            Ok(ToolOutput::text(listed(&place, &context)?))
         })
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod agents;
 mod arguments;
+mod change;
 pub mod documents;
 mod list_directory;
 mod read_file;
@@ -15,6 +16,7 @@ mod write_file;
 
 pub use agents::agents_md;
 
+use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolCallContent, ToolKind, ToolLocation};
@@ -22,29 +24,35 @@ use crate::provenance::CancelToken;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
-use workspace::{Seen, WorkspaceError};
+use workspace::{Confirmed, Place, Seen, WorkspaceError};
 
 /// Something that a model can call.
 pub trait Tool: Send + Sync {
     fn spec(&self) -> ToolSpec;
 
+    /// What its calls do, as far as that is known without their arguments; a plan says it exactly.
     fn effect(&self) -> Effect;
 
     fn kind(&self) -> ToolKind;
 
+    /// The file that the call would write: calls of one step that write the same file are planned one after the other.
+    fn writes(&self, _input: &Value, _context: &ToolContext) -> Option<Place> {
+        None
+    }
+
     /// Validates the arguments and says what the call would do, without doing it. May read a few files of bounded size
-    /// (for a diff), nothing that takes long: it is called on the thread that serves the session.
+    /// (for a diff) and ask the editor for their text, nothing that takes long.
     ///
     /// # Errors
     /// A sentence for the model: which argument is wrong and what it must be.
-    fn plan(&self, input: &Value, context: &ToolContext) -> Result<ToolPlan, ToolError>;
+    fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>>;
 
-    /// Does it. `seen` is the plan's: if that is no longer so, a write is a conflict and nothing is written. Long work is
-    /// done on a blocking thread and watches `context.token`.
-    fn run(&self, input: Value, seen: Option<Seen>, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>>;
+    /// Does it, as it was approved: if what was seen is no longer so, a write is a conflict and nothing is written. Long
+    /// work is done on a blocking thread and watches `context.token`.
+    fn run(&self, input: Value, approved: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>>;
 }
 
-/// What a call would do: shown to the client, and asked about when `asks` is set.
+/// What a call would do: shown to the client, and judged before it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolPlan {
     /// One line, such as `Read src/main.rs`.
@@ -52,16 +60,17 @@ pub struct ToolPlan {
     pub locations: Vec<ToolLocation>,
     /// Shown with the permission question: for a write, the diff.
     pub content: Vec<ToolCallContent>,
-    pub gate: Gate,
+    pub access: Access,
     /// What stood there when the plan was made: handed to [`Tool::run`], so that what is done is what was shown.
     pub seen: Option<Seen>,
 }
 
-/// Whether a call may run without a question.
+/// What a call may rely on when it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    Open,
-    Ask,
+pub struct Approved {
+    /// The plan's.
+    pub seen: Option<Seen>,
+    pub confirmed: Confirmed,
 }
 
 /// What a tool gave back.
@@ -71,6 +80,12 @@ pub struct ToolOutput {
     pub text: String,
     /// For the client, when it is not just the text.
     pub content: Vec<ToolCallContent>,
+}
+
+impl ToolOutput {
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), content: Vec::new() }
+    }
 }
 
 /// What a tool works with.
@@ -124,7 +139,7 @@ pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
 }
 
 /// Does `work` on a thread that may block. A panic in it goes on here.
-fn blocking(work: impl FnOnce() -> Result<ToolOutput, ToolError> + Send + 'static) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ToolError> + Send + 'static) -> BoxFuture<'static, Result<T, ToolError>> {
     Box::pin(async move {
         match tokio::task::spawn_blocking(work).await.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(done) => done,
@@ -139,24 +154,24 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn every_tool_is_found_by_its_name_and_only_writing_asks() {
+    #[tokio::test]
+    async fn every_tool_is_found_by_its_name_and_plans_what_it_does() {
         let set = ToolSet::new(standard_tools());
         assert_eq!(set.specs().iter().map(|spec| spec.name).collect::<Vec<_>>(), TOOL_NAMES);
         let room = test_room::Room::new();
         for spec in set.specs().iter() {
             let tool = set.find(spec.name).unwrap();
             assert_eq!(tool.spec(), *spec);
-            let plan = tool.plan(&json!({ "path": "a", "pattern": "b", "content": "c" }), &room.context()).unwrap();
-            assert_eq!((plan.gate == Gate::Ask, plan.seen.is_some()), (tool.effect() == Effect::Write, tool.effect() == Effect::Write));
+            let plan = tool.plan(&json!({ "path": "a", "pattern": "b", "content": "c" }), &room.context()).await.unwrap();
+            assert_eq!((plan.access.effect(), plan.seen.is_some()), (tool.effect(), tool.effect() == Effect::Write));
         }
-        assert!(set.find("shell").is_none());
+        assert!(set.find("no_such_tool").is_none());
     }
 
     #[tokio::test]
     #[should_panic(expected = "inside")]
     async fn a_panic_on_the_blocking_thread_goes_on_in_the_call() {
         // The result never comes.
-        let _ = blocking(|| panic!("inside")).await;
+        let _ = blocking::<()>(|| panic!("inside")).await;
     }
 }

@@ -5,11 +5,13 @@ mod tests;
 
 use super::arguments::Arguments;
 use super::text::cut;
-use super::workspace::{OpenFile, Place, Seen, WorkspaceError};
-use super::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use super::workspace::{OpenFile, Place, WorkspaceError};
+use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolKind, ToolLocation};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -66,19 +68,22 @@ impl Tool for ReadFile {
         ToolKind::Read
     }
 
-    fn plan(&self, input: &Value, context: &ToolContext) -> Result<ToolPlan, ToolError> {
-        let request = Request::of(input, context)?;
-        let location = ToolLocation { path: context.workspace.absolute(&request.place), line: Some(request.offset) };
-        Ok(ToolPlan {
-            title: format!("Read {}", request.place),
-            locations: vec![location],
-            content: Vec::new(),
-            gate: Gate::Open,
-            seen: None,
-        })
+    fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
+        async move {
+            let request = Request::of(input, context)?;
+            let location = ToolLocation { path: context.workspace.absolute(&request.place), line: Some(request.offset) };
+            Ok(ToolPlan {
+                title: format!("Read {}", request.place),
+                locations: vec![location],
+                content: Vec::new(),
+                access: Access::Read(request.place.as_path().to_owned()),
+                seen: None,
+            })
+        }
+        .boxed()
     }
 
-    fn run(&self, input: Value, _seen: Option<Seen>, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         blocking(move || {
             let request = Request::of(&input, &context)?;
             let text = match source(&request.place, &context)? {
@@ -100,7 +105,7 @@ impl Tool for ReadFile {
                     shown
                 }
             };
-            Ok(ToolOutput { text, content: Vec::new() })
+            Ok(ToolOutput::text(text))
         })
     }
 }

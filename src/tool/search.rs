@@ -7,11 +7,13 @@ use super::arguments::Arguments;
 use super::documents::WorkspaceDocuments;
 use super::text::{cut, visible};
 use super::walk::Walk;
-use super::workspace::{OpenFile, Place, Seen, Workspace, WorkspaceError};
-use super::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use super::workspace::{OpenFile, Place, Workspace, WorkspaceError};
+use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolKind, ToolLocation};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, sinks};
@@ -80,23 +82,26 @@ impl Tool for Search {
         ToolKind::Search
     }
 
-    fn plan(&self, input: &Value, context: &ToolContext) -> Result<ToolPlan, ToolError> {
-        let request = Request::of(input, &context.workspace)?;
-        Ok(ToolPlan {
-            locations: vec![ToolLocation { path: context.workspace.absolute(&request.place), line: None }],
-            title: request.title,
-            content: Vec::new(),
-            gate: Gate::Open,
-            seen: None,
-        })
+    fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
+        async move {
+            let request = Request::of(input, &context.workspace)?;
+            Ok(ToolPlan {
+                locations: vec![ToolLocation { path: context.workspace.absolute(&request.place), line: None }],
+                title: request.title,
+                content: Vec::new(),
+                access: Access::Read(request.place.as_path().to_owned()),
+                seen: None,
+            })
+        }
+        .boxed()
     }
 
-    fn run(&self, input: Value, _seen: Option<Seen>, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         blocking(move || {
             let request = Request::of(&input, &context.workspace)?;
             let documents = context.documents.within(&context.workspace);
             let found = search(&request, &context.workspace, &documents, &|| context.token.is_stopped())?;
-            Ok(ToolOutput { text: found.told(), content: Vec::new() })
+            Ok(ToolOutput::text(found.told()))
         })
     }
 }

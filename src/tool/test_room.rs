@@ -1,8 +1,8 @@
 //! What the tests of this room stand in: a workspace of its own, its documents, and a token that can be pulled.
 
 use super::documents::Documents;
-use super::workspace::{Place, Workspace};
-use super::{Tool, ToolContext, ToolError, ToolOutput};
+use super::workspace::{Confirmed, Place, Workspace};
+use super::{Approved, Tool, ToolContext, ToolError, ToolOutput};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::provenance::{Canceller, Provenance, Stop};
 use serde_json::Value;
@@ -52,8 +52,8 @@ impl Room {
 
     /// Plans and runs a call, as a session does.
     pub(super) async fn call(&self, tool: &dyn Tool, input: Value) -> Result<ToolOutput, ToolError> {
-        let plan = tool.plan(&input, &self.context())?;
-        tool.run(input, plan.seen, self.context()).await
+        let plan = tool.plan(&input, &self.context()).await?;
+        tool.run(input, Approved { seen: plan.seen, confirmed: Confirmed::No }, self.context()).await
     }
 
     pub(super) async fn text_of_call(&self, tool: &dyn Tool, input: Value) -> String {

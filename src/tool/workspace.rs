@@ -11,7 +11,7 @@ mod tests;
 
 pub use error::WorkspaceError;
 pub use place::Place;
-pub use replace::{Parents, Seen, Target};
+pub use replace::{Confirmed, Parents, Seen, Target};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, statat};

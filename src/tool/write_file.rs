@@ -6,11 +6,13 @@ mod style;
 mod tests;
 
 use super::arguments::Arguments;
-use super::workspace::{Parents, Place, Seen, Target, WorkspaceError};
-use super::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use super::change::Change;
+use super::workspace::{Parents, Place};
+use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
-use crate::protocol::update::{ToolCallContent, ToolKind, ToolLocation};
+use crate::protocol::update::ToolKind;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use style::Style;
@@ -24,13 +26,6 @@ struct Request {
     place: Place,
     content: String,
     parents: Parents,
-}
-
-/// What a call would write over what.
-struct Change {
-    seen: Seen,
-    old: Option<String>,
-    new: String,
 }
 
 impl Tool for WriteFile {
@@ -60,40 +55,30 @@ impl Tool for WriteFile {
         ToolKind::Edit
     }
 
-    fn plan(&self, input: &Value, context: &ToolContext) -> Result<ToolPlan, ToolError> {
-        let request = Request::of(input, context)?;
-        let change = Change::of(&request, context)?;
-        let path = context.workspace.absolute(&request.place);
-        let verb = if change.old.is_some() { "Replace" } else { "Make" };
-        Ok(ToolPlan {
-            title: format!("{verb} {}", request.place),
-            locations: vec![ToolLocation { path: path.clone(), line: None }],
-            seen: Some(change.seen),
-            content: vec![change.diff(path)],
-            gate: Gate::Ask,
-        })
+    fn writes(&self, input: &Value, context: &ToolContext) -> Option<Place> {
+        Request::of(input, context).ok().map(|request| request.place)
     }
 
-    fn run(&self, input: Value, seen: Option<Seen>, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
-        blocking(move || {
+    fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
+        async move {
+            let request = Request::of(input, context)?;
+            let change = request.change(context).await?;
+            let verb = if change.old.is_some() { "Replace" } else { "Make" };
+            Ok(change.plan(format!("{verb} {}", request.place), context))
+        }
+        .boxed()
+    }
+
+    fn run(&self, input: Value, approved: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        async move {
             let request = Request::of(&input, &context)?;
-            let change = Change::of(&request, &context)?;
-            if context.token.is_stopped() {
-                return Err(ToolError(format!("{} was not written: the turn was stopped first", request.place)));
-            }
-            // What was asked about is the condition, not what this call found.
-            let Some(seen) = seen else {
-                return Err(ToolError(format!("{} was not written: nobody was shown the change", request.place)));
-            };
-            if change.seen != seen {
-                return Err(WorkspaceError::Conflict(request.place).into());
-            }
-            context.workspace.replace(&request.place, seen, change.new.as_bytes(), request.parents)?;
-            let bytes = change.new.len();
+            let change = request.change(&context).await?;
+            change.write(approved, &context).await?;
             let verb = if change.old.is_some() { "replaced" } else { "made" };
-            let text = format!("{verb} {}: {bytes} bytes", request.place);
-            Ok(ToolOutput { text, content: vec![change.diff(context.workspace.absolute(&request.place))] })
-        })
+            let text = format!("{verb} {}: {} bytes", request.place, change.new.len());
+            Ok(ToolOutput { text, content: vec![change.diff(&context)] })
+        }
+        .boxed()
     }
 }
 
@@ -108,39 +93,11 @@ impl Request {
         let parents = if arguments.flag("create_parents")? { Parents::Make } else { Parents::MustExist };
         Ok(Self { place, content: content.to_owned(), parents })
     }
-}
 
-impl Change {
-    fn of(request: &Request, context: &ToolContext) -> Result<Self, ToolError> {
-        let place = &request.place;
-        let target = context.workspace.target(place, request.parents)?;
-        let seen = target.seen();
-        let documents = context.documents.within(&context.workspace);
-        let unsaved = match &target {
-            Target::Nothing => documents.unborn.contains_key(place),
-            Target::File { file, bytes } => documents.unsaved(file, bytes).is_some(),
-        };
-        if unsaved {
-            return Err(ToolError(format!(
-                "{place} has changes in the editor that are not saved; ask the user to save or discard them first"
-            )));
-        }
-        let Target::File { bytes, .. } = target else {
-            return Ok(Self { seen, old: None, new: request.content.clone() });
-        };
-        let Ok(old) = String::from_utf8(bytes) else {
-            return Err(ToolError(format!(
-                "{place} is not UTF-8, and writing would change its encoding; ask the user to change it by hand"
-            )));
-        };
-        let new = Style::of(&old).put_on(&request.content);
-        if new == old {
-            return Err(ToolError(format!("{place} has exactly this text already; there is nothing to write")));
-        }
-        Ok(Self { seen, old: Some(old), new })
-    }
-
-    fn diff(self, path: String) -> ToolCallContent {
-        ToolCallContent::Diff { path, old_text: self.old, new_text: self.new }
+    async fn change(&self, context: &ToolContext) -> Result<Change, ToolError> {
+        Change::of(&self.place, self.parents, context, |old| {
+            Ok(old.map_or_else(|| self.content.clone(), |old| Style::of(old).put_on(&self.content)))
+        })
+        .await
     }
 }

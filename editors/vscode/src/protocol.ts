@@ -264,8 +264,12 @@ export interface Diagnostics {
 export type Effect =
   | "read"
   | "write"
-  /** It runs a program, which can do whatever the user can. */
-  | "process";
+  /** Nothing outside of the conversation. */
+  | "none"
+  /** It runs a program. */
+  | "process"
+  /** It runs a program that may reach the network. */
+  | "network";
 
 /** The contents of a `ContentBlock::Resource`. */
 export interface EmbeddedResource {
@@ -961,6 +965,7 @@ export type ToolKind =
   | "edit"
   | "search"
   | "execute"
+  | "think"
   /** A name the model made up. */
   | "other";
 
@@ -972,7 +977,7 @@ export interface ToolLocation {
 
 /** How a tool call that was in flight ended. */
 export type ToolOutcome =
-  /** It had not started; its permission question was taken back. */
+  /** It had not started: it was waiting for an answer, which is no longer wanted, or for its turn. */
   | "withdrawn"
   /** It returned within the grace; its result says what it came to. */
   | "stopped"

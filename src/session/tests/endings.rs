@@ -31,7 +31,7 @@ async fn a_tool_that_ignores_the_stop_is_given_up_after_the_grace() {
     assert!(abort.forced);
     assert_eq!(abort.propagation_point, "turn.forced");
     let outcomes: Vec<_> = abort.tools_in_flight.iter().map(|tool| (tool.call_id.as_str(), tool.outcome)).collect();
-    assert_eq!(outcomes, [("c1", ToolOutcome::Escaped), ("c2", ToolOutcome::Withdrawn)]);
+    assert_eq!(outcomes, [("c2", ToolOutcome::Withdrawn), ("c1", ToolOutcome::Escaped)]);
     assert_eq!(cancelled.await.expect("an answer").outcome, CancelOutcome::Cancelled);
     assert!(question.is_closed());
     // What it still does changes nothing that is told.

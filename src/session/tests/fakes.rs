@@ -1,15 +1,15 @@
 //! What stands around the sessions of a rig: an editor, a model and tools that do what a test says.
 
 use super::rig::soon;
+use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose, ToolSpec};
 use crate::protocol::update::{SessionUpdate, ToolKind};
 use crate::provider::Provider;
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer};
-use crate::tool::workspace::Seen;
-use crate::tool::{Gate, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
-use futures_util::future::BoxFuture;
+use crate::tool::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
+use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ impl Provider for FakeModel {
 /// A tool whose every call is ended by the test; it never looks at its token.
 pub(super) struct FakeTool {
     pub(super) name: &'static str,
-    pub(super) gate: Gate,
+    pub(super) access: Access,
     pub(super) runs: mpsc::UnboundedSender<ToolRun>,
 }
 
@@ -149,7 +149,7 @@ pub(super) struct ToolRun(oneshot::Sender<Result<ToolOutput, ToolError>>);
 
 impl ToolRun {
     pub(super) fn done(self, text: &str) {
-        let _ = self.0.send(Ok(ToolOutput { text: text.into(), content: Vec::new() }));
+        let _ = self.0.send(Ok(ToolOutput::text(text)));
     }
 }
 
@@ -166,11 +166,12 @@ impl Tool for FakeTool {
         ToolKind::Other
     }
 
-    fn plan(&self, _: &Value, _: &ToolContext) -> Result<ToolPlan, ToolError> {
-        Ok(ToolPlan { title: self.name.into(), locations: Vec::new(), content: Vec::new(), gate: self.gate, seen: None })
+    fn plan<'a>(&'a self, _: &'a Value, _: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
+        let (title, access) = (self.name.into(), self.access.clone());
+        ready(Ok(ToolPlan { title, locations: Vec::new(), content: Vec::new(), access, seen: None })).boxed()
     }
 
-    fn run(&self, _: Value, _: Option<Seen>, _: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, _: Value, _: Approved, _: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         let (done, end) = oneshot::channel();
         self.runs.send(ToolRun(done)).expect("the rig listens");
         async { end.await.expect("the test ends every tool") }.boxed()

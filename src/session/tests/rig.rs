@@ -2,6 +2,7 @@
 
 use super::fakes::{Desk, FakeModel, FakeTool, ModelCall, ToolRun};
 use crate::config::{ModelName, Overrides, Places, Settings};
+use crate::policy::{Access, WriteAccess};
 use crate::protocol::abort::{Abort, CancelRequest, Client, PromptRequest, RequestRef, Transport};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::content::ContentBlock;
@@ -19,7 +20,7 @@ use crate::session::service::{PromptTicket, SessionService};
 use crate::session::{Parts, Refusal, Sessions};
 use crate::store::{BeginTurn, Diagnostic, EndTurn, Owner, PartWrite, RecordKind, Recorded, Store};
 use crate::tool::documents::Documents;
-use crate::tool::{Gate, Tool, ToolSet};
+use crate::tool::{Tool, ToolSet};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -63,8 +64,9 @@ impl Rig {
         let ((call, calls), (title, titles), (run, tools)) =
             (mpsc::unbounded_channel(), mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let model = FakeModel { calls: call, titles: title };
-        let tool = |name, gate| Arc::new(FakeTool { name, gate, runs: run.clone() }) as Arc<dyn Tool>;
-        let tool_set = ToolSet::new(vec![tool("open", Gate::Open), tool("gated", Gate::Ask)]);
+        let tool = |name, access| Arc::new(FakeTool { name, access, runs: run.clone() }) as Arc<dyn Tool>;
+        let write = Access::Write(WriteAccess { path: "a".into(), protected: None });
+        let tool_set = ToolSet::new(vec![tool("open", Access::Nothing), tool("gated", write)]);
         let parts = parts(dir.path(), model, tool_set, change);
         let desk = Arc::new(Desk::default());
         let store = parts.store.clone();

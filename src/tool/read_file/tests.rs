@@ -13,9 +13,10 @@ async fn a_file_is_read_as_it_is() {
     let room = Room::new();
     room.file("a.rs", "fn main() {}\r\n\tx");
     assert_eq!(read(&room, json!({ "path": "a.rs", "unknown": true })).await, "fn main() {}\r\n\tx");
-    let plan = ReadFile.plan(&json!({ "path": "./a.rs", "offset": 2 }), &room.context()).unwrap();
+    let plan = ReadFile.plan(&json!({ "path": "./a.rs", "offset": 2 }), &room.context()).await.unwrap();
     let location = ToolLocation { path: room.path("a.rs").to_string_lossy().into_owned(), line: Some(2) };
-    let expected = ToolPlan { title: "Read a.rs".into(), locations: vec![location], content: Vec::new(), gate: Gate::Open, seen: None };
+    let access = Access::Read("a.rs".into());
+    let expected = ToolPlan { title: "Read a.rs".into(), locations: vec![location], content: Vec::new(), access, seen: None };
     assert_eq!(plan, expected);
 }
 

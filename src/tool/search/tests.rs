@@ -98,12 +98,12 @@ async fn bad_patterns_and_globs_are_named() {
     assert_eq!(told(json!({})).await, "the argument pattern is missing; it must be a string");
 }
 
-#[test]
-fn a_title_is_short_and_forges_nothing() {
+#[tokio::test]
+async fn a_title_is_short_and_forges_nothing() {
     let room = Room::new();
-    let plan = |pattern: &str| Search.plan(&json!({ "pattern": pattern }), &room.context()).unwrap().title;
-    assert_eq!(plan("a\u{202e}b"), "Search . for a\\u{202e}b");
-    assert_eq!(plan(&"ä".repeat(99)), format!("Search . for {}", "ä".repeat(MAX_TITLE_PATTERN_BYTES / 2)));
+    let plan = async |pattern: &str| Search.plan(&json!({ "pattern": pattern }), &room.context()).await.unwrap().title;
+    assert_eq!(plan("a\u{202e}b").await, "Search . for a\\u{202e}b");
+    assert_eq!(plan(&"ä".repeat(99)).await, format!("Search . for {}", "ä".repeat(MAX_TITLE_PATTERN_BYTES / 2)));
 }
 
 /// Searches 20 directories of 15 files; the token is pulled at the tenth look at it.

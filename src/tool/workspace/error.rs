@@ -30,8 +30,10 @@ pub enum WorkspaceError {
     Link(Place),
     #[error("{place} is a symbolic link to {target}; nothing is written through links, write to the real path")]
     WriteThroughLink { place: Place, target: String },
-    #[error("{place} is protected ({name}): pillion never writes there; ask the user to change it by hand")]
+    #[error("{place} is protected ({name}): nothing is written there unless a person agrees to that very change")]
     Protected { place: Place, name: String },
+    #[error("{0} is pillion's own configuration or store: nothing is written there; ask the user to change it by hand")]
+    Own(Place),
     #[error("{place} has {links} hard links, and writing would change or part the others; ask the user to change it by hand")]
     HardLinked { place: Place, links: u64 },
     #[error("{0} is marked read-only; ask the user to change its mode first")]

@@ -1,4 +1,4 @@
-//! Names that are never written, nor created: what git, a shell, an editor or pillion would obey or run.
+//! Names that are written and created only if a person agrees each time: what git, a shell, an editor or pillion would obey or run.
 
 use super::Place;
 use std::ffi::OsStr;

@@ -32,6 +32,13 @@ pub enum Target {
     File { file: Box<OpenFile>, bytes: Vec<u8> },
 }
 
+/// Whether a person has agreed to this very write, as protected names need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    No,
+    ByPerson,
+}
+
 /// Whether missing directories on the way are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parents {
@@ -58,7 +65,7 @@ impl Workspace {
     /// Looks at what a write to `place` would replace, and changes nothing.
     ///
     /// # Errors
-    /// It must not be written: protected, a link, hard-linked, read-only, too large, no regular file, no directory for it.
+    /// It must not be written: pillion's own, a link, hard-linked, read-only, too large, no regular file, no directory for it.
     pub fn target(&self, place: &Place, parents: Parents) -> Result<Target, WorkspaceError> {
         let name = self.may_write(place)?;
         match self.directory_of(place, Parents::MustExist) {
@@ -72,9 +79,13 @@ impl Workspace {
     /// gets 0644 less the umask. A change of the last microseconds, between the check and the rename, is not noticed.
     ///
     /// # Errors
-    /// As [`Workspace::target`]; or what stands there is something else by now, or the disk refuses.
-    pub fn replace(&self, place: &Place, seen: Seen, bytes: &[u8], parents: Parents) -> Result<(), WorkspaceError> {
+    /// As [`Workspace::target`]; or it is protected and nobody confirmed it, what stands there is something else by now, or the
+    /// disk refuses.
+    pub fn replace(&self, place: &Place, seen: Seen, bytes: &[u8], parents: Parents, confirmed: Confirmed) -> Result<(), WorkspaceError> {
         let name = self.may_write(place)?;
+        if let (Some(name), Confirmed::No) = (self.protected(place), confirmed) {
+            return Err(WorkspaceError::Protected { place: place.clone(), name });
+        }
         let directory = self.directory_of(place, parents)?;
         let directory = directory.as_fd();
         let target = target_in(directory, name, place)?;
@@ -89,15 +100,17 @@ impl Workspace {
         .map_err(|errno| if errno == Errno::EXIST { WorkspaceError::Conflict(place.clone()) } else { WorkspaceError::at(place, errno) })
     }
 
+    /// The name in `place` that makes it one that a person must confirm, whatever the rules say.
+    pub fn protected(&self, place: &Place) -> Option<String> {
+        protected::protected_name(&self.real, place)
+    }
+
     /// The name to be written, if `place` may be written at all.
     fn may_write<'a>(&self, place: &'a Place) -> Result<&'a OsStr, WorkspaceError> {
         let name = place.name().ok_or_else(|| WorkspaceError::IsDirectory(place.clone()))?;
-        if let Some(name) = protected::protected_name(&self.real, place) {
-            return Err(WorkspaceError::Protected { place: place.clone(), name });
-        }
         let real = self.real.join(place.as_path());
         if self.own.iter().any(|own| real.starts_with(own)) {
-            return Err(WorkspaceError::Protected { place: place.clone(), name: "pillion's own configuration or store".into() });
+            return Err(WorkspaceError::Own(place.clone()));
         }
         Ok(name)
     }

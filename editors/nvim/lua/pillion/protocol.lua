@@ -222,7 +222,9 @@ M.PROTOCOL_VERSION = 1
 ---@alias pillion.Effect
 ---| "read"
 ---| "write"
----| "process" # It runs a program, which can do whatever the user can.
+---| "none" # Nothing outside of the conversation.
+---| "process" # It runs a program.
+---| "network" # It runs a program that may reach the network.
 
 --- The contents of a `ContentBlock::Resource`.
 ---@class pillion.EmbeddedResource
@@ -800,6 +802,7 @@ M.PROTOCOL_VERSION = 1
 ---| "edit"
 ---| "search"
 ---| "execute"
+---| "think"
 ---| "other" # A name the model made up.
 
 --- A file that a tool call touches.
@@ -809,7 +812,7 @@ M.PROTOCOL_VERSION = 1
 
 --- How a tool call that was in flight ended.
 ---@alias pillion.ToolOutcome
----| "withdrawn" # It had not started; its permission question was taken back.
+---| "withdrawn" # It had not started: it was waiting for an answer, which is no longer wanted, or for its turn.
 ---| "stopped" # It returned within the grace; its result says what it came to.
 ---| "killed" # It was ended from outside: its process died.
 ---| "escaped" # It had not returned when the grace was over, and may have gone on by itself.

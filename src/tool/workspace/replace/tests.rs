@@ -8,7 +8,7 @@ fn write(room: &Room, path: &str, text: &str) -> Result<(), String> {
     let place = room.place(path);
     let write = || {
         let target = room.workspace.target(&place, Parents::MustExist)?;
-        room.workspace.replace(&place, target.seen(), text.as_bytes(), Parents::MustExist)
+        room.workspace.replace(&place, target.seen(), text.as_bytes(), Parents::MustExist, Confirmed::No)
     };
     write().map_err(|error: WorkspaceError| error.to_string())
 }
@@ -51,10 +51,10 @@ fn parents_are_made_only_on_request() {
     let place = room.place("a/b/c.txt");
     let told = room.workspace.target(&place, Parents::MustExist).unwrap_err().to_string();
     assert_eq!(told, "the directory a/b does not exist; set create_parents to true to have it made");
-    assert!(room.workspace.replace(&place, Seen::Nothing, b"x", Parents::MustExist).is_err());
+    assert!(room.workspace.replace(&place, Seen::Nothing, b"x", Parents::MustExist, Confirmed::No).is_err());
     assert!(matches!(room.workspace.target(&place, Parents::Make), Ok(Target::Nothing)));
     assert!(names(&room).is_empty());
-    room.workspace.replace(&place, Seen::Nothing, b"x", Parents::Make).unwrap();
+    room.workspace.replace(&place, Seen::Nothing, b"x", Parents::Make, Confirmed::No).unwrap();
     assert_eq!(room.text("a/b/c.txt"), "x");
 }
 
@@ -96,7 +96,7 @@ fn a_directory_exchanged_for_a_link_before_the_write_is_noticed() {
     let seen = room.workspace.target(&place, Parents::MustExist).unwrap().seen();
     std::fs::remove_dir_all(room.path("dir")).unwrap();
     symlink(&outside, room.path("dir")).unwrap();
-    let error = room.workspace.replace(&place, seen, b"new", Parents::Make).unwrap_err();
+    let error = room.workspace.replace(&place, seen, b"new", Parents::Make, Confirmed::No).unwrap_err();
     assert!(matches!(error, WorkspaceError::WriteThroughLink { .. }));
     assert_eq!(std::fs::read_to_string(outside.join("a")).unwrap(), "old");
 }
@@ -114,18 +114,20 @@ fn hard_links_can_be_read_and_not_written() {
 }
 
 #[test]
-fn protected_names_are_neither_replaced_nor_made() {
+fn protected_names_are_neither_replaced_nor_made_unless_a_person_confirms() {
     let room = Room::new();
     room.file(".git/config", "as it was");
     for path in [".git/config", ".git/hooks/post-checkout", ".vscode/tasks.json", ".envrc", "sub/.nvim.lua"] {
         let place = room.place(path);
-        let told = room.workspace.target(&place, Parents::Make).unwrap_err().to_string();
+        let seen = room.workspace.target(&place, Parents::Make).unwrap().seen();
+        let told = room.workspace.replace(&place, seen, b"x", Parents::Make, Confirmed::No).unwrap_err().to_string();
         assert!(told.starts_with(&format!("{path} is protected")), "{told}");
-        let error = room.workspace.replace(&place, Seen::Nothing, b"x", Parents::Make).unwrap_err();
-        assert!(matches!(error, WorkspaceError::Protected { .. }));
     }
     assert_eq!(room.text(".git/config"), "as it was");
     assert_eq!(names(&room), [".git"]);
+    let place = room.place(".envrc");
+    room.workspace.replace(&place, Seen::Nothing, b"use flake\n", Parents::MustExist, Confirmed::ByPerson).unwrap();
+    assert_eq!(room.text(".envrc"), "use flake\n");
 }
 
 #[test]
@@ -134,8 +136,8 @@ fn pillions_own_directories_are_protected_wherever_they_lie() {
     room.file("data/x.db", "");
     let workspace = Workspace::open(room.workspace.path()).unwrap().protecting(&room.path("data"));
     let told = |path| workspace.target(&workspace.place(path).unwrap(), Parents::Make).map(|target| target.seen());
-    assert!(matches!(told("data/x.db"), Err(WorkspaceError::Protected { .. })));
-    assert!(matches!(told("data/new/x"), Err(WorkspaceError::Protected { .. })));
+    assert!(matches!(told("data/x.db"), Err(WorkspaceError::Own(_))));
+    assert!(matches!(told("data/new/x"), Err(WorkspaceError::Own(_))));
     assert!(matches!(told("database"), Ok(Seen::Nothing)));
 }
 
@@ -144,7 +146,7 @@ fn what_changed_since_it_was_seen_is_a_conflict_and_stays() {
     let room = Room::new();
     room.file("a", "seen");
     let place = room.place("a");
-    let replace = |seen| room.workspace.replace(&place, seen, b"mine", Parents::MustExist);
+    let replace = |seen| room.workspace.replace(&place, seen, b"mine", Parents::MustExist, Confirmed::No);
     let seen = room.workspace.target(&place, Parents::MustExist).unwrap().seen();
     room.file("a", "theirs");
     assert!(matches!(replace(seen), Err(WorkspaceError::Conflict(_))));

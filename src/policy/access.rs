@@ -1,0 +1,59 @@
+//! What a tool call would touch, in words that a rule can be held against.
+
+use crate::protocol::abort::Effect;
+use std::path::PathBuf;
+
+/// What one call would do to the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// It touches nothing outside of the conversation.
+    Nothing,
+    /// It reads a file or what lies beneath a directory.
+    Read(PathBuf),
+    Write(WriteAccess),
+    Run(RunAccess),
+}
+
+/// A file that would be made or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteAccess {
+    /// Relative to the workspace, without `.`, `..` and links.
+    pub path: PathBuf,
+    /// What git, a shell or an editor would obey or run: the name that says so. A person must agree each time.
+    pub protected: Option<String>,
+}
+
+/// A command that would run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunAccess {
+    pub command: Invocation,
+    pub network: NetworkAccess,
+}
+
+/// A command as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invocation {
+    /// For `/bin/sh -c`.
+    Script(String),
+    /// A program and its arguments, through no shell.
+    Program(Vec<String>),
+}
+
+/// Whether a command is to reach the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkAccess {
+    Off,
+    Wanted,
+}
+
+impl Access {
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Nothing => Effect::None,
+            Self::Read(_) => Effect::Read,
+            Self::Write(_) => Effect::Write,
+            Self::Run(RunAccess { network: NetworkAccess::Off, .. }) => Effect::Process,
+            Self::Run(RunAccess { network: NetworkAccess::Wanted, .. }) => Effect::Network,
+        }
+    }
+}
