@@ -2,5 +2,10 @@
 //! opens a file or starts a process.
 
 mod access;
+mod command;
+mod judge;
+mod rule;
 
 pub use access::{Access, Invocation, NetworkAccess, RunAccess, WriteAccess};
+pub use judge::{By, Grounds, Lasting, Question, Remembered, Rules, Trust, Verdict, Why};
+pub use rule::{BadRule, Rule};

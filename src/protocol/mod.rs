@@ -12,6 +12,7 @@ pub mod diagnostics;
 pub mod export;
 pub mod ids;
 pub mod message;
+pub mod mode;
 pub mod model;
 pub mod params;
 pub mod permission;
