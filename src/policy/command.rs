@@ -241,7 +241,7 @@ mod tests {
             if let Script::Plain(commands) = Script::read(&text)
                 && let [words] = &commands[..]
             {
-                let script = format!("show() {{ for word; do printf '%s\\0' \"$word\"; done; }}\nshow {text}");
+                let script = format!("show() {{ for word; do printf '%s\\0' \"$word\"; done; }}\nshow {}", text.trim_start());
                 let told = Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::null()).output().expect("a shell");
                 let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
                 prop_assert_eq!(String::from_utf8_lossy(&told.stdout), expected);
