@@ -15,6 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod watchdogs;
+mod workspace;
 
 pub use allowance::Allowance;
 pub use error::{ConfigError, Origin};
@@ -25,11 +26,15 @@ pub use places::Places;
 pub use retry::Retry;
 pub use table::{SETTINGS, Setting};
 pub use watchdogs::Watchdogs;
+pub use workspace::{WORKSPACE_FILE, strictest_rules, workspace_rules};
 
+use crate::policy::Rules;
+use crate::protocol::mode::Mode;
 use crate::provenance::Grace;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that can be set. Limits are in bytes unless they say otherwise.
@@ -58,6 +63,10 @@ pub struct Settings {
     /// At the end of input the pending requests are finished and answered before the server leaves.
     pub drain: bool,
     pub grace: Grace,
+    /// What is denied, asked about and allowed.
+    pub rules: Arc<Rules>,
+    /// The mode in which sessions begin.
+    pub mode: Mode,
     /// How long a permission question waits before it is a no.
     pub permission_deadline: Duration,
     pub watchdogs: Watchdogs,
@@ -164,6 +173,8 @@ impl Settings {
             deterministic: false,
             drain: false,
             grace: Grace { soft: Duration::from_secs(2), hard: Duration::from_millis(250) },
+            rules: Arc::default(),
+            mode: Mode::default(),
             permission_deadline: Duration::from_secs(300),
             watchdogs: Watchdogs::default(),
             retry: Retry::default(),

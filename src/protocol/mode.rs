@@ -49,3 +49,26 @@ impl Mode {
         }
     }
 }
+
+/// The modes of a session, as clients show them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionModes {
+    pub current_mode_id: Mode,
+    pub available_modes: Vec<SessionMode>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionMode {
+    pub id: Mode,
+    pub name: String,
+    pub description: String,
+}
+
+impl SessionModes {
+    pub fn at(current: Mode) -> Self {
+        let shown = |mode: Mode| SessionMode { id: mode, name: mode.name().into(), description: mode.description().into() };
+        Self { current_mode_id: current, available_modes: Mode::ALL.into_iter().map(shown).collect() }
+    }
+}

@@ -129,6 +129,15 @@ pub struct SetConfigOptionParams {
     pub value: String,
 }
 
+/// `session/set_mode`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetModeParams {
+    pub session_id: SessionId,
+    /// One of `availableModes`.
+    pub mode_id: String,
+}
+
 /// A parameter that cannot be accepted: which one, and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {must}")]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct PermissionParams<'a> {
     pub session_id: &'a SessionId,
     pub tool_call: AskedCall<'a>,
-    pub options: [PermissionOption; 2],
+    pub options: &'a [PermissionOption],
     #[serde(rename = "_meta")]
     pub meta: PermissionMeta<'a>,
 }
@@ -39,7 +39,11 @@ pub struct PermissionOption {
 #[serde(rename_all = "snake_case")]
 pub enum PermissionChoice {
     AllowOnce,
+    /// The same call need not be asked about again while the session is open.
+    AllowAlways,
     RejectOnce,
+    /// The same call is refused while the session is open.
+    RejectAlways,
 }
 
 /// The `_meta` of [`PermissionParams`].
@@ -76,8 +80,16 @@ pub enum PermissionOutcome {
 }
 
 impl PermissionOption {
-    /// The options of every question, in the order in which they are shown.
-    pub const ALL: [Self; 2] = [Self::of(PermissionChoice::AllowOnce, "Allow once"), Self::of(PermissionChoice::RejectOnce, "Reject once")];
+    /// The options of a question, in the order in which they are shown.
+    pub const ALL: [Self; 4] = [
+        Self::of(PermissionChoice::AllowOnce, "Allow once"),
+        Self::of(PermissionChoice::AllowAlways, "Allow this in the whole session"),
+        Self::of(PermissionChoice::RejectOnce, "Reject once"),
+        Self::of(PermissionChoice::RejectAlways, "Reject this in the whole session"),
+    ];
+
+    /// Those of a question that is asked each time.
+    pub const ONCE: [Self; 2] = [Self::ALL[0], Self::ALL[2]];
 
     const fn of(choice: PermissionChoice, name: &'static str) -> Self {
         Self { option_id: choice, name, kind: choice }

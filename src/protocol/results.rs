@@ -4,6 +4,7 @@ use super::abort::{Abort, CancelOutcome};
 use super::cause::{Cause, EndsAs, Initiator};
 use super::diagnostics::{Diagnostics, Usage, UsageSource};
 use super::ids::{AbortId, MessageId, SessionId, TurnId};
+use super::mode::SessionModes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -23,6 +24,7 @@ pub struct Capabilities<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct NewSessionResult {
     pub session_id: SessionId,
+    pub modes: SessionModes,
     pub config_options: Vec<ConfigOption>,
     /// What was sent but has no effect, in plain words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,6 +35,7 @@ pub struct NewSessionResult {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenSessionResult {
+    pub modes: SessionModes,
     pub config_options: Vec<ConfigOption>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,

@@ -8,7 +8,7 @@ use super::guard::Call;
 use crate::protocol::cause::Cause;
 use crate::protocol::params::{
     CancelParams, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams,
-    SetConfigOptionParams, ShellParams, check_reason, check_source,
+    SetConfigOptionParams, SetModeParams, ShellParams, check_reason, check_source,
 };
 use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, ShellResult,
@@ -60,6 +60,9 @@ pub trait SessionApi {
 
     #[method(name = "session/set_config_option", with_extensions)]
     async fn set_config_option(&self, params: SetConfigOptionParams) -> RpcResult<ConfigResult>;
+
+    #[method(name = "session/set_mode", with_extensions)]
+    async fn set_mode(&self, params: SetModeParams) -> RpcResult<Empty>;
 }
 
 /// Serves the API from the sessions.
@@ -138,6 +141,10 @@ impl SessionApiServer for SessionDoor {
 
     async fn set_config_option(&self, _: &Extensions, params: SetConfigOptionParams) -> RpcResult<ConfigResult> {
         answer(self.0.set_config_option(params)).await
+    }
+
+    async fn set_mode(&self, _: &Extensions, params: SetModeParams) -> RpcResult<Empty> {
+        answer(self.0.set_mode(params)).await
     }
 }
 

@@ -102,8 +102,9 @@ pub fn not_initialized(framing: Framing, method: &str) -> WireError {
 /// The fields that ACP version 1 names in the result of a method.
 fn acp_fields(method: &str) -> &'static [&'static str] {
     match method {
-        "session/new" => &["sessionId", "configOptions"],
-        "session/load" | "session/resume" | "session/set_config_option" => &["configOptions"],
+        "session/new" => &["sessionId", "modes", "configOptions"],
+        "session/load" | "session/resume" => &["modes", "configOptions"],
+        "session/set_config_option" => &["configOptions"],
         "session/list" => &["sessions", "nextCursor"],
         "session/prompt" => &["stopReason"],
         _ => &[],

@@ -9,9 +9,7 @@ mod tests;
 use super::dialect::Dialect;
 use super::outbox::Outbox;
 use crate::protocol::ids::{RequestId, SessionId};
-use crate::protocol::permission::{
-    AskedCall, PermissionChoice, PermissionMeta, PermissionOption, PermissionOutcome, PermissionParams, PermissionPlace, PermissionResult,
-};
+use crate::protocol::permission::{AskedCall, PermissionMeta, PermissionOutcome, PermissionParams, PermissionPlace, PermissionResult};
 use crate::protocol::update::{ToolCall, UpdateMeta, UpdateParams, UpdatePlace};
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer, PermissionQuestion};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -188,8 +186,7 @@ fn understood(response: Result<Option<Response>, ExitedError>) -> PermissionAnsw
     let Ok(Some(response)) = response else { return PermissionAnswer::Unanswerable };
     let result = response.result().and_then(|result| PermissionResult::deserialize(result).ok());
     match result.map(|result| result.outcome) {
-        Some(PermissionOutcome::Selected { option_id: PermissionChoice::AllowOnce }) => PermissionAnswer::AllowOnce,
-        Some(PermissionOutcome::Selected { option_id: PermissionChoice::RejectOnce }) => PermissionAnswer::RejectOnce,
+        Some(PermissionOutcome::Selected { option_id }) => PermissionAnswer::Chosen(option_id),
         Some(PermissionOutcome::Cancelled) => PermissionAnswer::Cancelled,
         None => PermissionAnswer::Unanswerable,
     }
@@ -210,7 +207,7 @@ fn permission(request_id: i64, session_id: &SessionId, call: &ToolCall, question
     json!(PermissionParams {
         session_id,
         tool_call: AskedCall { call, content: &question.content },
-        options: PermissionOption::ALL,
+        options: question.options,
         meta: PermissionMeta { pillion: PermissionPlace { request_id, turn_id: &question.turn_id, message_id: &question.message_id } },
     })
 }

@@ -1,6 +1,7 @@
 //! What the parts of one session share: its identity, the store, the update channel, the settings, the tools.
 
 use super::channel::UpdateChannel;
+use super::permission::Permissions;
 use super::recovery::Recovery;
 use crate::config::Settings;
 use crate::process::Keeper;
@@ -40,6 +41,7 @@ pub(super) struct SessionContext {
     pub(super) id: SessionId,
     pub(super) workspace: Arc<Workspace>,
     pub(super) channel: Arc<UpdateChannel>,
+    pub(super) permissions: Arc<Permissions>,
     pub(super) parts: Parts,
     pub(super) recovery: Arc<Recovery>,
     /// Everything that the end of the process waits for.

@@ -1,7 +1,8 @@
 //! The one way from a session to the client: a closed enum of what can be said, and the door it goes through.
 
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
-use crate::protocol::update::{SessionUpdate, ToolCall};
+use crate::protocol::permission::{PermissionChoice, PermissionOption};
+use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -36,14 +37,15 @@ pub struct NumberedUpdate {
 pub struct PermissionQuestion {
     pub turn_id: TurnId,
     pub message_id: MessageId,
-    pub content: Vec<crate::protocol::update::ToolCallContent>,
+    pub content: Vec<ToolCallContent>,
+    pub options: &'static [PermissionOption],
 }
 
 /// How a permission question was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PermissionAnswer {
-    AllowOnce,
-    RejectOnce,
+    /// One of the options, also one that was not offered.
+    Chosen(PermissionChoice),
     /// The client's own word for "the turn was cancelled meanwhile".
     Cancelled,
     /// The client cannot answer such questions, or answered something else: a no.

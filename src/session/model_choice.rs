@@ -73,13 +73,13 @@ impl ModelChoice {
     }
 
     /// The setting as a client shows it.
-    pub(super) fn options(&self, parts: &Parts) -> Vec<ConfigOption> {
+    pub(super) fn option(&self, parts: &Parts) -> ConfigOption {
         let current = self.chosen.as_ref().map(ToString::to_string);
         let configured = parts.settings.model.as_ref().map(ToString::to_string);
         let mut choices: Vec<_> =
             current.iter().chain(&configured).map(|name| ConfigChoice { value: name.clone(), name: name.clone() }).collect();
         choices.dedup();
-        vec![ConfigOption {
+        ConfigOption {
             id: CONFIG_ID.into(),
             name: "Model".into(),
             description: "The model of the next turns, as provider:model. Any such name is accepted, also one that is not listed.".into(),
@@ -87,7 +87,7 @@ impl ModelChoice {
             r#type: ConfigOptionType::Select,
             current_value: current.unwrap_or_default(),
             options: choices,
-        }]
+        }
     }
 }
 
@@ -101,7 +101,7 @@ mod tests {
     use crate::session::tests::parts_with;
 
     fn values(choice: &ModelChoice, parts: &Parts) -> (String, Vec<String>) {
-        let option = choice.options(parts).remove(0);
+        let option = choice.option(parts);
         (option.current_value, option.options.into_iter().map(|choice| choice.value).collect())
     }
 

@@ -5,19 +5,24 @@ use super::context::{Parts, SessionContext};
 use super::demand::CancelDemand;
 use super::error::Refusal;
 use super::history;
-use super::model_choice::{CONFIG_ID, ModelChoice};
+use super::model_choice::{self, ModelChoice};
+use super::permission::Permissions;
 use super::runner::{Mail, Runner};
 use super::sessions::{not_open, store_refusal};
 use super::table::{Seat, Shared};
 use super::title::Title;
+use super::trust;
 use super::verdict::{self, Settled};
 use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::message::Message;
+use crate::protocol::mode::{Mode, SessionModes};
 use crate::protocol::params::{BadField, NewSessionParams, OpenSessionParams, SetConfigOptionParams};
-use crate::protocol::results::{CancelResult, ConfigResult, NewSessionResult, OpenSessionResult};
+use crate::protocol::results::{CancelResult, ConfigOption, Empty, NewSessionResult, OpenSessionResult};
 use crate::store::{LastTurn, SessionChange, StoreError};
 use crate::tool::workspace::Workspace;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -34,6 +39,8 @@ type Opened<T> = oneshot::Sender<Result<T, Refusal>>;
 /// What a runner is made of, besides its seat.
 struct Found {
     workspace: Workspace,
+    /// The user has trusted it, as it was then.
+    is_trusted: bool,
     title: Title,
     model: ModelChoice,
     history: Vec<Arc<Message>>,
@@ -48,8 +55,8 @@ pub(super) async fn create(mut seat: Seat, params: NewSessionParams, opened: Ope
     match make(&seat, params).await {
         Ok(found) => {
             let runner = runner(&seat, found);
-            let config_options = runner.model.options(&seat.shared.parts);
-            let _ = opened.send(Ok(NewSessionResult { session_id: seat.id.clone(), config_options, notices }));
+            let (config_options, modes) = (options(&runner), modes(&runner));
+            let _ = opened.send(Ok(NewSessionResult { session_id: seat.id.clone(), modes, config_options, notices }));
             runner.live(seat.mail).await;
         }
         Err(refusal) => {
@@ -85,24 +92,42 @@ pub(super) fn show(runner: &mut Runner, params: &OpenSessionParams, replay: Repl
             (of, update)
         }));
     }
-    let config_options = runner.model.options(&runner.context.parts);
-    Ok(OpenSessionResult { config_options, title: None, stops: Vec::new(), notices: notices(&params.mcp_servers) })
+    let (config_options, modes) = (options(runner), modes(runner));
+    Ok(OpenSessionResult { modes, config_options, title: None, stops: Vec::new(), notices: notices(&params.mcp_servers) })
 }
 
-/// `session/set_config_option` on an open session; it counts from the next turn on.
-pub(super) fn set_option(runner: &mut Runner, params: &SetConfigOptionParams) -> Result<ConfigResult, Refusal> {
-    if params.config_id != CONFIG_ID {
-        return Err(BadField::new("configId", format!("must be `{CONFIG_ID}`, the only setting of a session")).into());
-    }
-    let name = runner.model.choose(&params.value).map_err(|bad| BadField { field: "value", ..bad })?;
-    let context = Arc::clone(&runner.context);
-    let stored = context.store.change_session(&context.id, SessionChange::Model(name));
-    tokio::spawn(async move {
-        if let Err(error) = stored.await {
-            tracing::error!(session_id = %context.id, %error, "the session's model could not be stored");
+/// `session/set_config_option` on an open session; it counts from the next turn on. What is to be stored first comes back.
+pub(super) fn set_option(runner: &mut Runner, params: &SetConfigOptionParams) -> Result<BoxFuture<'static, Result<(), Refusal>>, Refusal> {
+    let (context, value) = (Arc::clone(&runner.context), params.value.clone());
+    match params.config_id.as_str() {
+        model_choice::CONFIG_ID => {
+            let name = runner.model.choose(&value).map_err(|bad| BadField { field: "value", ..bad })?;
+            let stored = context.store.change_session(&context.id, SessionChange::Model(name));
+            Ok(async move { stored.await.map(drop).map_err(store_refusal) }.boxed())
         }
-    });
-    Ok(ConfigResult { config_options: runner.model.options(&runner.context.parts) })
+        trust::CONFIG_ID => Ok(async move { trust::choose(&context, &value).await }.boxed()),
+        _ => {
+            let (model, trust) = (model_choice::CONFIG_ID, trust::CONFIG_ID);
+            Err(BadField::new("configId", format!("must be `{model}` or `{trust}`, the settings of a session")).into())
+        }
+    }
+}
+
+/// `session/set_mode` on an open session; it counts from the next verdict on.
+pub(super) fn set_mode(runner: &Runner, mode_id: &str) -> Result<Empty, Refusal> {
+    let modes = || Mode::ALL.map(|mode| format!("`{}`", mode.id())).join(", ");
+    let mode = Mode::named(mode_id).ok_or_else(|| BadField::new("modeId", format!("must be one of {}", modes())))?;
+    runner.context.permissions.set_mode(mode);
+    Ok(Empty {})
+}
+
+/// The settings of a session as a client shows them.
+pub(super) fn options(runner: &Runner) -> Vec<ConfigOption> {
+    vec![runner.model.option(&runner.context.parts), trust::option(runner.context.permissions.is_trusted())]
+}
+
+fn modes(runner: &Runner) -> SessionModes {
+    SessionModes::at(runner.context.permissions.mode())
 }
 
 /// A demand to stop something of a session that is not open here.
@@ -122,6 +147,7 @@ pub(super) async fn cancel_unopened(shared: Arc<Shared>, demand: CancelDemand, r
 async fn make(seat: &Seat, params: NewSessionParams) -> Result<Found, Refusal> {
     let parts = &seat.shared.parts;
     let workspace = workspace(&params.cwd, parts)?;
+    let is_trusted = parts.store.trusted(&workspace.real()).await.map_err(store_refusal)?.is_some();
     let model = ModelChoice::new(params.model.as_deref(), parts)?;
     let now = parts.provenance.clock.wall_ms();
     let title = params.title.map(|title| parts.provenance.keys.scrub(title.trim()).into_owned()).filter(|title| !title.is_empty());
@@ -141,7 +167,7 @@ async fn make(seat: &Seat, params: NewSessionParams) -> Result<Found, Refusal> {
         error => store_refusal(error),
     })?;
     let title = if title.is_some() { Title::not_applicable() } else { Title::to_be_made(&parts.settings.title_model) };
-    Ok(Found { workspace, title, model, history: Vec::new(), last: Settled::default(), last_update: 0 })
+    Ok(Found { workspace, is_trusted, title, model, history: Vec::new(), last: Settled::default(), last_update: 0 })
 }
 
 async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refusal> {
@@ -150,6 +176,7 @@ async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refus
     let stored = parts.store.session(id).await.map_err(store_refusal)?.ok_or_else(|| Refusal::UnknownSession(id.clone()))?;
     let workspace = workspace(&stored.info.cwd, parts)?;
     check_cwd(params.cwd.as_deref(), &workspace)?;
+    let is_trusted = parts.store.trusted(&workspace.real()).await.map_err(store_refusal)?.is_some();
     let model = ModelChoice::new(stored.info.model.as_deref(), parts)?;
     if stored.info.closed_at.is_some() {
         parts.store.change_session(id, SessionChange::Closed(None)).await.map_err(store_refusal)?;
@@ -158,16 +185,17 @@ async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refus
     // Titles are generated with the first prompt of a root session and at no other time.
     let first_prompt_to_come = stored.prompts == 0 && stored.info.title.is_none() && stored.info.parent_session_id.is_none();
     let title = if first_prompt_to_come { Title::to_be_made(&parts.settings.title_model) } else { Title::not_applicable() };
-    Ok(Found { workspace, title, model, history, last: settled(stored.last_turn), last_update: stored.last_update })
+    Ok(Found { workspace, is_trusted, title, model, history, last: settled(stored.last_turn), last_update: stored.last_update })
 }
 
 fn runner(seat: &Seat, found: Found) -> Runner {
-    let Found { workspace, title, model, history, last, last_update } = found;
+    let Found { workspace, is_trusted, title, model, history, last, last_update } = found;
     let Shared { parts, editor, recovery, tasks, .. } = &*seat.shared;
     let channel = Arc::new(UpdateChannel::new(seat.id.clone(), Arc::clone(editor), last_update));
     let (id, workspace) = (seat.id.clone(), Arc::new(workspace));
     let (parts, recovery, tasks) = (parts.clone(), Arc::clone(recovery), tasks.clone());
-    let context = Arc::new(SessionContext { id, workspace, channel, parts, recovery, tasks });
+    let permissions = Arc::new(Permissions::new(parts.settings.mode, is_trusted));
+    let context = Arc::new(SessionContext { id, workspace, channel, permissions, parts, recovery, tasks });
     Runner::new(context, seat.mailbox.clone(), Arc::new(title), model, history, last)
 }
 

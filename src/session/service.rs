@@ -9,7 +9,8 @@ use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::{SessionId, TurnId};
 use crate::protocol::params::{
-    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams, ShellParams,
+    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
+    SetModeParams, ShellParams,
 };
 use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, ShellResult,
@@ -63,6 +64,8 @@ pub trait SessionService: Send + Sync + 'static {
     fn export(&self, params: ExportParams) -> Answer<ExportResult>;
 
     fn set_config_option(&self, params: SetConfigOptionParams) -> Answer<ConfigResult>;
+
+    fn set_mode(&self, params: SetModeParams) -> Answer<Empty>;
 
     /// Stops every run, hard. Posted before it returns; resolves when every turn has settled and its prompt is answered.
     fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()>;

@@ -19,7 +19,7 @@ use crate::protocol::ids::SessionId;
 use crate::protocol::message::Part;
 use crate::protocol::params::{
     BadField, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
-    ShellParams, check_command, check_session_id,
+    SetModeParams, ShellParams, check_command, check_session_id,
 };
 use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, SessionEntry, StopEntry,
@@ -168,7 +168,33 @@ impl SessionService for Sessions {
 
     fn set_config_option(&self, params: SetConfigOptionParams) -> Answer<ConfigResult> {
         let id = params.session_id.clone();
-        let (work, answer) = desk_work(move |runner| opening::set_option(runner, &params));
+        let stored = self.at_the_desk(id.clone(), move |runner| opening::set_option(runner, &params));
+        let sessions = self.clone();
+        async move {
+            stored.await?.await?;
+            let config_options = sessions.at_the_desk(id, |runner| Ok(opening::options(runner))).await?;
+            Ok(ConfigResult { config_options })
+        }
+        .boxed()
+    }
+
+    fn set_mode(&self, params: SetModeParams) -> Answer<Empty> {
+        self.at_the_desk(params.session_id, move |runner| opening::set_mode(runner, &params.mode_id))
+    }
+
+    fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()> {
+        self.shared.end_all(|id| CancelDemand::of_all(id, cause.clone(), point, request.clone()))
+    }
+}
+
+impl Sessions {
+    /// Does something with an open session that is no run.
+    fn at_the_desk<T: Send + 'static>(
+        &self,
+        id: SessionId,
+        work: impl FnOnce(&mut Runner) -> Result<T, Refusal> + Send + 'static,
+    ) -> Answer<T> {
+        let (work, answer) = desk_work(work);
         match self.shared.post(&id, Mail::Desk(work)) {
             Ok(()) => flatten(answer),
             Err(_unsent) => {
@@ -178,12 +204,6 @@ impl SessionService for Sessions {
         }
     }
 
-    fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()> {
-        self.shared.end_all(|id| CancelDemand::of_all(id, cause.clone(), point, request.clone()))
-    }
-}
-
-impl Sessions {
     /// Posts a run to its session, or answers why there is nobody to run it.
     fn post_run(&self, session_id: SessionId, letter: Mail) {
         if let Err(Mail::Prompt(posted, _) | Mail::Shell(posted)) = self.shared.post(&session_id, letter) {

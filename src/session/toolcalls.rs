@@ -1,18 +1,17 @@
 //! The tool calls of one step: planned, asked about together, run one after the other, each with exactly one result.
 
-use super::editor::{Outgoing, PermissionAnswer, PermissionQuestion};
+use super::consent::{Consent, Sought, denied, judge};
 use super::ledger::ToolState;
 use super::spending::Spending;
 use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::TimeLimit;
-use crate::policy::Access;
+use crate::policy::Verdict;
 use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::content::ContentBlock;
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
-use crate::provenance::Stopped;
-use crate::tool::workspace::{Confirmed, Place};
+use crate::tool::workspace::Place;
 use crate::tool::{Approved, Tool, ToolContext, ToolOutput, ToolPlan};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -53,6 +52,12 @@ struct Shown {
     next: Next,
 }
 
+impl Shown {
+    fn sought<'s>(&'s self, tool: &Arc<dyn Tool>, plan: &'s ToolPlan) -> Sought<'s> {
+        Sought { tool: tool.spec().name, shown: &self.tool_call, plan }
+    }
+}
+
 /// How it goes on.
 enum Next {
     /// It cannot run, and this is why.
@@ -60,12 +65,6 @@ enum Next {
     /// It is planned when its turn comes: a call before it writes the same file.
     PlanLater(Arc<dyn Tool>),
     Run(Arc<dyn Tool>, ToolPlan),
-}
-
-/// What came of the question whether a call may run.
-enum Consent {
-    Given(Confirmed),
-    Denied(&'static str),
 }
 
 /// Shows the call to the client, with what it would do.
@@ -117,7 +116,7 @@ async fn run_in_order(job: &TurnJob, shown: &[Shown], context: &ToolContext) -> 
                 }
                 Next::PlanLater(tool) => match job.token.race(tool.plan(&shown.call.input, context)).await? {
                     Ok(plan) => {
-                        let consent = consent(job, shown, tool, &plan).await?;
+                        let consent = shown.sought(tool, &plan).consent(job).await?;
                         run_one(job, &shown.call, tool, &plan, consent, context).await?;
                     }
                     Err(error) => settle(job, call_id, ResultStatus::Failed, error.to_string(), None),
@@ -138,33 +137,14 @@ async fn run_in_order(job: &TurnJob, shown: &[Shown], context: &ToolContext) -> 
     }
 }
 
-/// Obtains consent for a call that was planned; one that is not has its answer dropped.
+/// Seeks consent for a call that was planned; one that is not has its answer dropped.
 fn consent_first(job: &TurnJob, shown: &Shown, answer: oneshot::Sender<Consent>) -> Option<impl Future<Output = ()>> {
     let Next::Run(tool, plan) = &shown.next else { return None };
+    let sought = shown.sought(tool, plan);
     Some(async move {
-        if let Ok(consent) = consent(job, shown, tool, plan).await {
+        if let Ok(consent) = sought.consent(job).await {
             // Nobody waits for it when a call before it has ended the turn.
             let _ = answer.send(consent);
-        }
-    })
-}
-
-/// Whether the call may run: asks, if it must.
-async fn consent(job: &TurnJob, shown: &Shown, tool: &Arc<dyn Tool>, plan: &ToolPlan) -> Result<Consent, Stopped> {
-    let call_id = &shown.call.call_id;
-    if matches!(plan.access, Access::Nothing | Access::Read(_)) {
-        return Ok(Consent::Given(Confirmed::No));
-    }
-    job.ledger.tool_enters(call_id, tool.spec().name, plan.access.effect(), ToolState::Asking);
-    let denied = ask(job, shown.tool_call.clone(), plan.content.clone()).await?;
-    Ok(match denied {
-        None => {
-            job.ledger.tool_enters(call_id, tool.spec().name, plan.access.effect(), ToolState::Allowed);
-            Consent::Given(Confirmed::ByPerson)
-        }
-        Some(why) => {
-            job.ledger.tool_leaves(call_id);
-            Consent::Denied(why)
         }
     })
 }
@@ -178,12 +158,18 @@ async fn run_one(
     context: &ToolContext,
 ) -> Result<(), Interruption> {
     let (call_id, name) = (&call.call_id, tool.spec().name);
-    let confirmed = match consent {
-        Consent::Given(confirmed) => confirmed,
-        Consent::Denied(why) => {
-            settle(job, call_id, ResultStatus::Denied, why.to_owned(), None);
+    let confirmed = match (consent, judge(job, name, &plan.access)) {
+        (Consent::Denied(why), _) => {
+            settle(job, call_id, ResultStatus::Denied, why, None);
             return Ok(());
         }
+        // The mode or an answer has changed since it was planned.
+        (Consent::Given(_), Verdict::Deny(by)) => {
+            job.ledger.tool_leaves(call_id);
+            settle(job, call_id, ResultStatus::Denied, denied(&by), None);
+            return Ok(());
+        }
+        (Consent::Given(confirmed), _) => confirmed,
     };
     if job.token.is_stopped() {
         return Err(Interruption::Stopped);
@@ -215,23 +201,6 @@ async fn run_one(
     }
     job.ledger.tool_leaves(call_id);
     if stopped { Err(Interruption::Stopped) } else { Ok(()) }
-}
-
-/// Asks the client's person. `None`: allowed; otherwise why not.
-async fn ask(job: &TurnJob, call: ToolCall, content: Vec<ToolCallContent>) -> Result<Option<&'static str>, Stopped> {
-    let (reply, answer) = oneshot::channel();
-    let question = Box::new(PermissionQuestion { turn_id: job.turn_id.clone(), message_id: job.message_id.clone(), content });
-    let session_id = job.context.id.clone();
-    job.context.channel.editor().post(Outgoing::AskPermission { session_id, call: Box::new(call), question, reply });
-    let waited = job.token.race(tokio::time::timeout(job.context.settings.permission_deadline, answer)).await;
-    let waited = waited.inspect_err(|_| job.ledger.hop("permission.withdrawn"))?;
-    Ok(match waited {
-        Ok(Ok(PermissionAnswer::AllowOnce)) => None,
-        Ok(Ok(PermissionAnswer::RejectOnce)) => Some("The call was rejected and not run."),
-        Ok(Ok(PermissionAnswer::Cancelled)) => Some("The question was cancelled in the editor; the call was not run."),
-        Ok(Ok(PermissionAnswer::Unanswerable) | Err(_)) => Some("The client cannot ask for permission, so the call was not run."),
-        Err(_elapsed) => Some("Nobody answered the permission question in time; the call was not run."),
-    })
 }
 
 /// Records the call's one result and shows it.

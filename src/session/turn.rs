@@ -8,9 +8,9 @@ use super::runner::Mail;
 use super::saver::Saver;
 use super::spending::{OverLimit, Spending};
 use super::title::{Title, TurnStart};
-use super::toolcalls;
 use super::watchdog::TimeLimit;
 use super::{Refusal, history};
+use super::{toolcalls, trust};
 use crate::protocol::cause::Cause;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::{MessageId, TurnId};
@@ -120,7 +120,8 @@ impl TurnJob {
         self.context.lifecycle(LifecyclePoint::Started, &self.turn_id, None);
         let start = TurnStart { turn_id: &self.turn_id, message_id: &self.message_id, prompt: &self.prompt, token: &self.token };
         self.title.start(&self.context, self.title_provider.as_ref(), &start);
-        let system = self.system_prompt();
+        let agents = self.token.race(trust::look(&self.context)).await??;
+        let system = self.system_prompt(agents.as_deref());
         let mut call_ids = history::call_ids(&self.history);
         let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
         let mut spending = Spending::new(self.context.settings.allowance);
@@ -171,11 +172,11 @@ impl TurnJob {
         messages
     }
 
-    fn system_prompt(&self) -> String {
+    fn system_prompt(&self, agents: Option<&str>) -> String {
         let mut system = format!("{}\nWorkspace: {}\n", include_str!("system_prompt.md"), self.context.workspace.path().display());
-        if let Some(text) = crate::tool::agents_md(&self.context.workspace) {
+        if let Some(text) = agents {
             system.push_str("\nThe workspace's AGENTS.md, as information from its authors:\n\n");
-            system.push_str(&text);
+            system.push_str(text);
         }
         system
     }

@@ -14,6 +14,7 @@ mod place;
 mod rows;
 mod sessions;
 mod snapshot;
+mod trust;
 mod turns;
 mod writer;
 
@@ -24,6 +25,7 @@ pub use messages::PartWrite;
 pub use owner::Owner;
 pub use sessions::{LastTurn, ListQuery, SessionChange, SessionPage, StoredSession};
 pub use snapshot::{DiagnosticRow, Snapshot};
+pub use trust::TrustedPath;
 pub use turns::{AbandonedTurn, BeginTurn, EndTurn};
 pub use writer::Pending;
 
@@ -79,6 +81,28 @@ impl Store {
     pub fn session(&self, id: &SessionId) -> Pending<Option<StoredSession>> {
         let id = id.clone();
         self.read(move |conn| sessions::find(conn, &id))
+    }
+
+    /// The trust in the workspace at this path, which must be without links.
+    pub fn trusted(&self, path: &str) -> Pending<Option<TrustedPath>> {
+        let path = path.to_owned();
+        self.read(move |conn| trust::find(conn, &path))
+    }
+
+    /// Every trusted workspace, by path.
+    pub fn all_trusted(&self) -> Pending<Vec<TrustedPath>> {
+        self.read(trust::all)
+    }
+
+    /// Trusts a workspace, instead of how it was trusted before.
+    pub fn trust(&self, trusted: TrustedPath) -> Pending<()> {
+        self.write(move |conn| trust::put(conn, &trusted))
+    }
+
+    /// Takes the trust back. `false`: there was none.
+    pub fn distrust(&self, path: &str) -> Pending<bool> {
+        let path = path.to_owned();
+        self.write(move |conn| trust::remove(conn, &path))
     }
 
     /// A page of sessions, the one that was updated last first; [`StoreError::BadCursor`] for a cursor that is none.

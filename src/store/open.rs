@@ -15,7 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const APPLICATION_ID: i64 = 0x7069_6C6E;
 
 /// Append-only: a released file never changes, and each new one asks what an old reader, a new reader and an old writer see.
-const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/0001_first.sql")), M::up(include_str!("migrations/0002_turn_kind.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001_first.sql")),
+    M::up(include_str!("migrations/0002_turn_kind.sql")),
+    M::up(include_str!("migrations/0003_trust.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The schema that this version writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of files")]

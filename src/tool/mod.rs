@@ -1,9 +1,9 @@
 //! Tools: what a model can do in the workspace. One tool a file; `workspace` is the only opener of paths.
 
-pub mod agents;
 mod arguments;
 mod change;
 pub mod documents;
+mod instructions;
 mod list_directory;
 mod read_file;
 mod search;
@@ -14,7 +14,7 @@ mod walk;
 pub mod workspace;
 mod write_file;
 
-pub use agents::agents_md;
+pub use instructions::Instructions;
 
 use crate::policy::Access;
 use crate::protocol::abort::Effect;

@@ -76,7 +76,7 @@ impl Tool for ReadFile {
                 title: format!("Read {}", request.place),
                 locations: vec![location],
                 content: Vec::new(),
-                access: Access::Read(request.place.as_path().to_owned()),
+                access: Access::Read(context.workspace.resolved(&request.place).as_path().to_owned()),
                 seen: None,
             })
         }

@@ -151,7 +151,7 @@ fn search(
             let mut walk = Walk::new(workspace, &request.place, stopped);
             while !found.enough() {
                 let Some(place) = walk.next() else { break };
-                if !request.wants(&place) {
+                if !request.wants(&place) || workspace.is_asked_about(&place) {
                     continue;
                 }
                 match workspace.file(&place) {

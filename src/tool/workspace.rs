@@ -13,7 +13,8 @@ pub use error::WorkspaceError;
 pub use place::Place;
 pub use replace::{Confirmed, Parents, Seen, Target};
 
-use rustix::fd::{AsFd, OwnedFd};
+use crate::policy::Rules;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, statat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -22,6 +23,7 @@ use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most names of one directory that are looked at.
 pub const MAX_ENTRIES: usize = 50_000;
@@ -36,6 +38,8 @@ pub struct Workspace {
     real: PathBuf,
     /// pillion's own directories, by real path.
     own: Vec<PathBuf>,
+    /// Whose rules say what must not be read.
+    hidden: Mutex<Vec<Arc<Rules>>>,
 }
 
 /// A regular file, open for reading.
@@ -89,7 +93,7 @@ impl Workspace {
         }
         let root = rustix::fs::open(cwd, beneath::HANDLE, rustix::fs::Mode::empty()).map_err(|errno| failed(errno.into()))?;
         let real = cwd.canonicalize().map_err(failed)?;
-        Ok(Self { root, path: cwd.to_owned(), real, own: Vec::new() })
+        Ok(Self { root, path: cwd.to_owned(), real, own: Vec::new(), hidden: Mutex::default() })
     }
 
     /// Refuses writes into `directory` too: for pillion's own configuration and store, wherever they lie.
@@ -97,6 +101,27 @@ impl Workspace {
     pub fn protecting(mut self, directory: &Path) -> Self {
         self.own.push(directory.canonicalize().unwrap_or_else(|_| directory.to_owned()));
         self
+    }
+
+    /// Lets nothing be read that one of these rules denies, from now on.
+    pub fn hide(&self, rules: Vec<Arc<Rules>>) {
+        *self.hidden() = rules;
+    }
+
+    /// The root without links, as text.
+    pub fn real(&self) -> String {
+        self.real.to_string_lossy().into_owned()
+    }
+
+    /// Whether a rule wants each reading of this path asked about.
+    pub(super) fn is_asked_about(&self, place: &Place) -> bool {
+        self.hidden().iter().any(|rules| rules.asking(place.as_path()).is_some())
+    }
+
+    /// Where `place` really leads, if that can be told: rules are held against it.
+    pub(super) fn resolved(&self, place: &Place) -> Place {
+        let handle = beneath::open(self.root.as_fd(), place.as_path(), beneath::READ).ok();
+        handle.and_then(|handle| self.place_of_handle(handle.as_fd())).unwrap_or_else(|| place.clone())
     }
 
     /// The root as the client named it.
@@ -146,7 +171,35 @@ impl Workspace {
             Errno::NOTDIR => WorkspaceError::NotFound(place.clone()),
             _ => WorkspaceError::at(place, errno),
         })?;
-        OpenFile::decide(place, handle)
+        let real = self.place_of_handle(handle.as_fd());
+        let file = OpenFile::decide(place, handle)?;
+        self.may_read(place)?;
+        real.map_or(Ok(()), |real| self.may_read(&real))?;
+        Ok(file)
+    }
+
+    /// By the rules that hide.
+    fn may_read(&self, place: &Place) -> Result<(), WorkspaceError> {
+        let hidden = self.hidden();
+        match hidden.iter().find_map(|rules| rules.hiding(place.as_path())) {
+            Some(rule) => Err(WorkspaceError::Hidden { place: place.clone(), rule: rule.text().to_owned() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The path of what was opened, relative to the root, as the system has it.
+    fn place_of_handle(&self, handle: BorrowedFd<'_>) -> Option<Place> {
+        #[cfg(target_os = "linux")]
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd())).ok()?;
+        #[cfg(target_os = "macos")]
+        let path = PathBuf::from(OsString::from_vec(rustix::fs::getpath(handle).ok()?.into_bytes()));
+        #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+        let path = PathBuf::new();
+        Place::relative(path.strip_prefix(&self.real).ok()?)
+    }
+
+    fn hidden(&self) -> MutexGuard<'_, Vec<Arc<Rules>>> {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which file `place` leads to, whatever its kind, without opening it for reading; None if to nothing.

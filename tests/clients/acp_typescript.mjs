@@ -118,7 +118,7 @@ async function permissionIsAsked() {
 
 async function whatIsUnknownIsRefused() {
   await assert.rejects(request("_stranger/things", {}), { code: -32601 });
-  await assert.rejects(request("session/set_mode", { sessionId, modeId: "none" }), { code: -32601 }, "not advertised");
+  await assert.rejects(request("session/set_mode", { sessionId, modeId: "none" }), { code: -32602 }, "no such mode");
 }
 
 async function theExportNamesTheClient() {

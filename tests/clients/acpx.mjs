@@ -1,8 +1,8 @@
 // acpx, a command-line ACP client that other agents and scripts use: its `--format json` prints what goes over the wire.
 //
 // By its nature it cancels with the notification alone (never a request, never an id), and has no way to send a method
-// that it does not know; `set-mode` is one that pillion does not know. Its persistent session belongs to a process of its
-// own that outlives the command: `sessions close` ends it, and pillion with it.
+// that it does not know. Its persistent session belongs to a process of its own that outlives the command: `sessions close`
+// ends it, and pillion with it.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -116,10 +116,11 @@ async function aSessionIsStoppedFromElsewhere() {
   assertCancelled(second, sent(second, "session/prompt").id);
 }
 
-async function whatIsUnknownIsRefused() {
+async function theModeIsSet() {
+  await finished(acpx(model, "set-mode", "read_only"));
   const run = acpx(model, "set-mode", "plan");
   assert.notEqual(await run.ended, 0);
-  assert.match(JSON.stringify(run.messages), /-32601/);
+  assert.match(JSON.stringify(run.messages), /-32602,"message":"session\/set_mode: `modeId` must be one of `read_only`, `ask`, `auto_edit`"/);
 }
 
 async function itLeaves() {
@@ -131,6 +132,6 @@ await story(
   anInterruptStops,
   permissionIsAsked,
   aSessionIsStoppedFromElsewhere,
-  whatIsUnknownIsRefused,
+  theModeIsSet,
   itLeaves,
 );

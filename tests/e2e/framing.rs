@@ -129,7 +129,7 @@ async fn what_has_no_meaning_here_is_refused_or_passed_over() {
     for framing in FRAMINGS {
         let home = Home::new();
         let mut raw = Raw::ready(&home, framing, &["--model", &fine(&home)]).await;
-        for method in ["", "x", "session/fork", "session/set_mode", "initialized", "rpc.discover", "$/cancelRequest"] {
+        for method in ["", "x", "session/fork", "session/unknown", "initialized", "rpc.discover", "$/cancelRequest"] {
             raw.send(json!({ "jsonrpc": "2.0", "id": 1, "method": method }).to_string()).await;
             assert_eq!(raw.next().await, error("1", -32601, &format!("there is no method {method} here")));
         }

@@ -153,6 +153,9 @@ async fn live_through(home: &Home, canaries: &Canaries, command: std::process::C
     editor.call("initialize", json!({ "processId": null, "capabilities": {}, "clientInfo": client })).await;
     let new = editor.call("session/new", json!({ "cwd": directory })).await;
     let session = new["sessionId"].as_str().expect("an id").to_owned();
+    // So that the model is given AGENTS.md.
+    let trust = json!({ "sessionId": session, "configId": "trust", "value": "trusted" });
+    editor.call("session/set_config_option", trust).await;
 
     // A turn that uses tools and is cancelled while its second answer streams.
     let prompt = json!([

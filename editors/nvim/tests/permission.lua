@@ -60,7 +60,13 @@ story.tell({
       story.eq(wait_offer(child, 1), {
         prompt = "pillion asks: Replace b.txt (+2 -1)?",
         kind = "pillion.permission",
-        names = { "Allow once", "Reject once", "Show the change first" },
+        names = {
+          "Allow once",
+          "Allow this in the whole session",
+          "Reject once",
+          "Reject this in the whole session",
+          "Show the change first",
+        },
       })
       child:wait_state("asks")
       story.eq(child:chat(), {
@@ -100,12 +106,29 @@ story.tell({
       local child = asking({ model = story.model({ write("b.txt", "new\n") }, { { text = "Then not." } }) })
       child:cmd("Pillion prompt Write")
       story.eq(wait_offer(child, 1).prompt, "pillion asks: Make b.txt (+1 -0)?")
-      child:lua("_G.choose(2)")
+      child:lua("_G.choose(3)")
       child:wait_chat("Then not.")
       child:wait_turns(1)
       story.eq({ decision(child) }, { "reject_once", "failed" })
       story.has(child:chat(), "- ✗ `Make b.txt`: you said no")
       story.eq(vim.uv.fs_stat(story.workspace .. "/b.txt"), nil)
+    end,
+  },
+  {
+    "once and for all: the same call is asked about once in the session",
+    function()
+      local child = asking({ model = story.model({ write("b.txt", "b\n") }, { write("b.txt", "c\n") }, { write("c.txt", "c\n") }, { { text = "Done." } }) })
+      child:cmd("Pillion prompt Write")
+      wait_offer(child, 1)
+      child:lua("_G.choose(2)")
+      story.eq(wait_offer(child, 2).prompt, "pillion asks: Make c.txt (+1 -0)?")
+      child:lua("_G.choose(4)")
+      child:wait_chat("Done.")
+      child:wait_turns(1)
+      story.eq({ decision(child) }, { "allow_always", "completed" })
+      story.has(child:chat(), "- ✗ `Make c.txt`: you said no")
+      story.eq(story.read(story.workspace .. "/b.txt"), "c\n")
+      story.eq(vim.uv.fs_stat(story.workspace .. "/c.txt"), nil)
     end,
   },
   {
@@ -115,7 +138,7 @@ story.tell({
       child:cmd("Pillion prompt Write")
       wait_offer(child, 1)
       story.has(child:chat(), "````diff\n@@ -0,0 +1,2 @@\n+new\n+```\n````")
-      child:lua("_G.choose(3)")
+      child:lua("_G.choose(5)")
       child:wait_note("The question stays open.")
       story.eq(child:lua("return vim.api.nvim_buf_get_lines(0, 2, -1, false)"), { "@@ -0,0 +1,2 @@", "+new", "+```" })
       story.eq(child:lua("return vim.bo.filetype"), "diff")
@@ -140,7 +163,7 @@ story.tell({
       })
       child:cmd("Pillion prompt Write")
       local titles = {}
-      for at, answer in ipairs({ 1, 2, 1 }) do
+      for at, answer in ipairs({ 1, 3, 1 }) do
         titles[at] = wait_offer(child, at).prompt:match("(%a%.txt)")
         story.eq(child:lua("return #_G.open"), 1, "the choices that are open at once")
         child:lua("_G.choose(...)", answer)
@@ -203,7 +226,7 @@ story.tell({
       child:cmd("Pillion prompt Write")
       local prompt = wait_offer(child, 1).prompt
       story.eq(prompt, "pillion asks: Make " .. [[a\u{1b}[2K\u{a}\u{202e}txt.sh (+1 -0)?]])
-      child:lua("_G.choose(2)")
+      child:lua("_G.choose(3)")
       child:wait_chat("Done.")
     end,
   },

@@ -10,6 +10,7 @@ import type {
   CancelResult,
   ConfigOption,
   ContentBlock,
+  PermissionChoice,
   PermissionParams,
   PermissionResult,
   UpdateParams,
@@ -142,7 +143,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     return this.sidecar().request("session/cancel", { sessionId, source, initiator: "user" });
   }
 
-  decide(key: string, decision: "allow_once" | "reject_once"): void {
+  decide(key: string, decision: PermissionChoice): void {
     this.questions.decide(key, decision);
   }
 

@@ -4,7 +4,7 @@
 // card shows is what will be done, every character of it visible.
 
 import { exact, exactLine } from "./plain.ts";
-import type { PermissionOption, PermissionResult, ToolCallContent } from "./protocol.ts";
+import type { PermissionChoice, PermissionOption, PermissionResult, ToolCallContent } from "./protocol.ts";
 import type { Decision, ToolItem } from "./session.ts";
 
 /** A tool call as a person may decide about it. */
@@ -56,7 +56,7 @@ export class Questions {
   }
 
   /** The user's decision. One that comes too late, or that the question does not offer, changes nothing. */
-  decide(key: string, decision: "allow_once" | "reject_once"): void {
+  decide(key: string, decision: PermissionChoice): void {
     const waiting = this.waiting.get(key);
     if (waiting?.options.some((option) => option.kind === decision)) {
       waiting.settle(decision);

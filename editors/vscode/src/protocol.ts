@@ -386,6 +386,15 @@ export interface Message {
 /** One message of a conversation. */
 export type MessageId = string;
 
+/** What happens without a rule. */
+export type Mode =
+  /** Nothing is changed and nothing is run. */
+  | "read_only"
+  /** Changes and commands are asked about. */
+  | "ask"
+  /** Files of the workspace are changed without a question; commands are asked about. */
+  | "auto_edit";
+
 /** `session/new`. */
 export interface NewSessionParams {
   /** The workspace: an absolute path of a directory that exists. */
@@ -400,6 +409,7 @@ export interface NewSessionParams {
 /** `session/new`. */
 export interface NewSessionResult {
   configOptions: ConfigOption[];
+  modes: SessionModes;
   /** What was sent but has no effect, in plain words. */
   notices?: string[];
   sessionId: SessionId;
@@ -416,6 +426,7 @@ export interface OpenSessionParams {
 /** `session/load`, `session/resume`. */
 export interface OpenSessionResult {
   configOptions: ConfigOption[];
+  modes: SessionModes;
   notices?: string[];
   /** The turns of the session that the model did not end, in order. */
   stops?: StopEntry[];
@@ -468,7 +479,11 @@ export interface Partial {
 /** What can be chosen; ACP's kinds of options. */
 export type PermissionChoice =
   | "allow_once"
-  | "reject_once";
+  | "reject_once"
+  /** The same call need not be asked about again while the session is open. */
+  | "allow_always"
+  /** The same call is refused while the session is open. */
+  | "reject_always";
 
 /** The `_meta` of `PermissionParams`. */
 export interface PermissionMeta {
@@ -700,6 +715,19 @@ export interface SessionInfo {
   title?: string;
   title_source?: TitleSource;
   updated_at: number;
+}
+
+/** One of them. */
+export interface SessionMode {
+  description: string;
+  id: Mode;
+  name: string;
+}
+
+/** The modes of a session, as clients show them. */
+export interface SessionModes {
+  availableModes: SessionMode[];
+  currentModeId: Mode;
 }
 
 /** `session/close` and `session/delete`. */

@@ -6,6 +6,7 @@
 
 import type {
   ContentBlock,
+  PermissionChoice,
   PermissionOption,
   PromptResult,
   PromptUsage,
@@ -65,7 +66,7 @@ export interface ToolItem {
   permission?: Permission;
 }
 
-export type Decision = "allow_once" | "reject_once" | "withdrawn" | "unanswered";
+export type Decision = PermissionChoice | "withdrawn" | "unanswered";
 
 export interface Permission {
   key: string | number;

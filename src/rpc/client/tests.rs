@@ -82,7 +82,7 @@ async fn every_update_of_a_prompt_is_there_when_its_answer_is() {
 #[tokio::test]
 async fn questions_are_answered_and_prompts_are_cancelled() {
     let (Connected { client, .. }, server) = connected("allow_once").await;
-    assert_eq!(client.prompt(prompt("ask")).await.expect("an answer").model.as_deref(), Some("Ok(AllowOnce)"));
+    assert_eq!(client.prompt(prompt("ask")).await.expect("an answer").model.as_deref(), Some("Ok(Chosen(AllowOnce))"));
     let cancel = CancelParams {
         session_id: SessionId::new("s"),
         turn_id: None,

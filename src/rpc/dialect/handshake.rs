@@ -83,7 +83,7 @@ impl Hello {
 }
 
 /// What an LSP client can call besides LSP's own lifecycle and document methods.
-const LSP_METHODS: [&str; 11] = [
+const LSP_METHODS: [&str; 12] = [
     "session/new",
     "session/load",
     "session/resume",
@@ -95,6 +95,7 @@ const LSP_METHODS: [&str; 11] = [
     "session/cancel",
     "session/export",
     "session/set_config_option",
+    "session/set_mode",
 ];
 
 /// What an ACP client can call besides ACP's own methods.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::protocol::ids::{MessageId, TurnId};
+use crate::protocol::permission::PermissionOption;
 use crate::protocol::update::{ToolCallStatus, ToolKind};
 use crate::rpc::lsp::Lsp;
 use crate::rpc::test_server::FakeDocuments;
@@ -17,7 +18,12 @@ fn question(session: &str) -> (Outgoing, oneshot::Receiver<PermissionAnswer>) {
         raw_input: Value::Null,
         locations: Vec::new(),
     };
-    let question = PermissionQuestion { turn_id: TurnId::new("turn_1"), message_id: MessageId::new("msg_1"), content: Vec::new() };
+    let question = PermissionQuestion {
+        turn_id: TurnId::new("turn_1"),
+        message_id: MessageId::new("msg_1"),
+        content: Vec::new(),
+        options: &PermissionOption::ALL,
+    };
     let asked = Outgoing::AskPermission { session_id: SessionId::new(session), call: Box::new(call), question: Box::new(question), reply };
     (asked, answer)
 }

@@ -5,9 +5,12 @@ use crate::protocol::cause::Cause;
 use crate::protocol::content::ContentBlock;
 use crate::protocol::diagnostics::{Diagnostics, Usage};
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
+use crate::protocol::mode::{Mode, SessionModes};
 use crate::protocol::params::{
-    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams, ShellParams,
+    ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
+    SetModeParams, ShellParams,
 };
+use crate::protocol::permission::PermissionOption;
 use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, StopReason,
 };
@@ -86,7 +89,12 @@ impl Fake {
             raw_input: serde_json::json!({"path": "a.txt"}),
             locations: Vec::new(),
         };
-        let question = PermissionQuestion { turn_id: turn.clone(), message_id: MessageId::new("msg_1"), content: Vec::new() };
+        let question = PermissionQuestion {
+            turn_id: turn.clone(),
+            message_id: MessageId::new("msg_1"),
+            content: Vec::new(),
+            options: &PermissionOption::ONCE,
+        };
         self.editor.post(Outgoing::AskPermission {
             session_id: session.clone(),
             call: Box::new(call),
@@ -172,14 +180,20 @@ fn ready<T: Send + 'static>(value: Result<T, Refusal>) -> Answer<T> {
 }
 
 fn opened() -> OpenSessionResult {
-    OpenSessionResult { config_options: Vec::new(), title: None, stops: Vec::new(), notices: vec!["a notice".into()] }
+    OpenSessionResult {
+        modes: SessionModes::at(Mode::Ask),
+        config_options: Vec::new(),
+        title: None,
+        stops: Vec::new(),
+        notices: vec!["a notice".into()],
+    }
 }
 
 impl SessionService for Fake {
     fn create(&self, origin: RequestRef, params: NewSessionParams) -> Answer<NewSessionResult> {
         self.note(origin);
         let session_id = params.session_id.unwrap_or_else(|| SessionId::new("ses_1"));
-        ready(Ok(NewSessionResult { session_id, config_options: Vec::new(), notices: Vec::new() }))
+        ready(Ok(NewSessionResult { session_id, modes: SessionModes::at(Mode::Ask), config_options: Vec::new(), notices: Vec::new() }))
     }
 
     fn load(&self, params: OpenSessionParams) -> Answer<OpenSessionResult> {
@@ -276,6 +290,10 @@ impl SessionService for Fake {
 
     fn set_config_option(&self, _: SetConfigOptionParams) -> Answer<ConfigResult> {
         ready(Ok(ConfigResult { config_options: Vec::new() }))
+    }
+
+    fn set_mode(&self, _: SetModeParams) -> Answer<Empty> {
+        ready(Ok(Empty {}))
     }
 
     fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()> {

@@ -7,6 +7,7 @@ use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::message::PartKind;
 use crate::protocol::model::FinishReason;
 use crate::protocol::params::WhenBusy;
+use crate::protocol::permission::PermissionChoice;
 use crate::protocol::results::StopReason;
 use crate::session::Refusal;
 use crate::session::demand::{CancelDemand, CancelScope};
@@ -170,7 +171,7 @@ async fn what_is_no_answer_to_a_question_is_a_no() {
     call.finish(FinishReason::ToolCalls);
     let never = rig.desk.question().await;
     drop(rig.desk.question().await);
-    for answer in [PermissionAnswer::Unanswerable, PermissionAnswer::Cancelled, PermissionAnswer::RejectOnce] {
+    for answer in [PermissionAnswer::Unanswerable, PermissionAnswer::Cancelled, PermissionAnswer::Chosen(PermissionChoice::RejectOnce)] {
         rig.desk.question().await.send(answer).expect("it is awaited");
     }
     let next = rig.call().await;

@@ -6,6 +6,7 @@ use crate::protocol::cause::{Cause, Initiator};
 use crate::protocol::diagnostics::StreamState;
 use crate::protocol::message::{PartKind, ResultStatus};
 use crate::protocol::model::{FinishReason, ModelEvent};
+use crate::protocol::permission::PermissionChoice;
 use crate::protocol::results::StopReason;
 use crate::protocol::update::SessionUpdate;
 use crate::session::Refusal;
@@ -180,7 +181,7 @@ async fn a_question_does_not_count_as_a_tool_that_runs() {
     call.finish(FinishReason::ToolCalls);
     let question = rig.desk.question().await;
     tokio::time::sleep(std::time::Duration::from_millis(120)).await;
-    question.send(PermissionAnswer::AllowOnce).expect("it waits");
+    question.send(PermissionAnswer::Chosen(PermissionChoice::AllowOnce)).expect("it waits");
     rig.tool().await.done("done");
     rig.call().await.finish(FinishReason::EndTurn);
     assert_eq!(prompt.answer().await.expect("a result").stop_reason, StopReason::EndTurn);

@@ -5,6 +5,7 @@ mod diagnostics;
 mod open;
 mod sessions;
 mod snapshot;
+mod trust;
 mod turns;
 
 use super::*;

@@ -34,6 +34,8 @@ pub enum WorkspaceError {
     Protected { place: Place, name: String },
     #[error("{0} is pillion's own configuration or store: nothing is written there; ask the user to change it by hand")]
     Own(Place),
+    #[error("{place} may not be read (rule {rule}); ask the user for what you need of it")]
+    Hidden { place: Place, rule: String },
     #[error("{place} has {links} hard links, and writing would change or part the others; ask the user to change it by hand")]
     HardLinked { place: Place, links: u64 },
     #[error("{0} is marked read-only; ask the user to change its mode first")]

@@ -68,6 +68,8 @@ impl Workspace {
     /// It must not be written: pillion's own, a link, hard-linked, read-only, too large, no regular file, no directory for it.
     pub fn target(&self, place: &Place, parents: Parents) -> Result<Target, WorkspaceError> {
         let name = self.may_write(place)?;
+        // What would be replaced is shown.
+        self.may_read(place)?;
         match self.directory_of(place, Parents::MustExist) {
             Ok(directory) => target_in(directory.as_fd(), name, place),
             Err(WorkspaceError::NoParent(_)) if parents == Parents::Make => Ok(Target::Nothing),

@@ -319,6 +319,12 @@ M.PROTOCOL_VERSION = 1
 --- One message of a conversation.
 ---@alias pillion.MessageId string
 
+--- What happens without a rule.
+---@alias pillion.Mode
+---| "read_only" # Nothing is changed and nothing is run.
+---| "ask" # Changes and commands are asked about.
+---| "auto_edit" # Files of the workspace are changed without a question; commands are asked about.
+
 --- `session/new`.
 ---@class pillion.NewSessionParams
 ---@field cwd? string The workspace: an absolute path of a directory that exists.
@@ -330,6 +336,7 @@ M.PROTOCOL_VERSION = 1
 --- `session/new`.
 ---@class pillion.NewSessionResult
 ---@field configOptions pillion.ConfigOption[]
+---@field modes pillion.SessionModes
 ---@field notices? string[] What was sent but has no effect, in plain words.
 ---@field sessionId pillion.SessionId
 
@@ -342,6 +349,7 @@ M.PROTOCOL_VERSION = 1
 --- `session/load`, `session/resume`.
 ---@class pillion.OpenSessionResult
 ---@field configOptions pillion.ConfigOption[]
+---@field modes pillion.SessionModes
 ---@field notices? string[]
 ---@field stops? pillion.StopEntry[] The turns of the session that the model did not end, in order.
 ---@field title? string
@@ -381,6 +389,8 @@ M.PROTOCOL_VERSION = 1
 ---@alias pillion.PermissionChoice
 ---| "allow_once"
 ---| "reject_once"
+---| "allow_always" # The same call need not be asked about again while the session is open.
+---| "reject_always" # The same call is refused while the session is open.
 
 --- The `_meta` of `PermissionParams`.
 ---@class pillion.PermissionMeta
@@ -565,6 +575,17 @@ M.PROTOCOL_VERSION = 1
 ---@field title? string
 ---@field title_source? pillion.TitleSource
 ---@field updated_at integer
+
+--- One of them.
+---@class pillion.SessionMode
+---@field description string
+---@field id pillion.Mode
+---@field name string
+
+--- The modes of a session, as clients show them.
+---@class pillion.SessionModes
+---@field availableModes pillion.SessionMode[]
+---@field currentModeId pillion.Mode
 
 --- `session/close` and `session/delete`.
 ---@class pillion.SessionParams

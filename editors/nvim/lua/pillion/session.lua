@@ -49,7 +49,7 @@ local M = {}
 ---@class pillion.Permission
 ---@field key string|integer
 ---@field options table[]
----@field decision? "allow_once"|"reject_once"|"withdrawn"|"unanswered"
+---@field decision? "allow_once"|"allow_always"|"reject_once"|"reject_always"|"withdrawn"|"unanswered"
 
 ---@class pillion.Event
 ---@field type "prompted"|"updated"|"asked"|"decided"|"answered"|"failed"|"opened"|"lost"

@@ -1,12 +1,13 @@
 // The permission card: what exactly would be done, and the two answers.
 
 import { describe } from "../permission.ts";
+import type { PermissionChoice } from "../protocol.ts";
 import type { ToolItem } from "../session.ts";
 import { diffRows } from "./diff.ts";
 import { button, element, icon } from "./dom.ts";
 
 export interface CardActions {
-  decide(key: string, decision: "allow_once" | "reject_once"): void;
+  decide(key: string, decision: PermissionChoice): void;
   openFile(path: string, line?: number): void;
   openDiff(toolCallId: string): void;
 }

@@ -99,7 +99,7 @@ class ToolView implements ItemView {
 
   private headline(tool: ToolItem): HTMLElement[] {
     const status = STATUS[tool.status];
-    const words = tool.permission?.decision === "reject_once" ? "rejected" : status.words;
+    const words = tool.permission?.decision?.startsWith("reject_") ? "rejected" : status.words;
     const places = (tool.locations ?? []).map((place) => {
       const name = exactLine(place.path.slice(place.path.lastIndexOf("/") + 1)) + (place.line === undefined ? "" : `:${place.line}`);
       const open = (): void => this.actions.openFile(place.path, place.line);

@@ -1,6 +1,7 @@
 // What the chat's page and the extension say to each other, and nothing else.
 
 import type { Attach } from "../context.ts";
+import type { PermissionChoice } from "../protocol.ts";
 import type { Conversation, SessionEvent } from "../session.ts";
 
 /** What can go along with the next prompt, as its toggles show it; `undefined`: there is nothing of the kind. */
@@ -36,7 +37,7 @@ export type FromPage =
   | { type: "loaded" }
   | { type: "prompt"; text: string; attach: Attach }
   | { type: "stop" }
-  | { type: "decide"; key: string; decision: "allow_once" | "reject_once" }
+  | { type: "decide"; key: string; decision: PermissionChoice }
   | { type: "openFile"; path: string; line?: number }
   | { type: "openDiff"; toolCallId: string }
   | { type: "command"; command: (typeof PAGE_COMMANDS)[number] };

@@ -77,7 +77,7 @@ export function commands(): void {
       await prompt("Write it");
       const asking = await lastTurn("a question", (turn) => turn.items.some((item) => item.type === "tool" && item.permission !== undefined));
       const { key, options } = tool(asking).permission!;
-      assert.deepEqual(options.map(({ kind }) => kind), ["allow_once", "reject_once"]);
+      assert.deepEqual(options.map(({ kind }) => kind), ["allow_once", "allow_always", "reject_once", "reject_always"]);
       assert.match(status.text, /shield/);
       conversations.decide(String(key), decision);
       const turn = await lastTurn("the end of the turn", ended);

@@ -2,6 +2,7 @@
 
 use crate::config::Framing;
 use crate::protocol::cause::Cause;
+use crate::protocol::mode::{Mode, SessionModes};
 use crate::rpc::test_server::{FRAMINGS, acp, greeted, lsp, note, open, prompt, request};
 use crate::rpc::watch::EndReason;
 use serde_json::{Value, json};
@@ -59,12 +60,13 @@ async fn the_editor_process_and_the_trace_level_are_handed_on() {
 async fn an_acp_client_gets_its_own_shapes_and_codes() {
     for framing in FRAMINGS {
         let (mut peer, server) = acp(framing).await;
+        let modes = json!(SessionModes::at(Mode::Ask));
         let params = json!({"cwd": "/", "_meta": {"pillion": {"sessionId": "mine"}}});
         let made = peer.call(json!(1), "session/new", params).await;
-        assert_eq!(made["result"], json!({"sessionId": "mine", "configOptions": []}));
+        assert_eq!(made["result"], json!({"sessionId": "mine", "modes": modes, "configOptions": []}));
         assert_eq!(server.sessions.origins()[0].client.name, "test");
         let loaded = peer.call(json!(2), "session/resume", json!({"sessionId": "mine"})).await;
-        assert_eq!(loaded["result"], json!({"configOptions": [], "_meta": {"pillion": {"notices": ["a notice"]}}}));
+        assert_eq!(loaded["result"], json!({"modes": modes, "configOptions": [], "_meta": {"pillion": {"notices": ["a notice"]}}}));
         let unknown = peer.call(json!(3), "session/resume", json!({"sessionId": "nowhere"})).await;
         assert_eq!((&unknown["error"]["code"], &unknown["error"]["data"]["sessionId"]), (&json!(-32002), &json!("nowhere")));
         peer.send(&[prompt(json!(4), "mine", "fail")]).await;

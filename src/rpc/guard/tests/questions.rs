@@ -16,10 +16,11 @@ async fn a_question_has_one_shape_and_only_a_clear_yes_is_one() {
     for framing in FRAMINGS {
         let (mut peer, _server) = lsp(framing).await;
         let replies = [
-            (json!({"result": selected("allow_once")}), "AllowOnce"),
-            (json!({"result": selected("reject_once")}), "RejectOnce"),
+            (json!({"result": selected("allow_once")}), "Chosen(AllowOnce)"),
+            (json!({"result": selected("reject_once")}), "Chosen(RejectOnce)"),
             (json!({"result": {"outcome": {"outcome": "cancelled"}}}), "Cancelled"),
-            (json!({"result": selected("allow_always")}), "Unanswerable"),
+            (json!({"result": selected("allow_always")}), "Chosen(AllowAlways)"),
+            (json!({"result": selected("allow_sometimes")}), "Unanswerable"),
             (json!({"result": null}), "Unanswerable"),
             (json!({"result": [1, "x"]}), "Unanswerable"),
             (json!({"error": {"code": -32601, "message": "no such method", "extra": 1}}), "Unanswerable"),
@@ -104,7 +105,7 @@ async fn sixty_four_questions_at_once_between_five_hundred_updates() {
         let mut answered = Vec::new();
         for _ in 0..64 {
             let message = peer.next().await;
-            assert_eq!(message["result"]["model"], "Ok(AllowOnce)");
+            assert_eq!(message["result"]["model"], "Ok(Chosen(AllowOnce))");
             answered.push(message["id"].as_u64().expect("an id"));
         }
         answered.sort_unstable();

@@ -112,7 +112,7 @@ local function tool_state(item)
   local permission = item.permission
   if permission and not permission.decision then
     return "?", "waits for your answer", "PillionAsks"
-  elseif permission and permission.decision == "reject_once" then
+  elseif permission and vim.startswith(permission.decision or "", "reject_") then
     return "✗", "you said no", "PillionToolFailed"
   elseif permission and permission.decision == "unanswered" then
     return "✗", "nobody answered in time", "PillionToolFailed"

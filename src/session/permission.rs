@@ -1,0 +1,72 @@
+//! What one session may do: its mode, the workspace's own rules, and what a person has said once and for all.
+//!
+//! Invariant: every call is judged here, when it is planned and again when it starts; nothing that is remembered outlives
+//! the session's being open.
+
+use crate::policy::{Access, Grounds, Remembered, Rules, Trust, Verdict};
+use crate::protocol::mode::Mode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Shared by a session's runner, which changes the mode, and its turns, which ask.
+pub(super) struct Permissions(Mutex<Book>);
+
+struct Book {
+    mode: Mode,
+    trust: Trust,
+    /// As clients are told: before a turn has looked, whether the user has ever trusted it.
+    is_trusted: bool,
+    workspace: Arc<Rules>,
+    remembered: Remembered,
+}
+
+impl Permissions {
+    /// Restricted, until a turn has looked at the workspace.
+    pub(super) fn new(mode: Mode, is_trusted: bool) -> Self {
+        Self(Mutex::new(Book { mode, trust: Trust::Restricted, is_trusted, workspace: Arc::default(), remembered: Remembered::default() }))
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.lock().mode
+    }
+
+    /// Counts from the next verdict on, also in a turn that runs.
+    pub(super) fn set_mode(&self, mode: Mode) {
+        self.lock().mode = mode;
+    }
+
+    pub(super) fn is_trusted(&self) -> bool {
+        self.lock().is_trusted
+    }
+
+    pub(super) fn set_trusted(&self, is_trusted: bool) {
+        self.lock().is_trusted = is_trusted;
+    }
+
+    /// What the workspace itself says, and whether it is trusted, as a turn has found it.
+    pub(super) fn enter(&self, trust: Trust, workspace: Arc<Rules>) {
+        let mut book = self.lock();
+        book.trust = trust;
+        book.is_trusted = trust == Trust::Trusted;
+        book.workspace = workspace;
+    }
+
+    /// `rules` are the user's own.
+    pub(super) fn judge(&self, rules: &Rules, tool: &str, access: &Access) -> Verdict {
+        let book = self.lock();
+        let Book { mode, trust, workspace, remembered, .. } = &*book;
+        Grounds { rules, workspace, mode: *mode, trust: *trust, remembered }.judge(tool, access)
+    }
+
+    pub(super) fn remember_allowed(&self, access: Access) {
+        self.lock().remembered.allow(access);
+    }
+
+    pub(super) fn remember_rejected(&self, access: Access) {
+        self.lock().remembered.reject(access);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        // No code under the lock can leave the book half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
