@@ -237,6 +237,37 @@ fn tools_that_run_and_tools_that_are_asked_for() {
     recorder.matches("tools");
 }
 
+/// A plan in two versions, and a picture between them.
+fn planned() -> Recorder {
+    let plan = |id: &str, done: &str, next: &str| {
+        let entries = json!([
+            { "content": "Look at the picture", "priority": "high", "status": done },
+            { "content": "Tell what it shows", "status": next },
+        ]);
+        json!({ "tool_call": { "id": id, "name": "update_plan", "input": { "entries": entries } } })
+    };
+    let look = json!({ "tool_call": { "id": "look", "name": "read_file", "input": { "path": "dot.gif" } } });
+    let mut recorder = Recorder::new(&json!({ "steps": [
+        [plan("plan-1", "in_progress", "pending"), look],
+        [plan("plan-2", "completed", "in_progress")],
+        [{ "text": "A dot." }],
+    ] }));
+    fs::write(recorder.workspace().join("dot.gif"), b"GIF89a\x01\0\x01\0\0\0\0;").expect("a file");
+    recorder.prompt("p1", "What is in dot.gif?");
+    recorder.ended("p1");
+    recorder
+}
+
+#[test]
+fn a_plan_that_is_shown_and_a_picture_that_is_read() {
+    planned().matches("planned");
+}
+
+#[test]
+fn a_plan_that_comes_back_with_its_history() {
+    planned().reopened().matches("planned-replayed");
+}
+
 #[test]
 fn a_turn_that_is_stopped_in_the_middle() {
     let mut recorder = Recorder::new(&json!({ "steps": [[{ "text": "half of " }, "stall"], [{ "text": "the other half" }]] }));

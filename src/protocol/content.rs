@@ -15,6 +15,13 @@ pub enum ContentBlock {
     Resource {
         resource: EmbeddedResource,
     },
+    /// A picture that a tool gave. In a prompt pillion takes none.
+    #[serde(rename_all = "camelCase", skip_deserializing)]
+    Image {
+        mime_type: String,
+        /// Its bytes in base64.
+        data: String,
+    },
     /// A pointer to a resource that the model may read with its tools.
     #[serde(rename_all = "camelCase")]
     ResourceLink {

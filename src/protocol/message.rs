@@ -60,6 +60,8 @@ record! {
             /// `resource_link`.
             name: String => Text,
             mime_type: String => Id,
+            /// `tool_result` that is a picture, of this `mime_type`: its bytes in base64.
+            data: String => Secret,
         }
     }
 }
@@ -129,6 +131,8 @@ impl From<ContentBlock> for Part {
                 mime_type: resource.mime_type,
                 ..Self::default()
             },
+            // The words that a picture's tool result has.
+            ContentBlock::Image { mime_type, data } => Self::text(format!("[image: {mime_type}, {} bytes]", data.len() / 4 * 3)),
             ContentBlock::ResourceLink { uri, name } => {
                 Self { kind: PartKind::ResourceLink, uri: Some(uri), name: Some(name), ..Self::default() }
             }
@@ -153,5 +157,17 @@ impl Part {
             }
             PartKind::ToolCall | PartKind::ToolResult => None,
         }
+    }
+
+    /// What a tool's result shows to a client.
+    pub fn result_content(&self) -> Vec<ContentBlock> {
+        let text = self.text.clone().map(ContentBlock::text);
+        let image = self.image().map(|(mime_type, data)| ContentBlock::Image { mime_type: mime_type.into(), data: data.into() });
+        text.into_iter().chain(image).collect()
+    }
+
+    /// The picture that a tool's result is: its MIME type, and its bytes in base64.
+    pub fn image(&self) -> Option<(&str, &str)> {
+        Some((self.mime_type.as_deref()?, self.data.as_deref()?))
     }
 }

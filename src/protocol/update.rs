@@ -50,6 +50,10 @@ pub enum SessionUpdate {
     },
     ToolCall(ToolCall),
     ToolCallUpdate(ToolCallUpdate),
+    /// What the model says that it is going to do; it replaces the plan before it.
+    Plan {
+        entries: Vec<PlanEntry>,
+    },
     SessionInfoUpdate {
         #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<String>,
@@ -131,6 +135,32 @@ pub struct ToolLocation {
     pub path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlanEntry {
+    pub content: String,
+    pub priority: PlanPriority,
+    pub status: PlanStatus,
+}
+
+/// How much a step of a plan matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanPriority {
+    High,
+    Medium,
+    Low,
+}
+
+/// How far a step of a plan is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanStatus {
+    Pending,
+    InProgress,
+    Completed,
 }
 
 /// ACP's kinds of tools, as far as pillion has such tools.

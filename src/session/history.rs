@@ -3,6 +3,7 @@
 use super::shell::TOOL;
 use crate::protocol::message::{Message, Part, PartKind, ResultStatus, Role};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
+use crate::tool::planned;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -78,7 +79,25 @@ pub(super) fn missing_results(parts: &[Part]) -> Vec<Part> {
 
 /// The updates that show a stored history to a client.
 pub(super) fn replay(history: &[Arc<Message>]) -> impl Iterator<Item = (&Message, SessionUpdate)> {
-    history.iter().map(Arc::as_ref).flat_map(|message| message.parts.iter().filter_map(move |part| Some((message, update(message, part)?))))
+    let last_plan = last_plan(history);
+    history.iter().map(Arc::as_ref).flat_map(|message| message.parts.iter().map(move |part| (message, part))).flat_map(
+        move |(message, part)| {
+            let plan = last_plan.as_ref().filter(|(result, _)| std::ptr::eq(*result, part)).map(|(_, plan)| plan.clone());
+            update(message, part).into_iter().chain(plan).map(move |update| (message, update))
+        },
+    )
+}
+
+/// The plan that holds at the end of the history, and the result behind which it was shown.
+fn last_plan(history: &[Arc<Message>]) -> Option<(&Part, SessionUpdate)> {
+    history.iter().rev().find_map(|message| {
+        let completed = |part: &&Part| part.kind == PartKind::ToolResult && part.status == Some(ResultStatus::Completed);
+        message.parts.iter().rev().filter(completed).find_map(|result| {
+            let call = message.parts.iter().find(|part| part.kind == PartKind::ToolCall && part.call_id == result.call_id)?;
+            let entries = planned(call.tool.as_deref()?, call.input.as_ref()?)?;
+            Some((result, SessionUpdate::Plan { entries }))
+        })
+    })
 }
 
 fn update(message: &Message, part: &Part) -> Option<SessionUpdate> {
@@ -94,7 +113,7 @@ fn update(message: &Message, part: &Part) -> Option<SessionUpdate> {
         (_, PartKind::ToolResult) => SessionUpdate::ToolCallUpdate(ToolCallUpdate {
             tool_call_id: part.call_id.clone()?,
             status: if part.status == Some(ResultStatus::Completed) { ToolCallStatus::Completed } else { ToolCallStatus::Failed },
-            content: vec![ToolCallContent::Content { content: crate::protocol::content::ContentBlock::text(part.text.clone()?) }],
+            content: part.result_content().into_iter().map(|content| ToolCallContent::Content { content }).collect(),
         }),
         (Role::User, _) => SessionUpdate::UserMessageChunk { content: part.as_content()? },
         (Role::Assistant, PartKind::Reasoning) => SessionUpdate::AgentThoughtChunk { content: part.as_content()? },

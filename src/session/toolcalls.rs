@@ -8,11 +8,10 @@ use super::watchdog::TimeLimit;
 use crate::policy::Verdict;
 use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
-use crate::protocol::content::ContentBlock;
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::tool::workspace::Place;
-use crate::tool::{Approved, Tool, ToolContext, ToolOutput, ToolPlan};
+use crate::tool::{Approved, Image, Tool, ToolContext, ToolOutput, ToolPlan};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
@@ -109,7 +108,7 @@ async fn run_in_order(job: &TurnJob, shown: &[Shown], context: &ToolContext) -> 
         for (shown, answered) in shown.iter().zip(answered) {
             let call_id = &shown.call.call_id;
             match &shown.next {
-                Next::Refuse(why) => settle(job, call_id, ResultStatus::Failed, why.clone(), None),
+                Next::Refuse(why) => settle(job, call_id, ResultStatus::Failed, why.clone()),
                 Next::Run(tool, plan) => {
                     let consent = answered.await.map_err(|_| Interruption::Stopped)?;
                     run_one(job, &shown.call, tool, plan, consent, context).await?;
@@ -119,7 +118,7 @@ async fn run_in_order(job: &TurnJob, shown: &[Shown], context: &ToolContext) -> 
                         let consent = shown.sought(tool, &plan).consent(job).await?;
                         run_one(job, &shown.call, tool, &plan, consent, context).await?;
                     }
-                    Err(error) => settle(job, call_id, ResultStatus::Failed, error.to_string(), None),
+                    Err(error) => settle(job, call_id, ResultStatus::Failed, error.to_string()),
                 },
             }
         }
@@ -160,13 +159,13 @@ async fn run_one(
     let (call_id, name) = (&call.call_id, tool.spec().name);
     let confirmed = match (consent, judge(job, name, &plan.access)) {
         (Consent::Denied(why), _) => {
-            settle(job, call_id, ResultStatus::Denied, why, None);
+            settle(job, call_id, ResultStatus::Denied, why);
             return Ok(());
         }
         // The mode or an answer has changed since it was planned.
         (Consent::Given(_), Verdict::Deny(by)) => {
             job.ledger.tool_leaves(call_id);
-            settle(job, call_id, ResultStatus::Denied, denied(&by), None);
+            settle(job, call_id, ResultStatus::Denied, denied(&by));
             return Ok(());
         }
         (Consent::Given(confirmed), _) => confirmed,
@@ -186,13 +185,13 @@ async fn run_one(
         job.ledger.hop("tool.stopped");
     }
     match result {
-        Ok(Ok(ToolOutput { text, content })) => settle(job, call_id, ResultStatus::Completed, text, Some(content)),
+        Ok(Ok(output)) => complete(job, call_id, output),
         Ok(Err(error)) => {
             let status = if stopped { ResultStatus::Interrupted } else { ResultStatus::Failed };
-            settle(job, call_id, status, error.to_string(), None);
+            settle(job, call_id, status, error.to_string());
         }
         Err(_panic) => {
-            settle(job, call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into(), None);
+            settle(job, call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into());
             let message = format!("the tool {name} panicked");
             let fault = Fault { cause: Cause::InternalPanic, point: "panic.contained", name: "tool_panic".into(), message };
             job.ledger.tool_leaves(call_id);
@@ -203,13 +202,31 @@ async fn run_one(
     if stopped { Err(Interruption::Stopped) } else { Ok(()) }
 }
 
-/// Records the call's one result and shows it.
-fn settle(job: &TurnJob, call_id: &str, status: ResultStatus, text: String, content: Option<Vec<ToolCallContent>>) {
-    let shown = match content {
-        Some(content) if !content.is_empty() => content,
-        _ => vec![ToolCallContent::Content { content: ContentBlock::text(text.clone()) }],
-    };
-    job.ledger.add(Part::tool_result(call_id, status, text));
-    let status = if status == ResultStatus::Completed { ToolCallStatus::Completed } else { ToolCallStatus::Failed };
-    job.ledger.post(SessionUpdate::ToolCallUpdate(ToolCallUpdate { tool_call_id: call_id.to_owned(), status, content: shown }));
+/// Records what the call gave.
+fn complete(job: &TurnJob, call_id: &str, output: ToolOutput) {
+    let ToolOutput { text, content, image, plan } = output;
+    let mut result = Part::tool_result(call_id, ResultStatus::Completed, text);
+    if let Some(Image { mime_type, data }) = image {
+        (result.mime_type, result.data) = (Some(mime_type.into()), Some(data));
+    }
+    record(job, call_id, result, content);
+    if let Some(entries) = plan {
+        job.ledger.post(SessionUpdate::Plan { entries });
+    }
+}
+
+/// Records that the call gave nothing, and why.
+fn settle(job: &TurnJob, call_id: &str, status: ResultStatus, text: String) {
+    record(job, call_id, Part::tool_result(call_id, status, text), Vec::new());
+}
+
+/// Records the call's one result and shows it: `content`, or what the model is told.
+fn record(job: &TurnJob, call_id: &str, result: Part, mut content: Vec<ToolCallContent>) {
+    if content.is_empty() {
+        content = result.result_content().into_iter().map(|content| ToolCallContent::Content { content }).collect();
+    }
+    let is_completed = result.status == Some(ResultStatus::Completed);
+    let status = if is_completed { ToolCallStatus::Completed } else { ToolCallStatus::Failed };
+    job.ledger.add(result);
+    job.ledger.post(SessionUpdate::ToolCallUpdate(ToolCallUpdate { tool_call_id: call_id.to_owned(), status, content }));
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 /// A write to one part of a message.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most writes put a whole part, and few wait at a time")]
 pub enum PartWrite {
     /// Adds the part, or replaces the one that is there.
     Put { ordinal: u64, part: Part },

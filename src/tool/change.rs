@@ -3,6 +3,7 @@
 //! Invariant: what is written is what was shown, over what was there when it was shown; text that the editor has not saved
 //! is never written over.
 
+use super::encoding::{self, Decoded, Encoding};
 use super::workspace::{Parents, Place, Seen, Target, WorkspaceError};
 use super::{Approved, ToolContext, ToolError, ToolPlan};
 use crate::policy::{Access, WriteAccess};
@@ -13,17 +14,21 @@ pub(super) struct Change {
     place: Place,
     parents: Parents,
     seen: Seen,
+    /// As it is shown.
     pub(super) old: Option<String>,
-    pub(super) new: String,
+    new: String,
+    /// What is written.
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Change {
-    /// Looks at what stands at `place` and lets `write` make the new text of it; `None`: there is no file yet.
+    /// Looks at what stands at `place` and lets `write` make the new text of it, which is written in the encoding of the old;
+    /// `None`: there is no file yet.
     pub(super) async fn of(
         place: &Place,
         parents: Parents,
         context: &ToolContext,
-        write: impl FnOnce(Option<&str>) -> Result<String, ToolError>,
+        write: impl FnOnce(Option<&Decoded>) -> Result<String, ToolError>,
     ) -> Result<Self, ToolError> {
         let target = context.workspace.target(place, parents)?;
         let seen = target.seen();
@@ -37,17 +42,22 @@ impl Change {
                 "{place} has changes in the editor that are not saved; ask the user to save or discard them first"
             )));
         }
-        let old = match target {
+        let disk = match &target {
             Target::Nothing => None,
-            Target::File { bytes, .. } => Some(String::from_utf8(bytes).map_err(|_| {
-                ToolError(format!("{place} is not UTF-8, and writing would change its encoding; ask the user to change it by hand"))
-            })?),
+            Target::File { bytes, .. } => Some(bytes.as_slice()),
         };
-        let new = write(old.as_deref())?;
-        if old.as_ref() == Some(&new) {
+        let decoded = disk.map(Decoded::of);
+        let text = write(decoded.as_ref())?;
+        if decoded.as_ref().is_some_and(|decoded| decoded.text == text) {
             return Err(ToolError(format!("{place} has exactly this text already; there is nothing to write")));
         }
-        Ok(Self { place: place.clone(), parents, seen, old, new })
+        let encoding = decoded.map_or(Encoding::Utf8, |decoded| decoded.encoding);
+        let bytes = encoding.encode(&text).ok_or_else(|| {
+            ToolError(format!("{place} is not UTF-8, and writing would change its encoding; ask the user to change it by hand"))
+        })?;
+        let old = disk.map(|disk| encoding::shown(disk).into_owned());
+        let new = if encoding == Encoding::Bytes { encoding::shown(&bytes).into_owned() } else { text };
+        Ok(Self { place: place.clone(), parents, seen, old, new, bytes })
     }
 
     /// What is shown of it, under this title.
@@ -82,7 +92,7 @@ impl Change {
         if self.seen != seen {
             return Err(WorkspaceError::Conflict(place.clone()).into());
         }
-        let (workspace, place, bytes) = (context.workspace.clone(), place.clone(), self.new.clone().into_bytes());
+        let (workspace, place, bytes) = (context.workspace.clone(), place.clone(), self.bytes.clone());
         let parents = self.parents;
         super::blocking(move || Ok(workspace.replace(&place, seen, &bytes, parents, approved.confirmed)?)).await
     }

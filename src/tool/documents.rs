@@ -5,6 +5,7 @@ mod uri;
 
 pub use uri::{path_of, uri_of};
 
+use super::encoding::is_text_of;
 use super::workspace::{FileId, OpenFile, Place, Workspace};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -87,10 +88,9 @@ impl WorkspaceDocuments {
         self.by_file.get(&file.id())?.first()
     }
 
-    /// The document of `file` that differs from `disk`, its bytes. The byte order mark does not count: editors hide it.
+    /// The document of `file` that differs from `disk`, its bytes.
     pub(super) fn unsaved(&self, file: &OpenFile, disk: &[u8]) -> Option<&Document> {
-        let disk = disk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(disk);
-        self.by_file.get(&file.id())?.iter().find(|document| document.text.as_bytes() != disk)
+        self.by_file.get(&file.id())?.iter().find(|document| !is_text_of(&document.text, disk))
     }
 }
 

@@ -3,23 +3,30 @@
 mod arguments;
 mod change;
 pub mod documents;
+mod edit_file;
+mod encoding;
+mod glob;
+mod image;
 mod instructions;
 mod list_directory;
 mod read_file;
 mod search;
+mod stoppable;
 #[cfg(test)]
 mod test_room;
 pub mod text;
+mod update_plan;
 mod walk;
 pub mod workspace;
 mod write_file;
 
 pub use instructions::Instructions;
+pub use update_plan::planned;
 
 use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
-use crate::protocol::update::{ToolCallContent, ToolKind, ToolLocation};
+use crate::protocol::update::{PlanEntry, ToolCallContent, ToolKind, ToolLocation};
 use crate::provenance::CancelToken;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -78,13 +85,25 @@ pub struct Approved {
 pub struct ToolOutput {
     /// For the model.
     pub text: String,
-    /// For the client, when it is not just the text.
+    /// For the client, when it is not just what the model gets.
     pub content: Vec<ToolCallContent>,
+    /// For the model, beside the text.
+    pub image: Option<Image>,
+    /// What the model says that it is going to do: shown to the client as a whole.
+    pub plan: Option<Vec<PlanEntry>>,
+}
+
+/// A picture as it goes over wires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    pub mime_type: &'static str,
+    /// Its bytes in base64.
+    pub data: String,
 }
 
 impl ToolOutput {
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), content: Vec::new() }
+        Self { text: text.into(), content: Vec::new(), image: None, plan: None }
     }
 }
 
@@ -131,11 +150,19 @@ impl ToolSet {
 }
 
 /// The names of the tools; an export shows these as they are.
-pub const TOOL_NAMES: [&str; 4] = ["read_file", "list_directory", "search", "write_file"];
+pub const TOOL_NAMES: [&str; 7] = ["read_file", "list_directory", "glob", "search", "edit_file", "write_file", "update_plan"];
 
 /// Every tool that pillion has.
 pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
-    vec![Arc::new(read_file::ReadFile), Arc::new(list_directory::ListDirectory), Arc::new(search::Search), Arc::new(write_file::WriteFile)]
+    vec![
+        Arc::new(read_file::ReadFile),
+        Arc::new(list_directory::ListDirectory),
+        Arc::new(glob::Glob),
+        Arc::new(search::Search),
+        Arc::new(edit_file::EditFile),
+        Arc::new(write_file::WriteFile),
+        Arc::new(update_plan::UpdatePlan),
+    ]
 }
 
 /// Does `work` on a thread that may block. A panic in it goes on here.
@@ -162,7 +189,9 @@ mod tests {
         for spec in set.specs().iter() {
             let tool = set.find(spec.name).unwrap();
             assert_eq!(tool.spec(), *spec);
-            let plan = tool.plan(&json!({ "path": "a", "pattern": "b", "content": "c" }), &room.context()).await.unwrap();
+            let edits = json!([{ "old_text": "", "new_text": "d" }]);
+            let input = json!({ "path": "a", "pattern": "b", "content": "c", "edits": edits, "entries": [] });
+            let plan = tool.plan(&input, &room.context()).await.unwrap();
             assert_eq!((plan.access.effect(), plan.seen.is_some()), (tool.effect(), tool.effect() == Effect::Write));
         }
         assert!(set.find("no_such_tool").is_none());

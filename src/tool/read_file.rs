@@ -1,12 +1,15 @@
-//! `read_file`: the lines of one text file, as the user has them in the editor when it is open there.
+//! `read_file`: the lines of one text file, as the user has them in the editor when it is open there; or a picture.
 
+mod large;
 #[cfg(test)]
 mod tests;
 
 use super::arguments::Arguments;
+use super::encoding::{Encoding, is_binary, shown};
+use super::image::{image, mime_type};
 use super::text::cut;
 use super::workspace::{OpenFile, Place, WorkspaceError};
-use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use super::{Approved, Image, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
 use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
@@ -14,17 +17,17 @@ use crate::protocol::update::{ToolKind, ToolLocation};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use std::io::{self, Read};
 use std::sync::Arc;
 
-/// The largest file that is read, in bytes.
+/// The largest file that is read as a whole, in bytes; of a larger one, only the lines that are asked for.
 const MAX_FILE_BYTES: u64 = 8 << 20;
 /// The most lines of one answer.
 const MAX_LINES: u64 = 2000;
 /// The most text of one answer, in bytes.
 const MAX_OUTPUT_BYTES: usize = 256 << 10;
 
-/// Where a NUL is looked for: a file that has one so early is no text.
-const SNIFFED_BYTES: usize = 8 << 10;
+const NOT_UTF8: &str = "the file is not all UTF-8: other bytes are shown as \u{fffd}";
 
 pub(super) struct ReadFile;
 
@@ -33,11 +36,21 @@ struct Request {
     /// The first line, from 1.
     offset: u64,
     limit: u64,
+    extent: Extent,
+}
+
+/// Whether the model has said which lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    File,
+    Range,
 }
 
 /// The text of a file, and whose.
 enum Source {
     Disk(Vec<u8>),
+    /// Its beginning, and the file, read up to there.
+    Large(Vec<u8>, Box<OpenFile>),
     /// Of the open document, which differs from the disk.
     Unsaved(Arc<str>),
 }
@@ -46,8 +59,8 @@ impl Tool for ReadFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "read_file",
-            description: "Reads a text file of the workspace. A file that is open in the editor is read with its unsaved changes. At \
-                          most 2000 lines or 256 KiB are given at once; the answer says how to go on.",
+            description: "Reads a text file of the workspace, with its unsaved changes if it is open in the editor; or an image (png, \
+                          jpeg, gif, webp). At most 2000 lines or 256 KiB are given at once; the answer says how to go on.",
             input_schema: json!({
                 "type": "object",
                 "properties": {
@@ -86,24 +99,20 @@ impl Tool for ReadFile {
     fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         blocking(move || {
             let request = Request::of(&input, &context)?;
-            let text = match source(&request.place, &context)? {
+            let text = match source(&request, &context)? {
                 Source::Unsaved(text) => {
                     let mut shown = String::from("[the editor's text, with changes that are not saved]\n");
                     page(&text, &request, &mut shown)?;
                     shown
                 }
-                Source::Disk(bytes) => {
-                    if bytes.iter().take(SNIFFED_BYTES).any(|byte| *byte == 0) {
-                        return Err(ToolError(format!("{} is a binary file of {} bytes and cannot be shown", request.place, bytes.len())));
-                    }
-                    let text = String::from_utf8_lossy(&bytes);
-                    let mut shown = String::new();
-                    page(&text, &request, &mut shown)?;
-                    if std::str::from_utf8(&bytes).is_err() {
-                        note(&mut shown, "the file is not all UTF-8: other bytes are shown as \u{fffd}");
-                    }
-                    shown
+                Source::Large(beginning, file) => {
+                    let whole = io::Cursor::new(beginning).chain(file.into_reader());
+                    large::page(&request, whole, &|| context.token.is_stopped())?
                 }
+                Source::Disk(bytes) => match image(&request.place, &bytes) {
+                    Some(image) => return picture(image?, bytes.len()),
+                    None => text_of(&request, &bytes)?,
+                },
             };
             Ok(ToolOutput::text(text))
         })
@@ -113,16 +122,20 @@ impl Tool for ReadFile {
 impl Request {
     fn of(input: &Value, context: &ToolContext) -> Result<Self, ToolError> {
         let arguments = Arguments::of(input)?;
+        let offset = arguments.optional_number("offset", 1..=u64::from(u32::MAX))?;
+        let limit = arguments.optional_number("limit", 1..=MAX_LINES)?;
         Ok(Self {
             place: context.workspace.place(arguments.text("path")?)?,
-            offset: arguments.optional_number("offset", 1..=u64::from(u32::MAX))?.unwrap_or(1),
-            limit: arguments.optional_number("limit", 1..=MAX_LINES)?.unwrap_or(MAX_LINES),
+            offset: offset.unwrap_or(1),
+            limit: limit.unwrap_or(MAX_LINES),
+            extent: if offset.or(limit).is_some() { Extent::Range } else { Extent::File },
         })
     }
 }
 
 /// The editor's text if it differs from the disk, else the disk's.
-fn source(place: &Place, context: &ToolContext) -> Result<Source, ToolError> {
+fn source(request: &Request, context: &ToolContext) -> Result<Source, ToolError> {
+    let place = &request.place;
     let documents = context.documents.within(&context.workspace);
     let file = match context.workspace.file(place) {
         Ok(file) => file,
@@ -132,24 +145,41 @@ fn source(place: &Place, context: &ToolContext) -> Result<Source, ToolError> {
         }
         Err(error) => return Err(error.into()),
     };
-    let disk = read(&file, place);
-    let document = match &disk {
-        Ok(disk) => documents.unsaved(&file, disk),
-        Err(_) => documents.of(&file),
-    };
+    let bytes = file.prefix(MAX_FILE_BYTES + 1)?;
+    let is_whole = bytes.len() as u64 <= MAX_FILE_BYTES;
+    let document = if is_whole { documents.unsaved(&file, &bytes) } else { documents.of(&file) };
     match document {
         Some(document) => Ok(Source::Unsaved(Arc::clone(&document.text))),
-        None => disk.map(Source::Disk),
+        None if is_whole => Ok(Source::Disk(bytes)),
+        None if is_binary(&bytes) || mime_type(&bytes).is_some() => Err(binary(place, file.size())),
+        None if request.extent == Extent::Range => Ok(Source::Large(bytes, Box::new(file))),
+        None => Err(ToolError(format!(
+            "{place} has {} bytes, too many to be read at once; give offset and limit to read some lines, search finds them",
+            file.size()
+        ))),
     }
 }
 
-fn read(file: &OpenFile, place: &Place) -> Result<Vec<u8>, ToolError> {
-    file.whole(MAX_FILE_BYTES).map_err(|error| match error {
-        WorkspaceError::TooLarge { limit, .. } => {
-            ToolError(format!("{place} has more than {limit} bytes, the most that read_file takes; search finds lines in it"))
-        }
-        other => other.into(),
-    })
+fn picture(image: Image, bytes: usize) -> Result<ToolOutput, ToolError> {
+    let text = format!("[image: {}, {bytes} bytes]", image.mime_type);
+    Ok(ToolOutput { image: Some(image), ..ToolOutput::text(text) })
+}
+
+fn text_of(request: &Request, bytes: &[u8]) -> Result<String, ToolError> {
+    if is_binary(bytes) {
+        return Err(binary(&request.place, bytes.len() as u64));
+    }
+    let text = shown(bytes);
+    let mut page_of_it = String::new();
+    page(&text, request, &mut page_of_it)?;
+    if Encoding::of(bytes) == Encoding::Bytes {
+        note(&mut page_of_it, NOT_UTF8);
+    }
+    Ok(page_of_it)
+}
+
+fn binary(place: &Place, bytes: u64) -> ToolError {
+    ToolError(format!("{place} is a binary file of {bytes} bytes and cannot be shown"))
 }
 
 /// Appends the lines that were asked for, as far as there is room, and how to go on.

@@ -5,6 +5,7 @@ mod tests;
 
 use super::arguments::Arguments;
 use super::documents::WorkspaceDocuments;
+use super::stoppable::Stoppable;
 use super::text::{cut, visible};
 use super::walk::Walk;
 use super::workspace::{OpenFile, Place, Workspace, WorkspaceError};
@@ -20,7 +21,7 @@ use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, sinks};
 use ignore::overrides::{Override, OverrideBuilder};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::{self, Read};
+use std::io::Read;
 
 /// The most matching lines of one answer.
 const MAX_MATCHES: usize = 200;
@@ -225,18 +226,6 @@ impl Found {
             let _ = writeln!(text, "[{} files or directories could not be searched]", self.skipped);
         }
         text
-    }
-}
-
-/// A text that ends with an error as soon as the search is stopped, so that one large file does not hold it up.
-struct Stoppable<'a, R> {
-    text: R,
-    stopped: &'a dyn Fn() -> bool,
-}
-
-impl<R: Read> Read for Stoppable<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if (self.stopped)() { Err(io::Error::other("stopped")) } else { self.text.read(buffer) }
     }
 }
 

@@ -265,6 +265,11 @@ impl OpenFile {
         FileId::of(&self.about)
     }
 
+    /// How many bytes it had when it was opened.
+    pub fn size(&self) -> u64 {
+        self.about.len()
+    }
+
     /// All of its bytes.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod tests;
 
 use super::arguments::Arguments;
 use super::change::Change;
+use super::encoding::Encoding;
 use super::workspace::{Parents, Place};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
 use crate::protocol::abort::Effect;
@@ -32,9 +33,9 @@ impl Tool for WriteFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "write_file",
-            description: "Makes a file of the workspace, or replaces the whole text of one; the user is asked first. Line ends, byte \
-                          order mark, final newline and mode of a file that is replaced are kept. Refused for a file with unsaved \
-                          changes in the editor, and if it is changed while the user is asked.",
+            description: "Makes a file of the workspace, or replaces the whole text of one; the user is asked first. For a part of a \
+                          file use edit_file. Line ends, encoding, final newline and mode of a file that is replaced are kept. \
+                          Refused for a file with unsaved changes in the editor.",
             input_schema: json!({
                 "type": "object",
                 "properties": {
@@ -75,8 +76,8 @@ impl Tool for WriteFile {
             let change = request.change(&context).await?;
             change.write(approved, &context).await?;
             let verb = if change.old.is_some() { "replaced" } else { "made" };
-            let text = format!("{verb} {}: {} bytes", request.place, change.new.len());
-            Ok(ToolOutput { text, content: vec![change.diff(&context)] })
+            let text = format!("{verb} {}: {} bytes", request.place, change.bytes.len());
+            Ok(ToolOutput { content: vec![change.diff(&context)], ..ToolOutput::text(text) })
         }
         .boxed()
     }
@@ -95,8 +96,13 @@ impl Request {
     }
 
     async fn change(&self, context: &ToolContext) -> Result<Change, ToolError> {
-        Change::of(&self.place, self.parents, context, |old| {
-            Ok(old.map_or_else(|| self.content.clone(), |old| Style::of(old).put_on(&self.content)))
+        Change::of(&self.place, self.parents, context, |old| match old {
+            None => Ok(self.content.clone()),
+            Some(old) if old.encoding == Encoding::Bytes => Err(ToolError(format!(
+                "{} is neither UTF-8 nor UTF-16, and writing would change its encoding; edit_file changes plain ASCII in it",
+                self.place
+            ))),
+            Some(old) => Ok(Style::of(&old.text).put_on(&self.content)),
         })
         .await
     }

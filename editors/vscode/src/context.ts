@@ -42,6 +42,8 @@ export function blockLabel(block: ContentBlock): string {
       return uriLabel(block.resource.uri);
     case "resource_link":
       return block.name;
+    case "image":
+      return "image";
   }
 }
 

@@ -249,6 +249,8 @@ export type ContentBlock =
   | { text: string; type: "text" }
   /** A resource that the client read itself and sends along. */
   | { resource: EmbeddedResource; type: "resource" }
+  /** A picture that a tool gave. In a prompt pillion takes none. */
+  | { data: string; mimeType: string; type: "image" }
   /** A pointer to a resource that the model may read with its tools. */
   | { name: string; type: "resource_link"; uri: string };
 
@@ -437,6 +439,8 @@ export interface OpenSessionResult {
 export interface Part {
   /** `tool_call`, `tool_result`. */
   call_id?: string;
+  /** `tool_result` that is a picture, of this `mime_type`: its bytes in base64. */
+  data?: string;
   /** `tool_result` of a process: its exit code. */
   exit_code?: number;
   /** `tool_call`: the arguments as the model wrote them. */
@@ -537,6 +541,25 @@ export type Phase =
   | "persisting"
   /** A model call had failed and was to be made again after a wait. */
   | "retry_backoff";
+
+/** One step of a plan. */
+export interface PlanEntry {
+  content: string;
+  priority: PlanPriority;
+  status: PlanStatus;
+}
+
+/** How much a step of a plan matters. */
+export type PlanPriority =
+  | "high"
+  | "medium"
+  | "low";
+
+/** How far a step of a plan is. */
+export type PlanStatus =
+  | "pending"
+  | "in_progress"
+  | "completed";
 
 /** `session/prompt`. */
 export interface PromptParams {
@@ -750,6 +773,8 @@ export type SessionUpdate =
   | { content: ContentBlock; sessionUpdate: "agent_thought_chunk" }
   | { sessionUpdate: "tool_call" } & ToolCall
   | { sessionUpdate: "tool_call_update" } & ToolCallUpdate
+  /** What the model says that it is going to do; it replaces the plan before it. */
+  | { entries: PlanEntry[]; sessionUpdate: "plan" }
   | { _meta?: InfoMeta; sessionUpdate: "session_info_update"; title?: string; updatedAt?: string };
 
 /** `session/set_config_option`. */

@@ -11,6 +11,7 @@ import type {
   PromptResult,
   PromptUsage,
   PermissionParams,
+  PlanEntry,
   UpdateParams,
   StopEntry,
   ToolCallContent,
@@ -34,6 +35,8 @@ export interface Turn {
   messageId?: string;
   prompt: ContentBlock[];
   items: Item[];
+  /** What the model says that it is going to do, as it last said it. */
+  plan?: PlanEntry[];
   state: TurnState;
   stopReason?: string;
   /** Why the turn stopped, to show in its place. */
@@ -159,6 +162,8 @@ function updated(conversation: Conversation, params: UpdateParams): Conversation
       return changeTurn(seen, place, (turn) =>
         changeTool(turn, update.toolCallId, (tool) => ({ ...(tool ?? toolItem(update)), ...toolFields(update) })),
       );
+    case "plan":
+      return changeTurn(seen, place, (turn) => ({ ...turn, plan: update.entries }));
     case "session_info_update":
       return { ...seen, ...present({ title: update.title }) };
     default:

@@ -5,7 +5,7 @@
 
 use super::model::Traits;
 use crate::protocol::model::{ModelRequest, Purpose, ToolSpec};
-use crate::provider::wire::history::{self, Entry, Outcome, Step};
+use crate::provider::wire::history::{self, Entry, Image, Outcome, Step};
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -101,10 +101,32 @@ enum Content<'a> {
     },
     ToolResult {
         tool_use_id: Cow<'a, str>,
-        content: &'a str,
+        content: Answer<'a>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
     },
+}
+
+/// What a tool gave.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Text(&'a str),
+    Blocks([AnswerBlock<'a>; 2]),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum AnswerBlock<'a> {
+    Text { text: &'a str },
+    Image { source: ImageSource<'a> },
+}
+
+#[derive(Serialize)]
+struct ImageSource<'a> {
+    r#type: &'static str,
+    media_type: &'a str,
+    data: &'a str,
 }
 
 /// The vendor keeps everything up to here for five minutes after its last use.
@@ -143,6 +165,19 @@ impl<'a> From<Content<'a>> for Block<'a> {
     }
 }
 
+impl<'a> From<Outcome<'a>> for Answer<'a> {
+    fn from(outcome: Outcome<'a>) -> Self {
+        let Outcome { text, image, .. } = outcome;
+        match image {
+            None => Self::Text(text),
+            Some(Image { mime_type, data }) => {
+                let source = ImageSource { r#type: "base64", media_type: mime_type, data };
+                Self::Blocks([AnswerBlock::Text { text }, AnswerBlock::Image { source }])
+            }
+        }
+    }
+}
+
 /// Adds to the last message, or begins one if that is another's.
 fn says<'a>(role: Role, content: Content<'a>, out: &mut Vec<Message<'a>>) {
     match out.last_mut().filter(|last| last.role == role) {
@@ -159,8 +194,8 @@ fn step<'a>(step: Step<'a>, out: &mut Vec<Message<'a>>) {
     let mut results = Vec::with_capacity(step.calls.len());
     for call in step.calls {
         let id = history::plain_id(call.id);
-        if let Some(Outcome { text, is_error }) = call.outcome {
-            results.push(Content::ToolResult { tool_use_id: id.clone(), content: text, is_error });
+        if let Some(outcome) = call.outcome {
+            results.push(Content::ToolResult { tool_use_id: id.clone(), content: Answer::from(outcome), is_error: outcome.is_error });
         }
         says(Role::Assistant, Content::ToolUse { id, name: call.name, input: call.input }, out);
     }

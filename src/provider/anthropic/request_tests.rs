@@ -118,3 +118,17 @@ fn a_title_is_asked_for_without_marks_and_without_thinking() {
     let older: Value = serde_json::from_slice(&body("claude-opus-4-8", &turn).unwrap()).unwrap();
     assert_eq!(older["thinking"], Value::Null);
 }
+
+fn picture(id: &str) -> Part {
+    Part { mime_type: Some("image/png".into()), data: Some("aGk=".into()), ..result(id, "[image: image/png, 2 bytes]") }
+}
+
+#[test]
+fn a_picture_stands_in_its_result() {
+    let parts = vec![Part::tool_call("a", "read_file", json!({})), picture("a")];
+    let said = message(Speaker::User, vec![Part::text("Look")]);
+    let source = json!({"type": "base64", "media_type": "image/png", "data": "aGk="});
+    let content = json!([text("[image: image/png, 2 bytes]"), {"type": "image", "source": source}]);
+    let answer = json!([{"type": "tool_result", "tool_use_id": "a", "content": content}]);
+    assert_eq!(sent(vec![said, message(Speaker::Assistant, parts)])[2]["content"], answer);
+}

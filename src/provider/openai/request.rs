@@ -1,10 +1,10 @@
 //! A model request as the vendor wants it.
 //!
 //! Invariant: in what is sent, each assistant message with tool calls is followed at once by the result of each of its
-//! calls.
+//! calls; two users never stand side by side. A result here has words alone, so a picture is the user's, behind the results.
 
 use crate::protocol::model::{ModelRequest, ToolSpec};
-use crate::provider::wire::history::{self, Entry, Step};
+use crate::provider::wire::history::{self, Entry, Outcome, Step};
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ pub(super) fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde
     }
     for entry in history::entries(&request.messages) {
         match entry {
-            Entry::User(content) => messages.push(Wire::User { content }),
+            Entry::User(text) => user(text, &mut messages),
             Entry::Step(said) => step(said, &mut messages),
         }
     }
@@ -47,7 +47,7 @@ enum Wire<'a> {
         content: &'a str,
     },
     User {
-        content: Cow<'a, str>,
+        content: Said<'a>,
     },
     Assistant {
         /// Null beside tool calls without words.
@@ -59,6 +59,25 @@ enum Wire<'a> {
         tool_call_id: &'a str,
         content: &'a str,
     },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said<'a> {
+    Text(Cow<'a, str>),
+    Pieces(Vec<Piece<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Piece<'a> {
+    Text { text: Cow<'a, str> },
+    ImageUrl { image_url: ImageUrl },
+}
+
+#[derive(Serialize)]
+struct ImageUrl {
+    url: String,
 }
 
 #[derive(Serialize)]
@@ -94,12 +113,30 @@ impl<'a> From<&'a ToolSpec> for Tool<'a> {
     }
 }
 
+/// What a person says goes on in the message that has pictures of the turn before it.
+fn user<'a>(text: Cow<'a, str>, out: &mut Vec<Wire<'a>>) {
+    match out.last_mut() {
+        Some(Wire::User { content: Said::Pieces(pieces) }) => pieces.push(Piece::Text { text }),
+        _ => out.push(Wire::User { content: Said::Text(text) }),
+    }
+}
+
 /// Each result is sent right behind the message with its call.
 fn step<'a>(step: Step<'a>, out: &mut Vec<Wire<'a>>) {
     let outcomes: Vec<_> = step.calls.iter().filter_map(|call| Some((call.id, call.outcome?))).collect();
     let tool_calls = step.calls.into_iter().map(Call::from).collect();
     out.push(Wire::Assistant { content: step.words, tool_calls });
-    out.extend(outcomes.into_iter().map(|(id, outcome)| Wire::Tool { tool_call_id: id, content: outcome.text }));
+    let mut pictures = Vec::new();
+    for (id, Outcome { text, image, .. }) in outcomes {
+        out.push(Wire::Tool { tool_call_id: id, content: text });
+        if let Some(image) = image {
+            pictures.push(Piece::Text { text: format!("The image of the tool call {id}:").into() });
+            pictures.push(Piece::ImageUrl { image_url: ImageUrl { url: image.data_url() } });
+        }
+    }
+    if !pictures.is_empty() {
+        out.push(Wire::User { content: Said::Pieces(pictures) });
+    }
 }
 
 impl<'a> From<history::Call<'a>> for Call<'a> {

@@ -97,3 +97,27 @@ fn tools_are_told_with_their_schema() {
     let function = json!({"name": "search", "description": "Searches.", "parameters": {"type": "object"}});
     assert_eq!(body["tools"], json!([{"type": "function", "function": function}]));
 }
+
+fn picture(id: &str) -> Part {
+    Part { mime_type: Some("image/png".into()), data: Some("aGk=".into()), ..result(id, "[image: image/png, 2 bytes]") }
+}
+
+#[test]
+fn pictures_are_the_users_behind_the_results_of_their_step() {
+    let parts =
+        vec![Part::tool_call("a", "read_file", json!({})), Part::tool_call("b", "search", json!({})), picture("a"), result("b", "x")];
+    let sent = sent(vec![
+        message(Role::Assistant, [parts.clone(), vec![Part::text("Nice.")]].concat()),
+        message(Role::Assistant, parts),
+        message(Role::User, vec![Part::text("Well?")]),
+    ]);
+    let words = json!({"type": "text", "text": "The image of the tool call a:"});
+    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}});
+    let told = json!({"role": "tool", "tool_call_id": "a", "content": "[image: image/png, 2 bytes]"});
+    assert_eq!((&sent[1], &sent[2]["role"]), (&told, &json!("tool")));
+    assert_eq!(sent[3], json!({"role": "user", "content": [words, image]}));
+    assert_eq!(sent[4], json!({"role": "assistant", "content": "Nice."}));
+    // The turn was stopped there: two users never stand side by side.
+    assert_eq!(sent[8], json!({"role": "user", "content": [words, image, {"type": "text", "text": "Well?"}]}));
+    assert_eq!(sent[9], Value::Null);
+}

@@ -4,7 +4,7 @@
 //! looked up there.
 
 use crate::protocol::model::{ModelRequest, Purpose, ToolSpec};
-use crate::provider::wire::history::{self, Entry, Step};
+use crate::provider::wire::history::{self, Entry, Outcome, Step};
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -51,7 +51,32 @@ struct Body<'a> {
 enum Item<'a> {
     Message { role: &'static str, content: Cow<'a, str> },
     FunctionCall { call_id: Cow<'a, str>, name: Cow<'a, str>, arguments: String },
-    FunctionCallOutput { call_id: Cow<'a, str>, output: &'a str },
+    FunctionCallOutput { call_id: Cow<'a, str>, output: Output<'a> },
+}
+
+/// What a tool gave.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Output<'a> {
+    Text(&'a str),
+    Pieces([Piece<'a>; 2]),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Piece<'a> {
+    InputText { text: &'a str },
+    InputImage { image_url: String },
+}
+
+impl<'a> From<Outcome<'a>> for Output<'a> {
+    fn from(outcome: Outcome<'a>) -> Self {
+        let Outcome { text, image, .. } = outcome;
+        match image {
+            None => Self::Text(text),
+            Some(image) => Self::Pieces([Piece::InputText { text }, Piece::InputImage { image_url: image.data_url() }]),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -75,7 +100,7 @@ fn step<'a>(step: Step<'a>, out: &mut Vec<Item<'a>>) {
     let mut outputs = Vec::with_capacity(step.calls.len());
     for call in step.calls {
         let call_id = history::plain_id(call.id);
-        outputs.extend(call.outcome.map(|outcome| Item::FunctionCallOutput { call_id: call_id.clone(), output: outcome.text }));
+        outputs.extend(call.outcome.map(|outcome| Item::FunctionCallOutput { call_id: call_id.clone(), output: outcome.into() }));
         out.push(Item::FunctionCall { call_id, name: call.name, arguments: call.input.to_string() });
     }
     out.extend(outputs);

@@ -77,3 +77,17 @@ fn nothing_is_stored_and_a_conversation_has_its_own_cache_key() {
     let title = ModelRequest { purpose: Purpose::Title, ..turn };
     assert_eq!(body_of(&title)["prompt_cache_key"], Value::Null);
 }
+
+fn picture(id: &str) -> Part {
+    Part { mime_type: Some("image/png".into()), data: Some("aGk=".into()), ..result(id, "[image: image/png, 2 bytes]") }
+}
+
+#[test]
+fn a_picture_stands_in_its_output() {
+    let parts = vec![Part::tool_call("a", "read_file", json!({})), picture("a")];
+    let said = message(Role::User, vec![Part::text("Look")]);
+    let words = json!({"type": "input_text", "text": "[image: image/png, 2 bytes]"});
+    let output = json!([words, {"type": "input_image", "image_url": "data:image/png;base64,aGk="}]);
+    let item = json!({"type": "function_call_output", "call_id": "a", "output": output});
+    assert_eq!(sent(vec![said, message(Role::Assistant, parts)])[2], item);
+}

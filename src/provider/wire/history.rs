@@ -43,6 +43,21 @@ pub(in crate::provider) struct Outcome<'a> {
     pub(in crate::provider) text: &'a str,
     /// It is not what the model wanted: the call failed, was not allowed, was stopped, or nobody knows.
     pub(in crate::provider) is_error: bool,
+    pub(in crate::provider) image: Option<Image<'a>>,
+}
+
+/// A picture that a tool gave.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::provider) struct Image<'a> {
+    pub(in crate::provider) mime_type: &'a str,
+    /// Its bytes in base64.
+    pub(in crate::provider) data: &'a str,
+}
+
+impl Image<'_> {
+    pub(in crate::provider) fn data_url(&self) -> String {
+        format!("data:{};base64,{}", self.mime_type, self.data)
+    }
 }
 
 /// What stands for a message without words: several vendors refuse a blank one, and an answer needs a question.
@@ -167,7 +182,8 @@ fn outcome(part: &Part) -> Outcome<'_> {
         (_, Some(ResultStatus::UnknownOutcome)) => "It is not known how the call ended.",
         (_, Some(ResultStatus::Completed) | None) => "(no output)",
     };
-    Outcome { text, is_error: !matches!(part.status, Some(ResultStatus::Completed) | None) }
+    let image = part.image().map(|(mime_type, data)| Image { mime_type, data });
+    Outcome { text, is_error: !matches!(part.status, Some(ResultStatus::Completed) | None), image }
 }
 
 #[cfg(test)]

@@ -57,7 +57,10 @@ fn turn(steps: Vec<(String, String, String, Vec<Calling>)>, id: &mut usize) -> V
             *id += 1;
             let name = if is_plain { format!("call_{id}") } else { format!("functions.read:{id}/{}", "x".repeat(70)) };
             parts.extend([Part::tool_call(name.as_str(), "read file", input), Part::text(between.as_str())]);
-            results.insert(place.index(results.len() + 1), Part::tool_result(name, status, text));
+            let picture = (status == ResultStatus::Completed && is_plain).then(|| "aGk=".to_owned());
+            let mime_type = picture.is_some().then(|| "image/png".to_owned());
+            let result = Part { mime_type, data: picture, ..Part::tool_result(name, status, text) };
+            results.insert(place.index(results.len() + 1), result);
         }
         parts.extend(results);
     }

@@ -58,10 +58,8 @@ async fn binary_huge_and_broken_files_are_told() {
     room.file("binary", b"\x7fELF\0\0");
     assert_eq!(room.error_of_call(&ReadFile, json!({ "path": "binary" })).await, "binary is a binary file of 6 bytes and cannot be shown");
     std::fs::File::create(room.path("huge")).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
-    assert_eq!(
-        room.error_of_call(&ReadFile, json!({ "path": "huge" })).await,
-        "huge has more than 8388608 bytes, the most that read_file takes; search finds lines in it"
-    );
+    let huge = "huge is a binary file of 8388609 bytes and cannot be shown";
+    assert_eq!(room.error_of_call(&ReadFile, json!({ "path": "huge", "limit": 1 })).await, huge);
     room.file("latin", b"caf\xe9\n");
     assert_eq!(
         read(&room, json!({ "path": "latin" })).await,
@@ -120,4 +118,77 @@ async fn arguments_are_checked_by_name() {
     ] {
         assert_eq!(room.error_of_call(&ReadFile, input).await, told);
     }
+}
+
+#[tokio::test]
+async fn utf_16_is_read_as_text() {
+    let room = Room::new();
+    room.file("little", b"\xff\xfe\xe9\0\n\0b\0");
+    room.file("big", b"\xfe\xff\0\xe9\0\n\0b");
+    for path in ["little", "big"] {
+        assert_eq!(read(&room, json!({ "path": path })).await, "\u{feff}é\nb");
+        assert_eq!(read(&room, json!({ "path": path, "offset": 2 })).await, "b");
+    }
+    // What the editor shows of it is the same text.
+    room.documents.open(&uri_of(&room.path("little")), 1, "é\nb".into());
+    assert_eq!(read(&room, json!({ "path": "little", "offset": 2 })).await, "b");
+}
+
+#[tokio::test]
+async fn a_picture_is_given_as_one_whatever_its_name() {
+    let room = Room::new();
+    let bytes = crate::tool::image::tests::png(3, 2);
+    room.file("a.txt", &bytes);
+    let output = room.call(&ReadFile, json!({ "path": "a.txt" })).await.unwrap();
+    let image = image(&room.place("a.txt"), &bytes).unwrap().unwrap();
+    assert_eq!(image.mime_type, "image/png");
+    assert_eq!(output, ToolOutput { image: Some(image), ..ToolOutput::text("[image: image/png, 29 bytes]") });
+    room.file("b.png", b"no picture");
+    assert_eq!(read(&room, json!({ "path": "b.png" })).await, "no picture");
+    room.file("wide.png", crate::tool::image::tests::png(9000, 2));
+    assert!(room.error_of_call(&ReadFile, json!({ "path": "wide.png" })).await.starts_with("wide.png is an image (image/png) of 9000 x 2"));
+}
+
+/// A file of more than 8 MiB: 100,000 numbered lines of 100 bytes, and a last one without its end.
+fn large(room: &Room) {
+    let lines: String = (1..=100_000).map(|n| format!("{n:099}\n")).collect();
+    room.file("large", lines + "the last");
+}
+
+#[tokio::test]
+async fn of_a_large_file_the_lines_that_are_asked_for_are_read() {
+    let room = Room::new();
+    large(&room);
+    let told = room.error_of_call(&ReadFile, json!({ "path": "large" })).await;
+    let refused = "large has 10000008 bytes, too many to be read at once; give offset and limit to read some lines, search finds them";
+    assert_eq!(told, refused);
+    let line = |n: u32| format!("{n:099}\n");
+    for (offset, limit, text) in [
+        (1, 1, line(1) + "[lines 1-1 of a large file; go on with offset 2]\n"),
+        (90_000, 2, line(90_000) + &line(90_001) + "[lines 90000-90001 of a large file; go on with offset 90002]\n"),
+        (100_000, 1, line(100_000) + "[lines 100000-100000 of a large file; go on with offset 100001]\n"),
+        (100_000, 2, line(100_000) + "the last"),
+        (100_001, 9, "the last".into()),
+    ] {
+        assert_eq!(read(&room, json!({ "path": "large", "offset": offset, "limit": limit })).await, text);
+    }
+    let told = room.error_of_call(&ReadFile, json!({ "path": "large", "offset": 100_002 })).await;
+    assert_eq!(told, "large has 100001 lines; the argument offset must not be more than that");
+    room.stop();
+    let told = room.error_of_call(&ReadFile, json!({ "path": "large", "offset": 2 })).await;
+    assert_eq!(told, "large was not read: the turn was stopped first");
+}
+
+#[tokio::test]
+async fn what_is_given_of_a_large_file_is_bounded_too() {
+    let room = Room::new();
+    let wide = "ä".repeat(MAX_OUTPUT_BYTES);
+    room.file("large", format!("a{wide}\n{}", format!("{}\n", "x".repeat(199_999)).repeat(50)));
+    let text = read(&room, json!({ "path": "large", "offset": 1 })).await;
+    let (line, notes) = text.split_once('\n').unwrap();
+    assert_eq!(line, format!("a{}", &wide[..MAX_OUTPUT_BYTES - 2]));
+    let bytes = wide.len() + 2;
+    assert_eq!(notes, format!("[line 1 has {bytes} bytes and is cut]\n[lines 1-1 of a large file; go on with offset 2]\n"));
+    let text = read(&room, json!({ "path": "large", "offset": 2 })).await;
+    assert_eq!(text, format!("{}\n[lines 2-2 of a large file; go on with offset 3]\n", "x".repeat(199_999)));
 }

@@ -16,7 +16,7 @@ pub enum WorkspaceError {
     Outside(String),
     #[error("{0} does not exist; list_directory shows what is there")]
     NotFound(Place),
-    #[error("the directory {0} does not exist; set create_parents to true to have it made")]
+    #[error("the directory {0} does not exist; write_file makes it if create_parents is true")]
     NoParent(Place),
     #[error("{0} is a directory; give the path of a file")]
     IsDirectory(Place),

@@ -38,7 +38,7 @@ async fn the_plan_asks_with_the_diff_and_the_run_does_it() {
     assert_eq!(planned, expected);
     assert_eq!(room.text("a.rs"), "old\r\n");
     let output = run(&room, &input, planned.seen).await.unwrap();
-    assert_eq!(output, ToolOutput { text: "replaced a.rs: 12 bytes".into(), content: expected.content });
+    assert_eq!(output, ToolOutput { content: expected.content, ..ToolOutput::text("replaced a.rs: 12 bytes") });
     assert_eq!(room.text("a.rs"), "new\r\nlines\r\n");
 }
 
@@ -46,7 +46,7 @@ async fn the_plan_asks_with_the_diff_and_the_run_does_it() {
 async fn a_new_file_is_made_with_its_directories_on_request() {
     let room = Room::new();
     let told = plan(&room, &json!({ "path": "a/b.txt", "content": "x" })).await.unwrap_err();
-    assert_eq!(told, "the directory a does not exist; set create_parents to true to have it made");
+    assert_eq!(told, "the directory a does not exist; write_file makes it if create_parents is true");
     let input = json!({ "path": "a/b.txt", "content": "x", "create_parents": true });
     let planned = plan(&room, &input).await.unwrap();
     assert_eq!((planned.title.as_str(), planned.seen), ("Make a/b.txt", Some(Seen::Nothing)));
@@ -118,7 +118,7 @@ async fn what_cannot_be_written_is_refused_before_anybody_is_asked() {
     std::fs::File::create(room.path("large")).unwrap().set_len((1 << 20) + 1).unwrap();
     for (path, told) in [
         ("same", "same has exactly this text already; there is nothing to write"),
-        ("latin", "latin is not UTF-8, and writing would change its encoding; ask the user to change it by hand"),
+        ("latin", "latin is neither UTF-8 nor UTF-16, and writing would change its encoding; edit_file changes plain ASCII in it"),
         ("large", "large has more than 1048576 bytes, the most that can be taken here"),
         ("../x", "../x leads out of the workspace; give a path inside it"),
         (".", ". is a directory; give the path of a file"),

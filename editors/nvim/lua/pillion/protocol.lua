@@ -206,8 +206,10 @@ M.PROTOCOL_VERSION = 1
 --- One piece of a prompt or of a message. Fields that pillion does not use are kept as they came.
 ---@class pillion.ContentBlock
 ---@field text? string
----@field type "text"|"resource"|"resource_link"
+---@field type "text"|"resource"|"image"|"resource_link"
 ---@field resource? pillion.EmbeddedResource
+---@field data? string
+---@field mimeType? string
 ---@field name? string
 ---@field uri? string
 
@@ -357,6 +359,7 @@ M.PROTOCOL_VERSION = 1
 --- A piece of a message. Which optional fields stand depends on `kind`.
 ---@class pillion.Part
 ---@field call_id? string `tool_call`, `tool_result`.
+---@field data? string `tool_result` that is a picture, of this `mime_type`: its bytes in base64.
 ---@field exit_code? integer `tool_result` of a process: its exit code.
 ---@field input? any `tool_call`: the arguments as the model wrote them.
 ---@field kind pillion.PartKind
@@ -436,6 +439,24 @@ M.PROTOCOL_VERSION = 1
 ---| "tool_running"
 ---| "persisting"
 ---| "retry_backoff" # A model call had failed and was to be made again after a wait.
+
+--- One step of a plan.
+---@class pillion.PlanEntry
+---@field content string
+---@field priority pillion.PlanPriority
+---@field status pillion.PlanStatus
+
+--- How much a step of a plan matters.
+---@alias pillion.PlanPriority
+---| "high"
+---| "medium"
+---| "low"
+
+--- How far a step of a plan is.
+---@alias pillion.PlanStatus
+---| "pending"
+---| "in_progress"
+---| "completed"
 
 --- `session/prompt`.
 ---@class pillion.PromptParams
@@ -601,13 +622,14 @@ M.PROTOCOL_VERSION = 1
 --- The `update` object of a `session/update` notification.
 ---@class pillion.SessionUpdate
 ---@field content? pillion.ContentBlock|pillion.ToolCallContent[]
----@field sessionUpdate "user_message_chunk"|"agent_message_chunk"|"agent_thought_chunk"|"tool_call"|"tool_call_update"|"session_info_update"
+---@field sessionUpdate "user_message_chunk"|"agent_message_chunk"|"agent_thought_chunk"|"tool_call"|"tool_call_update"|"plan"|"session_info_update"
 ---@field kind? pillion.ToolKind
 ---@field locations? pillion.ToolLocation[]
 ---@field rawInput? any
 ---@field status? pillion.ToolCallStatus
 ---@field title? string
 ---@field toolCallId? string
+---@field entries? pillion.PlanEntry[]
 ---@field _meta? pillion.InfoMeta
 ---@field updatedAt? string
 

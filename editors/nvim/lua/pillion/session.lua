@@ -19,6 +19,7 @@ local M = {}
 ---@field messageId? string
 ---@field prompt pillion.ContentBlock[]
 ---@field items pillion.Item[]
+---@field plan? pillion.PlanEntry[] what the model is going to do, as it last said it
 ---@field state pillion.TurnState
 ---@field stopReason? string
 ---@field sentence? string why it was stopped
@@ -200,6 +201,11 @@ local updates = {
   tool_call_update = function(_, turn, update)
     if turn and tool_of(turn, update.toolCallId) then
       tool(turn, update)
+    end
+  end,
+  plan = function(_, turn, update)
+    if turn then
+      turn.plan = update.entries
     end
   end,
   session_info_update = function(state, _, update)

@@ -2,6 +2,7 @@
 
 import { blockLabel } from "../context.ts";
 import { exactLine, plain } from "../plain.ts";
+import type { PlanEntry } from "../protocol.ts";
 import type { Conversation, Item, Turn } from "../session.ts";
 import type { CardActions } from "./card.ts";
 import { button, element, icon } from "./dom.ts";
@@ -77,6 +78,7 @@ class TurnView {
   private readonly actions: Actions;
   private readonly prompt = element("div", { class: "prompt" });
   private readonly items = element("div", { class: "items" });
+  private readonly plan = element("ul", { class: "plan", attributes: { "aria-label": "Plan" } });
   private readonly end = element("div", { class: "end" });
   private views: ItemView[] = [];
   private drawn: Turn | undefined;
@@ -84,7 +86,8 @@ class TurnView {
 
   constructor(actions: Actions) {
     this.actions = actions;
-    this.element.append(this.prompt, this.items, this.end);
+    this.plan.hidden = true;
+    this.element.append(this.prompt, this.items, this.plan, this.end);
   }
 
   draw(turn: Turn, now: number): boolean {
@@ -96,6 +99,10 @@ class TurnView {
       this.drawPrompt(turn);
     }
     this.whole = this.drawItems(turn, before, now);
+    if (turn.plan !== before?.plan) {
+      this.plan.hidden = turn.plan === undefined || turn.plan.length === 0;
+      this.plan.replaceChildren(...(turn.plan ?? []).map(planLine));
+    }
     if (turn.state !== before?.state || turn.sentence !== before.sentence || turn.items.length === 0 !== (before.items.length === 0)) {
       this.drawEnd(turn);
     }
@@ -158,6 +165,24 @@ class TurnView {
         : [button("Explain", "link", () => command("explainLastStop")), button("Export", "link", () => command("exportSession"))];
     return element("div", { class: `stop ${turn.state}` }, icon(image), element("span", { class: "sentence" }, plain(sentence)), element("span", { class: "more" }, ...more));
   }
+}
+
+const PLAN_STATUS: Record<PlanEntry["status"], { icon: string; words: string }> = {
+  pending: { icon: "circle-outline", words: "to do" },
+  in_progress: { icon: "arrow-right", words: "under way" },
+  completed: { icon: "check", words: "done" },
+};
+
+function planLine({ content, priority, status }: PlanEntry): HTMLElement {
+  const { icon: image, words } = PLAN_STATUS[status];
+  const urgent = priority === "high" ? "important, " : "";
+  return element(
+    "li",
+    { class: `plan-entry ${priority} ${status}`, title: `${urgent}${words}` },
+    icon(image),
+    element("span", { class: "unseen" }, `${urgent}${words}: `),
+    element("span", {}, exactLine(content)),
+  );
 }
 
 function spent({ model, usage }: Turn): string {

@@ -127,6 +127,13 @@ class ToolView implements ItemView {
       const open = (): void => this.actions.openDiff(tool.toolCallId);
       parts.push(element("button", { type: "button", class: "link diff-link", click: open }, icon("diff"), "Show the change"));
     }
+    for (const content of tool.content ?? []) {
+      if (content.type === "content" && content.content.type === "image") {
+        const { mimeType, data } = content.content;
+        const image = element("img", { class: "picture", attributes: { src: `data:${mimeType};base64,${data}`, alt: exactLine(tool.title) } });
+        parts.push(element("details", {}, element("summary", {}, "Image"), image));
+      }
+    }
     const output = (tool.content ?? []).flatMap((content) => (content.type === "content" && content.content.type === "text" ? [content.content.text] : []));
     const text = output.join("\n");
     if (text !== "") {

@@ -64,7 +64,7 @@ test("a turn that an event does not concern stays the same object, so that it is
 
 test("an update of a kind that is not known yet counts its number and changes nothing else", () => {
   const before = reduced("s", [chunk(1, "a", "one")]);
-  const unknown = { sessionId: "s", update: { sessionUpdate: "plan", entries: [] }, _meta: { pillion: { seq: 7, turnId: "z" } } };
+  const unknown = { sessionId: "s", update: { sessionUpdate: "current_mode_update" }, _meta: { pillion: { seq: 7, turnId: "z" } } };
   const after = reduce(before, { type: "updated", params: unknown as never });
   assert.deepEqual(after, { ...before, seq: 7 });
 });

@@ -50,7 +50,7 @@ fn parents_are_made_only_on_request() {
     let room = Room::new();
     let place = room.place("a/b/c.txt");
     let told = room.workspace.target(&place, Parents::MustExist).unwrap_err().to_string();
-    assert_eq!(told, "the directory a/b does not exist; set create_parents to true to have it made");
+    assert_eq!(told, "the directory a/b does not exist; write_file makes it if create_parents is true");
     assert!(room.workspace.replace(&place, Seen::Nothing, b"x", Parents::MustExist, Confirmed::No).is_err());
     assert!(matches!(room.workspace.target(&place, Parents::Make), Ok(Target::Nothing)));
     assert!(names(&room).is_empty());

@@ -267,6 +267,20 @@ local function said(item, at, is_over)
   }
 end
 
+local PLAN_SIGNS = { pending = "○", in_progress = "▸", completed = "✓" }
+
+---@param plan pillion.PlanEntry[]
+---@return pillion.Drawing
+local function draw_plan(plan)
+  local lines, marks = { "", "Plan:", "" }, { { line = 1, highlight = "PillionHint" } }
+  for _, entry in ipairs(plan) do
+    local urgent = entry.priority == "high" and " (important)" or ""
+    lines[#lines + 1] = ("- %s %s%s"):format(PLAN_SIGNS[entry.status] or "?", code(entry.content), urgent)
+    marks[#marks + 1] = { line = #lines - 1, highlight = entry.status == "completed" and "PillionHint" or "PillionTool" }
+  end
+  return { lines = lines, marks = marks }
+end
+
 ---@param turn pillion.Turn
 ---@return pillion.Block[]
 function M.turn(turn)
@@ -306,6 +320,16 @@ function M.turn(turn)
     else
       blocks[#blocks + 1] = said(item --[[@as pillion.TextItem]], at, at < #turn.items or turn.state ~= "running")
     end
+  end
+  local plan = turn.plan
+  if plan and #plan > 0 then
+    blocks[#blocks + 1] = {
+      id = "plan",
+      stamp = tostring(plan),
+      draw = function()
+        return draw_plan(plan)
+      end,
+    }
   end
   local label, sentence, highlight = ending(turn)
   if label then
