@@ -289,6 +289,8 @@ fn doctor_names_the_places_and_the_last_stop() {
         &format!("settings    {home}/.config/pillion/config.toml (not there yet)"),
         &format!("data        {home}/.local/share/pillion\n"),
         "turns       none chosen",
+        "sandbox\n  writes      only to the workspace",
+        "\n  network     none; not stopped: services",
         "1 sessions, 1 turns, 0 of them open",
         "The turn was cancelled by a program (cli.timeout).",
     ] {

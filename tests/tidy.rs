@@ -34,6 +34,8 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
     ("tower_lsp", &["src/rpc/"], "let src/rpc translate; other rooms know no LSP"),
     ("jsonrpsee", &["src/rpc/"], "let src/rpc translate; the command line goes through rpc::client"),
     ("reqwest", &["src/net.rs", "src/provider/"], "take the one HTTP client of src/net.rs"),
+    ("landlock", &["src/process/"], "say what a command is held to with a Confinement"),
+    ("seccompiler", &["src/process/"], "say what a command is held to with a Confinement"),
     ("llama_cpp_2", &["src/provider/local/"], "talk to the model through the Provider trait"),
     ("minijinja", &["src/provider/local/"], "chat templates are rendered in src/provider/local"),
 ];

@@ -1,12 +1,14 @@
-//! `pillion doctor`: where things are, whether they are well, which models are within reach, what stopped last.
+//! `pillion doctor`: where things are, whether they are well, which models are within reach, what commands are held to, what
+//! stopped last.
 
 use super::exit::Exit;
 use super::options::{self, Options};
 use super::output::Output;
 use super::when;
 use crate::build_info;
-use crate::config::{ProviderKind, Settings, TitleModel};
+use crate::config::{ProviderKind, SandboxMode, SandboxNetwork, Settings, TitleModel};
 use crate::export::plain;
+use crate::process::{self, Ability, Hold};
 use crate::provider::reach;
 use crate::store::{Health, Store};
 use std::fmt::{Display, Write as _};
@@ -34,6 +36,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<Exit> {
         Ok(settings) => {
             report.paths(&settings, file.as_deref());
             report.models(&settings).await;
+            report.sandbox(&settings, &process::ability());
             report.store(&settings).await;
         }
         Err(error) => report.broken("settings", &error),
@@ -70,6 +73,31 @@ impl Report {
         }
         if found.is_empty() {
             self.line("in reach", &"no model server answers on this machine, and no vendor's key is set");
+        }
+    }
+
+    /// What commands that are confined are held to, and what of it this machine cannot do.
+    fn sandbox(&mut self, settings: &Settings, can: &Ability) {
+        self.heading("sandbox");
+        let sandbox = &settings.sandbox;
+        let writes = "only to the workspace and `sandbox.writable`; not stopped: other modes, owners and times of files elsewhere";
+        let network = "none; not stopped: services of this machine that listen on a socket file, such as Docker's or D-Bus";
+        self.held("writes", sandbox.mode, &can.writes, writes);
+        match sandbox.network {
+            SandboxNetwork::Off => self.held("network", sandbox.mode, &can.network, network),
+            SandboxNetwork::On => self.line("network", &"allowed by `sandbox.network`"),
+        }
+    }
+
+    fn held(&mut self, name: &str, mode: SandboxMode, hold: &Hold, what: &str) {
+        match (mode, hold) {
+            (SandboxMode::Off, _) => self.line(name, &"not confined: `sandbox.mode` is `off`"),
+            (_, Hold::Full { by }) => self.line(name, &format!("{what} ({by})")),
+            (SandboxMode::On, Hold::Partial { by, lacks }) => self.line(name, &format!("in part: {lacks} ({by})")),
+            (SandboxMode::On, Hold::None { why }) => self.line(name, &format!("NOT confined: {why}")),
+            (SandboxMode::Require, Hold::Partial { lacks: why, .. } | Hold::None { why }) => {
+                self.broken(name, &format!("no command runs, since `sandbox.mode` is `require`: {why}"));
+            }
         }
     }
 
@@ -135,4 +163,37 @@ fn endpoint(settings: &Settings, provider: ProviderKind) -> String {
         Err(_) => ", whose key would travel in clear",
     };
     url + key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sandbox_is_told_as_far_as_the_machine_goes_and_as_the_settings_want_it() {
+        let full = || Hold::Full { by: "Landlock 7".into() };
+        let partial = || Hold::Partial { by: "Landlock 1".into(), lacks: "files can be truncated".into() };
+        let none = || Hold::None { why: "there is none".into() };
+        let told = |mode, hold: &Hold| {
+            let mut report = Report { text: String::new(), verdict: Exit::Done };
+            report.held("writes", mode, hold, "only here");
+            (report.text, report.verdict)
+        };
+        for (mode, hold, text, verdict) in [
+            (SandboxMode::On, full(), "only here (Landlock 7)", Exit::Done),
+            (SandboxMode::Require, full(), "only here (Landlock 7)", Exit::Done),
+            (SandboxMode::On, partial(), "in part: files can be truncated (Landlock 1)", Exit::Done),
+            (SandboxMode::On, none(), "NOT confined: there is none", Exit::Done),
+            (
+                SandboxMode::Require,
+                partial(),
+                "BROKEN: no command runs, since `sandbox.mode` is `require`: files can be truncated",
+                Exit::Failed,
+            ),
+            (SandboxMode::Require, none(), "BROKEN: no command runs, since `sandbox.mode` is `require`: there is none", Exit::Failed),
+            (SandboxMode::Off, full(), "not confined: `sandbox.mode` is `off`", Exit::Done),
+        ] {
+            assert_eq!(told(mode, &hold), (format!("  writes      {text}\n"), verdict));
+        }
+    }
 }

@@ -38,7 +38,7 @@ enum Command {
     Export(export::ExportArgs),
     Sessions(sessions::SessionsArgs),
     Explain(explain::ExplainArgs),
-    /// Shows where things are, whether they are well, which models are within reach, and what stopped last
+    /// Shows where things are, whether they are well, which models are within reach, what commands can be held to, and what stopped last
     Doctor,
 }
 

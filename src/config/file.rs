@@ -1,5 +1,6 @@
 //! Reads `config.toml`: a flat walk over its sections, so that every error has a line and names what is allowed there.
 
+use super::table::Shape;
 use super::{ConfigError, Environment, Origin, Places, SETTINGS, Settings};
 use std::path::Path;
 use toml::Spanned;
@@ -55,25 +56,42 @@ impl File<'_> {
             let Some(setting) = SETTINGS.iter().find(|setting| setting.key == Some(key.as_str())) else {
                 return Err(self.unknown(section, key, line));
             };
-            let value = self.scalar(value, &key, setting.takes_number())?;
-            let key = setting.name();
-            setting.apply(settings, &value, Origin::File { file: self.path.to_owned(), line, key })?;
+            let origin = |line| Origin::File { file: self.path.to_owned(), line, key: setting.name() };
+            match setting.shape() {
+                Shape::List => {
+                    let items = self.list(value, &key)?;
+                    let items = items.into_iter().map(|(text, line)| (text, origin(line))).collect();
+                    setting.apply_list(settings, items, origin(line))?;
+                }
+                shape => setting.apply(settings, &self.scalar(value, &key, shape)?, origin(line))?,
+            }
         }
         Ok(())
     }
 
     /// The value as the text that a flag would have.
-    fn scalar(&self, value: &Spanned<DeValue<'_>>, key: &str, number: bool) -> Result<String, ConfigError> {
+    fn scalar(&self, value: &Spanned<DeValue<'_>>, key: &str, shape: Shape) -> Result<String, ConfigError> {
         match value.get_ref() {
-            DeValue::String(text) if !number => Ok(text.to_string()),
-            DeValue::Integer(integer) if number && integer.radix() == 10 => Ok(integer.as_str().to_owned()),
-            _ => Err(ConfigError::WrongType {
-                file: self.path.to_owned(),
-                line: self.line(value.span().start),
-                key: key.to_owned(),
-                must: if number { "must be a whole number" } else { "must be a string in quotes" },
-            }),
+            DeValue::String(text) if shape == Shape::Text => Ok(text.to_string()),
+            DeValue::Integer(integer) if shape == Shape::Number && integer.radix() == 10 => Ok(integer.as_str().to_owned()),
+            _ if shape == Shape::Number => Err(self.wrong_type(value, key, "must be a whole number")),
+            _ => Err(self.wrong_type(value, key, "must be a string in quotes")),
         }
+    }
+
+    /// The strings of a list, each with its line.
+    fn list(&self, value: &Spanned<DeValue<'_>>, key: &str) -> Result<Vec<(String, usize)>, ConfigError> {
+        const MUST: &str = "must be a list of strings, such as [\"one\", \"two\"]";
+        let DeValue::Array(items) = value.get_ref() else { return Err(self.wrong_type(value, key, MUST)) };
+        let text = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+            DeValue::String(text) => Ok((text.to_string(), self.line(item.span().start))),
+            _ => Err(self.wrong_type(item, key, MUST)),
+        };
+        items.iter().map(text).collect()
+    }
+
+    fn wrong_type(&self, value: &Spanned<DeValue<'_>>, key: &str, must: &'static str) -> ConfigError {
+        ConfigError::WrongType { file: self.path.to_owned(), line: self.line(value.span().start), key: key.to_owned(), must }
     }
 
     fn unknown(&self, section: &str, key: String, line: usize) -> ConfigError {

@@ -11,9 +11,11 @@ mod limits;
 mod model;
 mod places;
 mod retry;
+mod sandbox;
 mod table;
 #[cfg(test)]
 mod tests;
+mod value;
 mod watchdogs;
 mod workspace;
 
@@ -24,6 +26,7 @@ pub use limits::Limits;
 pub use model::{BadModelName, ModelName, ProviderKind};
 pub use places::Places;
 pub use retry::Retry;
+pub use sandbox::{Sandbox, SandboxMode, SandboxNetwork};
 pub use table::{SETTINGS, Setting};
 pub use watchdogs::Watchdogs;
 pub use workspace::{WORKSPACE_FILE, strictest_rules, workspace_rules};
@@ -69,6 +72,7 @@ pub struct Settings {
     pub mode: Mode,
     /// How long a permission question waits before it is a no.
     pub permission_deadline: Duration,
+    pub sandbox: Sandbox,
     pub watchdogs: Watchdogs,
     pub retry: Retry,
     pub allowance: Allowance,
@@ -148,7 +152,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// SHA-256 (hex) of the effective settings. Keys are left out, and so are the paths of data and log: they differ
+    /// SHA-256 (hex) of the effective settings. Keys are left out, and so are paths: they differ
     /// between people with the same settings, and a short path could be guessed back from a digest.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
@@ -176,6 +180,7 @@ impl Settings {
             rules: Arc::default(),
             mode: Mode::default(),
             permission_deadline: Duration::from_secs(300),
+            sandbox: Sandbox::default(),
             watchdogs: Watchdogs::default(),
             retry: Retry::default(),
             allowance: Allowance::default(),

@@ -2,7 +2,8 @@
 //!
 //! The documentation of the settings is this table written out.
 
-use super::{Allowance, ConfigError, Framing, Limits, ModelName, Origin, Settings, TitleModel, TitleOnCancel, Watchdogs};
+use super::value::{Bad, absolute, base_url, each, millis, model, number, one_of, path, quoted};
+use super::{Allowance, ConfigError, Framing, Limits, Origin, SandboxMode, SandboxNetwork, Settings, TitleModel, TitleOnCancel, Watchdogs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,14 @@ pub struct Setting {
     /// What it is for, in a few words.
     pub about: &'static str,
     kind: Kind,
+}
+
+/// What stands for a value in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Number,
+    List,
 }
 
 /// How a value is read and shown again.
@@ -45,14 +54,12 @@ enum Kind {
         place: fn(&mut Limits) -> &mut usize,
     },
     Path(fn(&mut Settings) -> &mut PathBuf),
-}
-
-/// What is wrong with a value: "but it ...".
-enum Bad {
-    /// The value is repeated in the error.
-    Must(String),
-    /// The value is not repeated.
-    Secret(String),
+    /// Strings, in their order.
+    List {
+        set: fn(&mut Settings, Vec<String>) -> Result<(), Bad>,
+        /// Absent: it is not shown, as paths are not.
+        show: fn(&Settings) -> Option<Vec<String>>,
+    },
 }
 
 /// Every setting but the key, which is read from the environment alone.
@@ -82,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
                     "session" => TitleModel::Session,
                     text => TitleModel::Named(model(text).map_err(|bad| match bad {
                         Bad::Must(must) => Bad::Must(format!("is neither `none` nor `session` and {must}")),
-                        secret @ Bad::Secret(_) => secret,
+                        other => other,
                     })?),
                 };
                 Ok(())
@@ -247,6 +254,57 @@ pub const SETTINGS: &[Setting] = &[
             show: |settings| settings.permission_deadline.as_secs(),
         },
     },
+    Setting {
+        key: Some("sandbox.mode"),
+        variable: None,
+        flag: None,
+        about: "whether the model's commands are confined: on (as far as the machine can), require (not run if it cannot) or off",
+        kind: Kind::Text {
+            set: |settings, text| {
+                let modes = [("on", SandboxMode::On), ("require", SandboxMode::Require), ("off", SandboxMode::Off)];
+                settings.sandbox.mode = one_of(text, &modes)?;
+                Ok(())
+            },
+            show: |settings| {
+                Some(match settings.sandbox.mode {
+                    SandboxMode::On => "on".into(),
+                    SandboxMode::Require => "require".into(),
+                    SandboxMode::Off => "off".into(),
+                })
+            },
+        },
+    },
+    Setting {
+        key: Some("sandbox.network"),
+        variable: None,
+        flag: None,
+        about: "whether confined commands have a network: off or on",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.sandbox.network = one_of(text, &[("off", SandboxNetwork::Off), ("on", SandboxNetwork::On)])?;
+                Ok(())
+            },
+            show: |settings| {
+                Some(match settings.sandbox.network {
+                    SandboxNetwork::Off => "off".into(),
+                    SandboxNetwork::On => "on".into(),
+                })
+            },
+        },
+    },
+    Setting {
+        key: Some("sandbox.writable"),
+        variable: None,
+        flag: None,
+        about: "directories that confined commands may write to beside the workspace, such as [\"/home/me/.cargo\"]; absolute paths",
+        kind: Kind::List {
+            set: |settings, texts| {
+                settings.sandbox.writable = each(&texts, absolute)?;
+                Ok(())
+            },
+            show: |_| None,
+        },
+    },
     seconds("watchdog.connect_seconds", "how long a connection to the model provider may take", 1, |dogs| &mut dogs.connect),
     seconds("watchdog.first_byte_seconds", "how long the model may take to begin its answer", 1, |dogs| &mut dogs.first_byte),
     seconds("watchdog.idle_seconds", "how long nothing of a begun answer may come", 1, |dogs| &mut dogs.idle),
@@ -340,11 +398,31 @@ impl Setting {
                 Some(place(&mut limits).to_string())
             }
             Kind::Path(_) => None,
+            Kind::List { show, .. } => show(settings).map(|texts| format!("[{}]", quoted(texts.iter().map(String::as_str)))),
         }
     }
 
-    pub(super) fn takes_number(&self) -> bool {
-        matches!(self.kind, Kind::Number { .. } | Kind::Seconds { .. } | Kind::Count { .. } | Kind::Size { .. })
+    /// What stands for it in a file.
+    pub(super) fn shape(&self) -> Shape {
+        match self.kind {
+            Kind::Number { .. } | Kind::Seconds { .. } | Kind::Count { .. } | Kind::Size { .. } => Shape::Number,
+            Kind::Text { .. } | Kind::Path(_) => Shape::Text,
+            Kind::List { .. } => Shape::List,
+        }
+    }
+
+    /// Sets a list from a file. Each text comes with its own place, which is what an error about it names.
+    pub(super) fn apply_list(&self, settings: &mut Settings, items: Vec<(String, Origin)>, list: Origin) -> Result<(), ConfigError> {
+        let (texts, mut origins): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let outcome = match self.kind {
+            Kind::List { set, .. } => set(settings, texts.clone()),
+            _ => Err(Bad::Must("must be a single value".into())),
+        };
+        outcome.map_err(|bad| match bad {
+            Bad::Item { at, must } => ConfigError::BadValue { origin: origins.swap_remove(at), value: texts[at].clone(), must },
+            Bad::Must(must) => ConfigError::BadValue { origin: list, value: texts.join(", "), must },
+            Bad::Secret(must) => ConfigError::Rejected { origin: list, must },
+        })
     }
 
     /// Sets it from text, wherever that was written.
@@ -358,9 +436,11 @@ impl Setting {
             Kind::Count { place } => number(text, 0, MOST_COUNT).map(|count| *place(&mut settings.allowance) = count),
             Kind::Size { least, most, place } => number(text, least, most).map(|number| *place(&mut settings.limits) = number),
             Kind::Path(place) => path(text, &origin).map(|path| *place(settings) = path),
+            // A flag or a variable holds one of them.
+            Kind::List { set, .. } => set(settings, vec![text.to_owned()]),
         };
         outcome.map_err(|bad| match bad {
-            Bad::Must(must) => ConfigError::BadValue { origin, value: text.to_owned(), must },
+            Bad::Must(must) | Bad::Item { must, .. } => ConfigError::BadValue { origin, value: text.to_owned(), must },
             Bad::Secret(must) => ConfigError::Rejected { origin, must },
         })
     }
@@ -382,55 +462,4 @@ const fn allowed(key: &'static str, about: &'static str, place: fn(&mut Allowanc
 
 const fn limit(key: &'static str, about: &'static str, least: usize, most: usize, place: fn(&mut Limits) -> &mut usize) -> Setting {
     Setting { key: Some(key), variable: None, flag: None, about, kind: Kind::Size { least, most, place } }
-}
-
-fn model(text: &str) -> Result<ModelName, Bad> {
-    ModelName::parse(text).map_err(|error| Bad::Must(error.to_string()))
-}
-
-fn base_url(text: &str) -> Result<String, Bad> {
-    let must = |rule: &str| Bad::Must(format!("must be an http or https address such as http://127.0.0.1:11434/v1{rule}"));
-    let url = url::Url::parse(text).map_err(|_| must(""))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Bad::Secret("must not hold a user name or a password; give the key in PILLION_API_KEY".into()));
-    }
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(must(""));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Bad::Secret("must end with its path: no `?...` and no `#...`".into()));
-    }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-fn number<T: TryFrom<u64> + PartialOrd + Copy + std::fmt::Display>(text: &str, least: T, most: T) -> Result<T, Bad> {
-    // TOML allows underscores and a plus.
-    let number = text.replace('_', "").parse::<u64>().ok().and_then(|number| T::try_from(number).ok());
-    number
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| Bad::Must(format!("must be a whole number from {least} to {most}")))
-}
-
-/// A path of a flag or a variable may be relative to the current directory; a file's may not, it is read from anywhere.
-fn path(text: &str, origin: &Origin) -> Result<PathBuf, Bad> {
-    if text.starts_with('~') {
-        return Err(Bad::Must("must be a whole path: `~` is not expanded here".into()));
-    }
-    if matches!(origin, Origin::File { .. }) && !text.starts_with('/') {
-        return Err(Bad::Must("must be an absolute path".into()));
-    }
-    std::path::absolute(text).map_err(|_| Bad::Must("must be a path".into()))
-}
-
-fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Bad> {
-    let found = choices.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value).ok_or_else(|| Bad::Must(format!("must be one of {}", quoted(choices.iter().map(|(name, _)| *name)))))
-}
-
-fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

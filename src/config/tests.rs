@@ -99,6 +99,8 @@ fn nothing_set_gives_the_documented_defaults() {
     grace.soft_ms = 2000
     grace.hard_ms = 250
     permission.deadline_seconds = 300
+    sandbox.mode = on
+    sandbox.network = off
     watchdog.connect_seconds = 20
     watchdog.first_byte_seconds = 120
     watchdog.idle_seconds = 120
@@ -138,6 +140,10 @@ fn a_file_can_set_everything_that_has_a_key() {
         [grace]
         soft_ms = 1_000
         hard_ms = 0
+        [sandbox]
+        mode = "require"
+        network = "on"
+        writable = ["/a", '/b c']
         [watchdog]
         connect_seconds = 1
         first_byte_seconds = 2
@@ -173,6 +179,8 @@ fn a_file_can_set_everything_that_has_a_key() {
     assert_eq!((settings.title_timeout, settings.permission_deadline), (Duration::from_secs(5), Duration::from_secs(10)));
     assert_eq!((settings.grace.soft, settings.grace.hard), (Duration::from_secs(1), Duration::ZERO));
     let [connect, first_byte, idle, reasoning, tool, turn] = [1, 2, 3, 4, 5, 6].map(Duration::from_secs);
+    let writable = vec!["/a".into(), "/b c".into()];
+    assert_eq!(settings.sandbox, Sandbox { mode: SandboxMode::Require, network: SandboxNetwork::On, writable });
     assert_eq!(settings.watchdogs, Watchdogs { connect, first_byte, idle, reasoning, tool, turn });
     let retry = Retry { max_attempts: 7, first_delay: Duration::from_millis(8), max_delay: Duration::from_secs(9) };
     assert_eq!(settings.retry, retry);
@@ -200,13 +208,19 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
         "api_key = 'k'",
         "[grace]\nhard_ms = -1",
         "[limits]\nmax_nesting = 129",
+        "[sandbox]\nwritable = '/a'",
+        "[sandbox]\nwritable = [\n  '/a',\n  7,\n]",
+        "[sandbox]\nwritable = [\n  '/a',\n  '~/.cargo',\n]",
+        "[sandbox]\nwritable = ['a']",
+        "[sandbox]\nmode = 'yes'",
+        "model = ['openai:a']",
         "model = 'openai:a\n",
         "stdio = 'lsp'",
     ];
     insta::assert_snapshot!(errors.map(config_error).join("\n"), @r#"
-    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [budget], [loop_guard], [limits]
+    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits]
     HOME/config.toml:2: there is no setting `title.timeout`; allowed here: `model`, `on_cancel`, `timeout_seconds`
-    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [budget], [loop_guard], [limits]
+    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits]
     HOME/config.toml:1: `title` is a section, not a value
     HOME/config.toml:4: `title.timeout_seconds` is `0`, but it must be a whole number from 1 to 600
     HOME/config.toml:2: `title.timeout_seconds` must be a whole number
@@ -218,8 +232,14 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     HOME/config.toml:1: `api_key`: keys are not read from files; set PILLION_API_KEY or the vendor's own variable
     HOME/config.toml:2: `grace.hard_ms` is `-1`, but it must be a whole number from 0 to 1000
     HOME/config.toml:2: `limits.max_nesting` is `129`, but it must be a whole number from 16 to 128
+    HOME/config.toml:2: `sandbox.writable` must be a list of strings, such as ["one", "two"]
+    HOME/config.toml:4: `sandbox.writable` must be a list of strings, such as ["one", "two"]
+    HOME/config.toml:4: `sandbox.writable` is `~/.cargo`, but it must be a whole path: `~` is not expanded here
+    HOME/config.toml:2: `sandbox.writable` is `a`, but it must be an absolute path
+    HOME/config.toml:2: `sandbox.mode` is `yes`, but it must be one of `on`, `require`, `off`
+    HOME/config.toml:1: `model` must be a string in quotes
     HOME/config.toml:1: not TOML: invalid literal string, expected `'`
-    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [watchdog], [retry], [budget], [loop_guard], [limits]
+    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits]
     "#);
 }
 

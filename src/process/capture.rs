@@ -1,4 +1,5 @@
-//! The output of a command, bounded: its beginning and its end are kept, and how much there was in all.
+//! The output of a command, bounded: its beginning and its end are kept, and how much there was in all; for who asks for it
+//! also the whole, up to a bound of its own.
 
 use std::collections::VecDeque;
 
@@ -10,6 +11,8 @@ pub struct Capture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     total: u64,
+    /// Everything from the beginning, up to so many bytes; absent: nobody asked for it.
+    whole: Option<(usize, Vec<u8>)>,
 }
 
 /// What a command has written.
@@ -21,16 +24,27 @@ pub struct Captured {
     pub bytes: u64,
     /// How much of it `text` leaves out, in bytes.
     pub left_out: u64,
+    /// If `text` leaves something out and the whole was asked for: all of it, as it came, or its beginning up to the bound. How
+    /// much the bound cut off, [`Captured::cut_off`] tells.
+    pub whole: Option<Vec<u8>>,
 }
 
 impl Capture {
     /// Keeps at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { half: limit / 2, head: Vec::new(), tail: VecDeque::new(), total: 0 }
+        Self { half: limit / 2, head: Vec::new(), tail: VecDeque::new(), total: 0, whole: None }
+    }
+
+    /// Keeps at most `limit` bytes of the two ends, and beside them the first `whole` bytes of everything.
+    pub fn whole_up_to(limit: usize, whole: usize) -> Self {
+        Self { whole: Some((whole, Vec::new())), ..Self::new(limit) }
     }
 
     pub fn take(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
+        if let Some((most, whole)) = &mut self.whole {
+            whole.extend_from_slice(&bytes[..bytes.len().min(*most - whole.len())]);
+        }
         let (head, rest) = bytes.split_at(bytes.len().min(self.half - self.head.len()));
         self.head.extend_from_slice(head);
         // Of a large piece only its end can stay.
@@ -45,7 +59,7 @@ impl Capture {
         let mut bytes = self.head.clone();
         if self.total == kept {
             bytes.extend(&self.tail);
-            return Captured { text: String::from_utf8_lossy(&bytes).into_owned(), bytes: self.total, left_out: 0 };
+            return Captured { text: String::from_utf8_lossy(&bytes).into_owned(), bytes: self.total, left_out: 0, whole: None };
         }
         // Not in the middle of a character: the cut must not look like broken output.
         let cut = bytes.iter().rev().take(4).position(|byte| !is_continuation(*byte)).map_or(0, |back| back + 1);
@@ -57,7 +71,14 @@ impl Capture {
         let begin = tail.iter().take(4).position(|byte| !is_continuation(*byte)).unwrap_or(0);
         let left_out = self.total - (bytes.len() + tail.len() - begin) as u64;
         let text = format!("{}\n[{left_out} bytes left out]\n{}", String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&tail[begin..]));
-        Captured { text, bytes: self.total, left_out }
+        Captured { text, bytes: self.total, left_out, whole: self.whole.as_ref().map(|(_, whole)| whole.clone()) }
+    }
+}
+
+impl Captured {
+    /// How many bytes are missing at the end of `whole`, beyond its bound.
+    pub fn cut_off(&self) -> u64 {
+        self.whole.as_ref().map_or(0, |whole| self.bytes - whole.len() as u64)
     }
 }
 
@@ -78,14 +99,14 @@ mod tests {
 
     #[test]
     fn what_fits_is_kept_whole() {
-        let whole = Captured { text: "one two\n".into(), bytes: 8, left_out: 0 };
+        let whole = Captured { text: "one two\n".into(), bytes: 8, left_out: 0, whole: None };
         assert_eq!(captured(8, &[b"one ", b"two\n"]), whole);
-        assert_eq!(captured(8, &[]), Captured { text: String::new(), bytes: 0, left_out: 0 });
+        assert_eq!(captured(8, &[]), Captured { text: String::new(), bytes: 0, left_out: 0, whole: None });
     }
 
     #[test]
     fn of_more_the_two_ends_are_kept_however_it_came() {
-        let ends = Captured { text: "abcd\n[18 bytes left out]\nwxyz".into(), bytes: 26, left_out: 18 };
+        let ends = Captured { text: "abcd\n[18 bytes left out]\nwxyz".into(), bytes: 26, left_out: 18, whole: None };
         assert_eq!(captured(8, &[b"abcdefghijklmnopqrstuvwxyz"]), ends);
         let letters: Vec<[u8; 1]> = (b'a'..=b'z').map(|letter| [letter]).collect();
         assert_eq!(captured(8, &letters.iter().map(<[u8; 1]>::as_slice).collect::<Vec<_>>()), ends);
@@ -94,7 +115,25 @@ mod tests {
     #[test]
     fn a_character_is_not_cut_in_two_and_broken_bytes_are_replaced() {
         let cut = captured(8, &["abcäöüßxyz".as_bytes()]);
-        assert_eq!(cut, Captured { text: "abc\n[8 bytes left out]\nxyz".into(), bytes: 14, left_out: 8 });
+        assert_eq!(cut, Captured { text: "abc\n[8 bytes left out]\nxyz".into(), bytes: 14, left_out: 8, whole: None });
         assert_eq!(captured(8, &[b"a\xffb"]).text, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn the_whole_is_there_for_who_asks_and_tells_what_its_bound_cut_off() {
+        let letters = b"abcdefghijklmnopqrstuvwxyz";
+        let captured = |whole, pieces: &[&[u8]]| {
+            let mut capture = Capture::whole_up_to(8, whole);
+            pieces.iter().for_each(|piece| capture.take(piece));
+            capture.captured()
+        };
+        let fits = captured(20, &[b"one ", b"two\xff"]);
+        assert_eq!(fits, Captured { text: "one two\u{fffd}".into(), bytes: 8, left_out: 0, whole: None });
+        let text = "abcd\n[18 bytes left out]\nwxyz".to_owned();
+        for (bound, kept, cut_off) in [(26, 26, 0), (25, 25, 1), (3, 3, 23), (1000, 26, 0)] {
+            let all = captured(bound, &[&letters[..5], &letters[5..]]);
+            assert_eq!(all, Captured { text: text.clone(), bytes: 26, left_out: 18, whole: Some(letters[..kept].to_vec()) });
+            assert_eq!(all.cut_off(), cut_off);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: "gone" is said when the system says that there is no child left to wait for, not before.
 
+use super::confine::{self, Confinement};
 use super::tree::Signalled;
 use super::words::{Exit, Order, Word};
 use super::{descriptors, tree};
@@ -21,7 +22,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-/// The first argument of a keeper; behind it stand the limit of open files, the program and its arguments.
+/// The first argument of a keeper; behind it stand the limit of open files, the confinement, the program and its arguments.
 pub const ARGUMENT: &str = "keep";
 
 /// What the limit of open files is called when it stays as it is.
@@ -55,8 +56,18 @@ async fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     if let Some(soft) = limit.to_str().filter(|limit| *limit != AS_IT_IS).and_then(|limit| limit.parse().ok()) {
         descriptors::restore(soft)?;
     }
+    let confinement = Confinement::read(&mut arguments)?;
     let program = arguments.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program was given"))?;
     let mut keeper = Keeper { words, leader: None, ending: Ending::NotYet };
+    if let Some(confinement) = confinement {
+        // The keeper itself is held too, and has all that it still needs: its socket, `/proc` to read, signals to its descent.
+        let enforced = confine::enforce(&confinement);
+        let refusal = confinement.strictness.refuses(&enforced);
+        keeper.say(&Word::Confined(enforced)).await?;
+        if let Some(why) = refusal {
+            return keeper.say(&Word::NotStarted { why }).await;
+        }
+    }
     // In a group of its own, as a shell would start it.
     let spawned = Command::new(program).args(arguments).stdin(Stdio::null()).process_group(0).spawn();
     match spawned.map(|child| i32::try_from(child.id()).ok().and_then(Pid::from_raw)) {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: dropping [`Kept`] ends the command and everything it started, at once.
 
+use super::confine::Confinement;
 use super::descriptors;
 use super::keeper::{ARGUMENT, AS_IT_IS};
 use super::words::{Order, Word};
@@ -28,6 +29,8 @@ pub struct Command {
     pub arguments: Vec<OsString>,
     pub directory: PathBuf,
     pub environment: Vec<(OsString, OsString)>,
+    /// What it and everything it starts is held to; absent: it may do whatever its user may.
+    pub confinement: Option<Confinement>,
 }
 
 /// A command under its keeper.
@@ -69,6 +72,7 @@ impl Keeper {
         let limit = descriptors::earlier().map_or_else(|| AS_IT_IS.to_owned(), |soft| soft.to_string());
         let keeper = tokio::process::Command::new(&self.0)
             .args([ARGUMENT, &limit])
+            .args(Confinement::write(command.confinement.as_ref())?)
             .arg(&command.program)
             .args(&command.arguments)
             .current_dir(&command.directory)

@@ -1,14 +1,17 @@
 //! What a keeper and its pillion say to each other: one JSON object a line, on a socket that only they hold.
 
+use super::confine::Enforced;
 use serde::{Deserialize, Serialize};
 
 /// What a keeper tells, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
+    /// What the command is held to. It comes if the command was to be confined, before it runs.
+    Confined(Enforced),
     /// The command runs.
     Started,
-    /// There is no such program, or it may not be run. It is the last word.
+    /// There is no such program, it may not be run, or it cannot be confined as it must be. It is the last word.
     NotStarted { why: String },
     /// The command's own process has ended; others that it started may still be there.
     Exited(Exit),

@@ -129,7 +129,7 @@ impl Watch<'_> {
                 }
                 self.killed = true;
             }
-            Word::Started | Word::Gone { .. } => {}
+            Word::Confined(_) | Word::Started | Word::Gone { .. } => {}
         }
     }
 

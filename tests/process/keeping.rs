@@ -1,76 +1,12 @@
 //! Commands under their keeper: how they end, what they leave behind, what becomes of them when pillion is gone.
-#![cfg(target_os = "linux")]
 
+use super::support::{SOON, Seen, all, command, keep, line, word, words};
 use pillion::process::{Command, Exit, Keeper, Kept, Output, Word};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use std::os::fd::OwnedFd;
+use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
-/// Far more than anything here takes, far less than a sleep of the commands.
-const SOON: Duration = Duration::from_secs(10);
-
-fn keep(program: &str, arguments: &[&str]) -> (Kept, Output) {
-    let command = Command {
-        program: program.into(),
-        arguments: arguments.iter().map(Into::into).collect(),
-        directory: "/".into(),
-        environment: vec![("PATH".into(), "/usr/bin:/bin".into()), ("COLOUR".into(), "green".into())],
-    };
-    Keeper::at(env!("CARGO_BIN_EXE_pillion")).keep(&command).expect("a keeper")
-}
-
 fn shell(script: &str) -> (Kept, Output) {
-    keep("/bin/sh", &["-c", script])
-}
-
-async fn word(kept: &mut Kept) -> Option<Word> {
-    tokio::time::timeout(SOON, kept.next()).await.expect("a word in time")
-}
-
-async fn words(kept: &mut Kept) -> Vec<Word> {
-    let mut words = Vec::new();
-    while let Some(word) = word(kept).await {
-        words.push(word);
-    }
-    words
-}
-
-/// The next line that the command writes.
-async fn line(output: &mut Output) -> String {
-    let (mut line, mut byte) = (Vec::new(), [0]);
-    while tokio::time::timeout(SOON, output.read(&mut byte)).await.expect("output in time").expect("readable") == 1 && byte[0] != b'\n' {
-        line.push(byte[0]);
-    }
-    String::from_utf8(line).expect("text")
-}
-
-async fn all(output: &mut Output) -> String {
-    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
-    loop {
-        match tokio::time::timeout(SOON, output.read(&mut buffer)).await.expect("output in time").expect("readable") {
-            0 => return String::from_utf8(text).expect("text"),
-            read => text.extend_from_slice(&buffer[..read]),
-        }
-    }
-}
-
-/// A process whose number the command has written.
-struct Seen(OwnedFd);
-
-impl Seen {
-    async fn next(output: &mut Output) -> Self {
-        Self::of(line(output).await.trim().parse().expect("a process id"))
-    }
-
-    fn of(pid: i32) -> Self {
-        Self(pidfd_open(Pid::from_raw(pid).expect("a process id"), PidfdFlags::empty()).expect("a running process"))
-    }
-
-    fn is_gone(&self, within: Duration) -> bool {
-        let within = Timespec { tv_sec: within.as_secs().try_into().expect("seconds"), tv_nsec: within.subsec_nanos().into() };
-        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&within)).expect("a pidfd can be polled") > 0
-    }
+    keep(&command("/bin/sh", &["-c", script]))
 }
 
 #[tokio::test]
@@ -90,9 +26,9 @@ async fn a_command_reads_nothing_and_belongs_to_no_terminal() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_told() {
-    let (mut kept, _output) = keep("/nowhere/program", &[]);
+    let (mut kept, _output) = keep(&command("/nowhere/program", &[]));
     assert_eq!(words(&mut kept).await, [Word::NotStarted { why: "No such file or directory (os error 2)".into() }]);
-    let nowhere = Command { program: "true".into(), arguments: vec![], directory: "/nowhere".into(), environment: vec![] };
+    let nowhere = Command { directory: "/nowhere".into(), ..command("true", &[]) };
     assert!(Keeper::at(env!("CARGO_BIN_EXE_pillion")).keep(&nowhere).is_err());
 }
 
@@ -216,8 +152,10 @@ async fn a_command_has_the_limit_of_open_files_that_pillion_began_with() {
 
 #[test]
 fn a_keeper_that_is_started_by_hand_says_what_it_is() {
-    let by_hand =
-        std::process::Command::new(env!("CARGO_BIN_EXE_pillion")).args(["keep", "-", "true"]).stdin(std::process::Stdio::null()).output();
+    let by_hand = std::process::Command::new(env!("CARGO_BIN_EXE_pillion"))
+        .args(["keep", "-", "-", "true"])
+        .stdin(std::process::Stdio::null())
+        .output();
     let by_hand = by_hand.expect("pillion runs");
     let said = String::from_utf8_lossy(&by_hand.stderr).into_owned();
     assert_eq!((by_hand.status.code(), by_hand.stdout.len()), (Some(1), 0));
