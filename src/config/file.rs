@@ -1,6 +1,6 @@
 //! Reads `config.toml`: a flat walk over its sections, so that every error has a line and names what is allowed there.
 
-use super::table::Shape;
+use super::setting::Shape;
 use super::{ConfigError, Environment, Origin, Places, SETTINGS, Settings};
 use std::path::Path;
 use toml::Spanned;

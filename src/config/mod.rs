@@ -12,6 +12,7 @@ mod model;
 mod places;
 mod retry;
 mod sandbox;
+mod setting;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,8 @@ pub use model::{BadModelName, ModelName, ProviderKind};
 pub use places::Places;
 pub use retry::Retry;
 pub use sandbox::{Sandbox, SandboxMode, SandboxNetwork};
-pub use table::{SETTINGS, Setting};
+pub use setting::Setting;
+pub use table::SETTINGS;
 pub use watchdogs::Watchdogs;
 pub use workspace::{WORKSPACE_FILE, strictest_rules, workspace_rules};
 

@@ -1,6 +1,7 @@
 //! The precedence table, and the text of every error a person can cause.
 
 use super::*;
+use crate::policy::Rule;
 use crate::protocol::cause::{BudgetUnit, LOOP_GUARD_SETTING};
 use secrecy::ExposeSecret as _;
 use std::path::Path;
@@ -99,6 +100,10 @@ fn nothing_set_gives_the_documented_defaults() {
     grace.soft_ms = 2000
     grace.hard_ms = 250
     permission.deadline_seconds = 300
+    permission.mode = ask
+    permission.deny = []
+    permission.ask = []
+    permission.allow = []
     sandbox.mode = on
     sandbox.network = off
     watchdog.connect_seconds = 20
@@ -137,6 +142,10 @@ fn a_file_can_set_everything_that_has_a_key() {
         title = { model = "none", on_cancel = "cancel", timeout_seconds = 5 }
         [permission]
         deadline_seconds = 10
+        mode = "auto_edit"
+        deny = ["read(.env)", "network"]
+        ask = ["shell(git *)"]
+        allow = ["edit(src/)"]
         [grace]
         soft_ms = 1_000
         hard_ms = 0
@@ -178,6 +187,12 @@ fn a_file_can_set_everything_that_has_a_key() {
     assert_eq!((settings.title_model, settings.title_on_cancel), (TitleModel::Off, TitleOnCancel::Cancel));
     assert_eq!((settings.title_timeout, settings.permission_deadline), (Duration::from_secs(5), Duration::from_secs(10)));
     assert_eq!((settings.grace.soft, settings.grace.hard), (Duration::from_secs(1), Duration::ZERO));
+    let texts = |rules: &[Rule]| rules.iter().map(|rule| rule.text().to_owned()).collect::<Vec<_>>();
+    assert_eq!((settings.mode, texts(&settings.rules.deny)), (Mode::AutoEdit, vec!["read(.env)".to_owned(), "network".to_owned()]));
+    assert_eq!(
+        (texts(&settings.rules.ask), texts(&settings.rules.allow)),
+        (vec!["shell(git *)".to_owned()], vec!["edit(src/)".to_owned()])
+    );
     let [connect, first_byte, idle, reasoning, tool, turn] = [1, 2, 3, 4, 5, 6].map(Duration::from_secs);
     let writable = vec!["/a".into(), "/b c".into()];
     assert_eq!(settings.sandbox, Sandbox { mode: SandboxMode::Require, network: SandboxNetwork::On, writable });
@@ -213,6 +228,9 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
         "[sandbox]\nwritable = [\n  '/a',\n  '~/.cargo',\n]",
         "[sandbox]\nwritable = ['a']",
         "[sandbox]\nmode = 'yes'",
+        "[permission]\ndeny = [\n  'read(.env)',\n  'wirte',\n]",
+        "[permission]\nallow = ['tool(shell)']",
+        "[permission]\nmode = 'yolo'",
         "model = ['openai:a']",
         "model = 'openai:a\n",
         "stdio = 'lsp'",
@@ -237,6 +255,9 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     HOME/config.toml:4: `sandbox.writable` is `~/.cargo`, but it must be a whole path: `~` is not expanded here
     HOME/config.toml:2: `sandbox.writable` is `a`, but it must be an absolute path
     HOME/config.toml:2: `sandbox.mode` is `yes`, but it must be one of `on`, `require`, `off`
+    HOME/config.toml:4: `permission.deny` is `wirte`, but it must be a rule: it is about nothing that can be done; a rule is read, edit, shell, each alone or with (pattern), network, or tool(name)
+    HOME/config.toml:2: `permission.allow` is `tool(shell)`, but it must say what may be done, not which tool may do it: read, edit, shell or network
+    HOME/config.toml:2: `permission.mode` is `yolo`, but it must be one of `read_only`, `ask`, `auto_edit`
     HOME/config.toml:1: `model` must be a string in quotes
     HOME/config.toml:1: not TOML: invalid literal string, expected `'`
     HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits]

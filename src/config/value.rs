@@ -1,6 +1,7 @@
 //! How the values of settings are read, and what is wrong with those that cannot be.
 
 use super::{ModelName, Origin};
+use crate::policy::Rule;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,6 +67,19 @@ pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
         return Err("must be an absolute path".into());
     }
     std::path::absolute(text).map_err(|_| "must be a path".into())
+}
+
+pub(super) fn rule(text: &str) -> Result<Rule, String> {
+    Rule::read(text).map_err(|bad| format!("must be a rule: {bad}"))
+}
+
+/// One that lets something be done.
+pub(super) fn loosening_rule(text: &str) -> Result<Rule, String> {
+    let rule = rule(text)?;
+    if rule.names_a_tool() {
+        return Err("must say what may be done, not which tool may do it: read, edit, shell or network".into());
+    }
+    Ok(rule)
 }
 
 pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Bad> {

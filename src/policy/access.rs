@@ -27,6 +27,8 @@ pub struct WriteAccess {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunAccess {
     pub command: Invocation,
+    /// Where, relative to the workspace.
+    pub directory: PathBuf,
     pub network: NetworkAccess,
 }
 
@@ -43,7 +45,10 @@ pub enum Invocation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkAccess {
     Off,
+    /// The call asks for it.
     Wanted,
+    /// The settings give it to every command.
+    Granted,
 }
 
 impl Access {
@@ -53,7 +58,7 @@ impl Access {
             Self::Read(_) => Effect::Read,
             Self::Write(_) => Effect::Write,
             Self::Run(RunAccess { network: NetworkAccess::Off, .. }) => Effect::Process,
-            Self::Run(RunAccess { network: NetworkAccess::Wanted, .. }) => Effect::Network,
+            Self::Run(RunAccess { network: NetworkAccess::Wanted | NetworkAccess::Granted, .. }) => Effect::Network,
         }
     }
 }

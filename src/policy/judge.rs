@@ -166,6 +166,10 @@ impl Grounds<'_> {
 
     /// The rule that allows the command, or the last of those that allow its parts.
     fn allowed_to_run(&self, run: &RunAccess) -> Result<String, Why> {
+        let allow = &self.rules.allow;
+        if !allow.iter().any(Rule::is_about_commands) {
+            return Err(Why::NoRule);
+        }
         let commands = match &run.command {
             Invocation::Program(words) => vec![words.clone()],
             Invocation::Script(text) => match Script::read(text) {
@@ -173,7 +177,6 @@ impl Grounds<'_> {
                 Script::Opaque(why) => return Err(Why::NotUnderstood(why)),
             },
         };
-        let allow = &self.rules.allow;
         if run.network == NetworkAccess::Wanted && !allow.iter().any(Rule::allows_network) {
             return Err(Why::NoRule);
         }

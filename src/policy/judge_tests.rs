@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::WriteAccess;
+use std::path::PathBuf;
 
 fn rules(deny: &[&str], ask: &[&str], allow: &[&str]) -> Rules {
     let read = |texts: &[&str]| texts.iter().map(|text| Rule::read(text).unwrap()).collect();
@@ -9,7 +10,7 @@ fn rules(deny: &[&str], ask: &[&str], allow: &[&str]) -> Rules {
 }
 
 fn script(text: &str) -> Access {
-    Access::Run(RunAccess { command: Invocation::Script(text.into()), network: NetworkAccess::Off })
+    Access::Run(RunAccess { command: Invocation::Script(text.into()), directory: PathBuf::new(), network: NetworkAccess::Off })
 }
 
 fn write(path: &str) -> Access {
@@ -62,7 +63,8 @@ fn every_part_of_a_command_must_be_allowed_and_what_is_not_understood_asks() {
 
 #[test]
 fn the_network_needs_a_word_of_its_own() {
-    let curl = Access::Run(RunAccess { command: Invocation::Script("curl x".into()), network: NetworkAccess::Wanted });
+    let curl =
+        Access::Run(RunAccess { command: Invocation::Script("curl x".into()), directory: PathBuf::new(), network: NetworkAccess::Wanted });
     assert_eq!(judged(&rules(&[], &[], &["shell(curl *)"]), &curl), asked(Why::NoRule));
     assert_eq!(judged(&rules(&[], &[], &["shell(curl *)", "network"]), &curl), Verdict::Allow(By::Rule("shell(curl *)".into())));
     assert_eq!(judged(&rules(&["network"], &[], &["shell"]), &curl), Verdict::Deny(By::Rule("network".into())));

@@ -3,7 +3,7 @@
 //! `read`, `edit` and `shell` fit everything of their kind, or what stands in brackets: a path as `.gitignore` files write
 //! them, or the words of a command. `network` fits commands that are to reach the network, `tool(name)` every call of it.
 
-use super::access::{Access, Invocation, NetworkAccess, RunAccess};
+use super::access::{Access, Invocation, NetworkAccess};
 use super::command::{Script, loose_words};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::path::Path;
@@ -87,7 +87,7 @@ impl Rule {
             (Subject::Edit(paths), Access::Write(write)) => fits(paths.as_ref(), &write.path),
             (Subject::Shell(None), Access::Run(_)) => true,
             (Subject::Shell(Some(words)), Access::Run(run)) => words.may_be_in(&run.command),
-            (Subject::Network, Access::Run(RunAccess { network: NetworkAccess::Wanted, .. })) => true,
+            (Subject::Network, Access::Run(run)) => run.network != NetworkAccess::Off,
             _ => false,
         }
     }
@@ -104,6 +104,10 @@ impl Rule {
             (Subject::Edit(paths), Access::Write(write)) => fits(paths.as_ref(), &write.path),
             _ => false,
         }
+    }
+
+    pub(super) fn is_about_commands(&self) -> bool {
+        matches!(self.subject, Subject::Shell(_))
     }
 
     /// Whether it lets this one command run, which is plain.
@@ -198,10 +202,11 @@ fn matches(pattern: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::WriteAccess;
+    use crate::policy::{RunAccess, WriteAccess};
+    use std::path::PathBuf;
 
     fn script(text: &str) -> Access {
-        Access::Run(RunAccess { command: Invocation::Script(text.into()), network: NetworkAccess::Off })
+        Access::Run(RunAccess { command: Invocation::Script(text.into()), directory: PathBuf::new(), network: NetworkAccess::Off })
     }
 
     fn restricts(rule: &str, access: &Access) -> bool {
@@ -252,7 +257,7 @@ mod tests {
         }
         let program = |words: &[&str]| {
             let command = Invocation::Program(words.iter().map(|word| (*word).into()).collect());
-            Access::Run(RunAccess { command, network: NetworkAccess::Off })
+            Access::Run(RunAccess { command, directory: PathBuf::new(), network: NetworkAccess::Off })
         };
         assert!(restricts("shell(git push *)", &program(&["git", "push", "origin"])));
         assert!(!restricts("shell(git push *)", &program(&["git", "pull"])));

@@ -11,6 +11,7 @@ use crate::protocol::update::SessionUpdate;
 use crate::provenance::Provenance;
 use crate::provider::Provider;
 use crate::store::{Diagnostic, SessionChange, Store};
+use crate::tool::command::Commands;
 use crate::tool::{ToolSet, documents::Documents, workspace::Workspace};
 use futures_util::future::BoxFuture;
 use std::ffi::OsString;
@@ -42,6 +43,7 @@ pub(super) struct SessionContext {
     pub(super) workspace: Arc<Workspace>,
     pub(super) channel: Arc<UpdateChannel>,
     pub(super) permissions: Arc<Permissions>,
+    pub(super) commands: Arc<Commands>,
     pub(super) parts: Parts,
     pub(super) recovery: Arc<Recovery>,
     /// Everything that the end of the process waits for.

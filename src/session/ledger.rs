@@ -187,6 +187,12 @@ impl Ledger {
         self.lock().tools.iter().any(|tool| tool.state == ToolState::Asking)
     }
 
+    /// Whether a command runs, which is ended before the turn is.
+    pub(super) fn runs_a_process(&self) -> bool {
+        let is_process = |effect| matches!(effect, Effect::Process | Effect::Network);
+        self.lock().tools.iter().any(|tool| tool.state == ToolState::Running && is_process(tool.effect))
+    }
+
     pub(super) fn glance(&self) -> Glance {
         let book = self.lock();
         let tools = book.tools.iter().map(|tool| ToolInFlight {

@@ -5,7 +5,6 @@
 
 mod attempt;
 mod channel;
-mod command;
 mod consent;
 mod context;
 pub mod demand;

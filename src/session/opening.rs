@@ -15,11 +15,15 @@ use super::trust;
 use super::verdict::{self, Settled};
 use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::SessionInfo;
+use crate::protocol::ids::SessionId;
 use crate::protocol::message::Message;
 use crate::protocol::mode::{Mode, SessionModes};
 use crate::protocol::params::{BadField, NewSessionParams, OpenSessionParams, SetConfigOptionParams};
 use crate::protocol::results::{CancelResult, ConfigOption, Empty, NewSessionResult, OpenSessionResult};
 use crate::store::{LastTurn, SessionChange, StoreError};
+use crate::tool::command::{Commands, KILLED_WITHIN};
+use crate::tool::outputs::Outputs;
+use crate::tool::scratch::Scratch;
 use crate::tool::workspace::Workspace;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -195,8 +199,28 @@ fn runner(seat: &Seat, found: Found) -> Runner {
     let (id, workspace) = (seat.id.clone(), Arc::new(workspace));
     let (parts, recovery, tasks) = (parts.clone(), Arc::clone(recovery), tasks.clone());
     let permissions = Arc::new(Permissions::new(parts.settings.mode, is_trusted));
-    let context = Arc::new(SessionContext { id, workspace, channel, permissions, parts, recovery, tasks });
+    let commands = Arc::new(commands(&id, &parts));
+    let context = Arc::new(SessionContext { id, workspace, channel, permissions, commands, parts, recovery, tasks });
     Runner::new(context, seat.mailbox.clone(), Arc::new(title), model, history, last)
+}
+
+fn commands(id: &SessionId, parts: &Parts) -> Commands {
+    let Parts { settings, provenance, keeper, environment, .. } = parts;
+    Commands {
+        keeper: keeper.clone(),
+        environment: Arc::clone(environment),
+        grace: settings.grace,
+        sandbox: settings.sandbox.clone(),
+        longest: settings.watchdogs.tool.saturating_sub(settings.grace.soft + KILLED_WITHIN),
+        scratch: Scratch::default(),
+        outputs: outputs(id, parts),
+        keys: Arc::clone(&provenance.keys),
+    }
+}
+
+/// Where the outputs of a session's commands are kept.
+pub(super) fn outputs(id: &SessionId, parts: &Parts) -> Outputs {
+    Outputs::of(&parts.settings.data_dir, id.as_str())
 }
 
 /// The session did not open: whatever was sent behind the opening gets the answer of a session that is not open.

@@ -1,6 +1,5 @@
 //! How the runner carries out what the step decided about one turn: it starts, it is told to stop, it ends.
 
-use super::command::KILLED_WITHIN;
 use super::demand::{CancelDemand, CancelScope};
 use super::joining::Begun;
 use super::run::{Run, stop_by_itself, stop_of_demand, stop_of_fault};
@@ -14,6 +13,7 @@ use crate::protocol::cause::{CancelMode, Cause};
 use crate::protocol::export::TurnKind;
 use crate::protocol::ids::TurnId;
 use crate::provenance::Stop;
+use crate::tool::command::KILLED_WITHIN;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
@@ -93,7 +93,7 @@ impl Runner {
             CancelMode::Soft => self.context.settings.grace.soft,
             CancelMode::Hard => self.context.settings.grace.hard,
         };
-        let ends_processes = self.runs.get(turn_id).is_some_and(|run| run.reply.kind() == TurnKind::Shell);
+        let ends_processes = self.runs.get(turn_id).is_some_and(|run| run.reply.kind() == TurnKind::Shell || run.ledger.runs_a_process());
         let grace = if ends_processes { grace + KILLED_WITHIN } else { grace };
         let (mailbox, turn_id) = (self.mailbox.clone(), turn_id.clone());
         tokio::spawn(async move {

@@ -102,13 +102,17 @@ impl SessionService for Sessions {
     }
 
     fn delete(&self, origin: RequestRef, params: SessionParams) -> Answer<Empty> {
-        let store = self.shared.parts.store.clone();
+        let parts = &self.shared.parts;
+        let (store, outputs) = (parts.store.clone(), opening::outputs(&params.session_id, parts));
         let demand = CancelDemand::of_all(&params.session_id, Cause::SessionDeleted, "rpc.session/delete", Some(origin));
         flatten(self.shared.leave(demand, async move {
             if let Some(owner) = store.owner(&params.session_id).await.map_err(store_refusal)? {
                 return Err(Refusal::NotOwner { session_id: params.session_id, pid: owner.pid });
             }
             let deleted = store.delete_session(&params.session_id).await.map_err(store_refusal)?;
+            if let Err(error) = outputs.remove() {
+                tracing::warn!(session_id = %params.session_id, %error, "the kept outputs of a deleted session could not be removed");
+            }
             if deleted { Ok(Empty {}) } else { Err(Refusal::UnknownSession(params.session_id)) }
         }))
     }

@@ -1,7 +1,6 @@
 //! A user's own command as a run of its session: on record before it starts, its output and its end kept as a tool call
 //! with its result, and told to the model with the next prompt.
 
-use super::command::{self, Ran, Terms};
 use super::context::SessionContext;
 use super::joining::{Begun, Joining};
 use super::ledger::{Ledger, ToolState};
@@ -10,7 +9,7 @@ use super::saver::Saver;
 use super::title::Title;
 use super::turn::{Interruption, TurnEnd};
 use super::watchdog::TimeLimit;
-use crate::process::{Command, Exit};
+use crate::process::{Capture, Command, Exit};
 use crate::protocol::abort::Effect;
 use crate::protocol::content::ContentBlock;
 use crate::protocol::export::LifecyclePoint;
@@ -19,6 +18,7 @@ use crate::protocol::message::{Message, Part, ResultStatus};
 use crate::protocol::results::ShellRan;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::provenance::CancelToken;
+use crate::tool::command::{self, Ran, Terms};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -86,14 +86,15 @@ impl ShellJob {
             confinement: None,
         };
         let hop = |point: &'static str| self.ledger.hop(point);
-        let terms = Terms { token: &self.token, grace: &self.context.settings.grace, keep: KEEP, hop: &hop };
-        let ran = command::run(&self.context.keeper, &command, &terms).await;
+        let (token, grace) = (&self.token, &self.context.settings.grace);
+        let terms = Terms { token, grace, capture: Capture::new(KEEP), limit: None, hop: &hop };
+        let ran = command::run(&self.context.keeper, &command, terms).await;
         Ok(self.ended(&call_id, ran))
     }
 
     /// Records the command's one result and shows it.
     fn ended(&self, call_id: &str, ran: Ran) -> ShellRan {
-        let Ran { exit, failure, captured, fate } = ran;
+        let Ran { exit, failure, captured, fate, .. } = ran;
         let output = self.context.scrub(&captured.text);
         let told = ShellRan {
             exit_code: exit.and_then(|exit| if let Exit::Code(code) = exit { Some(code) } else { None }),

@@ -11,7 +11,7 @@ use crate::protocol::cause::Cause;
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::tool::workspace::Place;
-use crate::tool::{Approved, Image, Tool, ToolContext, ToolOutput, ToolPlan};
+use crate::tool::{Approved, CommandEnd, Image, Tool, ToolContext, ToolOutput, ToolPlan};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
@@ -31,8 +31,14 @@ pub(super) struct Call {
 /// when it asks for more.
 pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>, spending: &mut Spending) -> Result<(), Interruption> {
     let admitted = spending.tool_calls(&calls);
-    let context =
-        ToolContext { workspace: Arc::clone(&job.context.workspace), documents: job.context.documents.clone(), token: job.token.clone() };
+    let ledger = Arc::clone(&job.ledger);
+    let context = ToolContext {
+        workspace: Arc::clone(&job.context.workspace),
+        documents: job.context.documents.clone(),
+        commands: Arc::clone(&job.context.commands),
+        token: job.token.clone(),
+        hop: Arc::new(move |point| ledger.hop(point)),
+    };
     let mut shown = Vec::with_capacity(calls.len());
     let mut written = Vec::new();
     for call in calls {
@@ -204,8 +210,20 @@ async fn run_one(
 
 /// Records what the call gave.
 fn complete(job: &TurnJob, call_id: &str, output: ToolOutput) {
-    let ToolOutput { text, content, image, plan } = output;
+    let ToolOutput { text, content, image, plan, ended } = output;
     let mut result = Part::tool_result(call_id, ResultStatus::Completed, text);
+    if let Some(CommandEnd { exit_code, signal, fate }) = ended {
+        let stopped = job.token.is_stopped();
+        result.status = Some(match exit_code {
+            Some(0) => ResultStatus::Completed,
+            _ if stopped => ResultStatus::Interrupted,
+            _ => ResultStatus::Failed,
+        });
+        (result.exit_code, result.signal) = (exit_code, signal);
+        if stopped {
+            job.ledger.tool_became(call_id, fate);
+        }
+    }
     if let Some(Image { mime_type, data }) = image {
         (result.mime_type, result.data) = (Some(mime_type.into()), Some(data));
     }

@@ -32,6 +32,19 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// A list of strings.
+    pub(super) fn optional_texts(&self, name: &str) -> Result<Option<Vec<String>>, ToolError> {
+        let Some(value) = self.fields.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
+        let Value::Array(items) = value else {
+            return Err(self.wrong(name, &format!("must be an array of strings, not {}", kind(value))));
+        };
+        let text = |(at, item): (usize, &Value)| match item {
+            Value::String(text) => Ok(text.clone()),
+            other => Err(self.wrong(&format!("{name}[{at}]"), &format!("must be a string, not {}", kind(other)))),
+        };
+        items.iter().enumerate().map(text).collect::<Result<_, _>>().map(Some)
+    }
+
     /// One of these words.
     pub(super) fn optional_word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, ToolError> {
         let Some(text) = self.optional_text(name)? else { return Ok(None) };

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod change;
+pub mod command;
 pub mod documents;
 mod edit_file;
 mod encoding;
@@ -9,8 +10,11 @@ mod glob;
 mod image;
 mod instructions;
 mod list_directory;
+pub mod outputs;
 mod read_file;
+pub mod scratch;
 mod search;
+mod shell;
 mod stoppable;
 #[cfg(test)]
 mod test_room;
@@ -24,7 +28,7 @@ pub use instructions::Instructions;
 pub use update_plan::planned;
 
 use crate::policy::Access;
-use crate::protocol::abort::Effect;
+use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{PlanEntry, ToolCallContent, ToolKind, ToolLocation};
 use crate::provenance::CancelToken;
@@ -91,6 +95,17 @@ pub struct ToolOutput {
     pub image: Option<Image>,
     /// What the model says that it is going to do: shown to the client as a whole.
     pub plan: Option<Vec<PlanEntry>>,
+    /// If it was a command: how that ended.
+    pub ended: Option<CommandEnd>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandEnd {
+    pub exit_code: Option<i64>,
+    pub signal: Option<String>,
+    /// What became of its processes, if it was stopped.
+    pub fate: ToolOutcome,
 }
 
 /// A picture as it goes over wires.
@@ -103,7 +118,7 @@ pub struct Image {
 
 impl ToolOutput {
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), content: Vec::new(), image: None, plan: None }
+        Self { text: text.into(), content: Vec::new(), image: None, plan: None, ended: None }
     }
 }
 
@@ -112,8 +127,14 @@ impl ToolOutput {
 pub struct ToolContext {
     pub workspace: Arc<workspace::Workspace>,
     pub documents: documents::Documents,
+    pub commands: Arc<command::Commands>,
     pub token: CancelToken,
+    /// Takes the hops of a stop.
+    pub hop: Hop,
 }
+
+/// Notes that a stop has come to a point.
+pub type Hop = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 /// Why a tool did not do it: a sentence that the model reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,7 +171,7 @@ impl ToolSet {
 }
 
 /// The names of the tools; an export shows these as they are.
-pub const TOOL_NAMES: [&str; 7] = ["read_file", "list_directory", "glob", "search", "edit_file", "write_file", "update_plan"];
+pub const TOOL_NAMES: [&str; 8] = ["read_file", "list_directory", "glob", "search", "edit_file", "write_file", "shell", "update_plan"];
 
 /// Every tool that pillion has.
 pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
@@ -161,6 +182,7 @@ pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
         Arc::new(search::Search),
         Arc::new(edit_file::EditFile),
         Arc::new(write_file::WriteFile),
+        Arc::new(shell::Shell),
         Arc::new(update_plan::UpdatePlan),
     ]
 }
@@ -190,7 +212,7 @@ mod tests {
             let tool = set.find(spec.name).unwrap();
             assert_eq!(tool.spec(), *spec);
             let edits = json!([{ "old_text": "", "new_text": "d" }]);
-            let input = json!({ "path": "a", "pattern": "b", "content": "c", "edits": edits, "entries": [] });
+            let input = json!({ "path": "a", "pattern": "b", "content": "c", "edits": edits, "entries": [], "command": "true" });
             let plan = tool.plan(&input, &room.context()).await.unwrap();
             assert_eq!((plan.access.effect(), plan.seen.is_some()), (tool.effect(), tool.effect() == Effect::Write));
         }

@@ -8,7 +8,7 @@ use super::arguments::Arguments;
 use super::encoding::{Encoding, is_binary, shown};
 use super::image::{image, mime_type};
 use super::text::cut;
-use super::workspace::{OpenFile, Place, WorkspaceError};
+use super::workspace::{OpenFile, Place, Workspace, WorkspaceError};
 use super::{Approved, Image, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
 use crate::policy::Access;
 use crate::protocol::abort::Effect;
@@ -32,6 +32,8 @@ const NOT_UTF8: &str = "the file is not all UTF-8: other bytes are shown as \u{f
 pub(super) struct ReadFile;
 
 struct Request {
+    /// Where `place` is: the workspace, or what is kept of outputs.
+    workspace: Arc<Workspace>,
     place: Place,
     /// The first line, from 1.
     offset: u64,
@@ -84,12 +86,16 @@ impl Tool for ReadFile {
     fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
         async move {
             let request = Request::of(input, context)?;
-            let location = ToolLocation { path: context.workspace.absolute(&request.place), line: Some(request.offset) };
+            let path = request.workspace.absolute(&request.place);
+            let is_output = !Arc::ptr_eq(&request.workspace, &context.workspace);
+            // A rule's path is one of the workspace.
+            let read = if is_output { path.clone().into() } else { context.workspace.resolved(&request.place).as_path().to_owned() };
+            let location = ToolLocation { path, line: Some(request.offset) };
             Ok(ToolPlan {
                 title: format!("Read {}", request.place),
                 locations: vec![location],
                 content: Vec::new(),
-                access: Access::Read(context.workspace.resolved(&request.place).as_path().to_owned()),
+                access: Access::Read(read),
                 seen: None,
             })
         }
@@ -124,8 +130,14 @@ impl Request {
         let arguments = Arguments::of(input)?;
         let offset = arguments.optional_number("offset", 1..=u64::from(u32::MAX))?;
         let limit = arguments.optional_number("limit", 1..=MAX_LINES)?;
+        let path = arguments.text("path")?;
+        let (workspace, place) = match context.commands.outputs.find(path) {
+            Some(kept) => kept.map(|(directory, place)| (Arc::new(directory), place))?,
+            None => (Arc::clone(&context.workspace), context.workspace.place(path)?),
+        };
         Ok(Self {
-            place: context.workspace.place(arguments.text("path")?)?,
+            workspace,
+            place,
             offset: offset.unwrap_or(1),
             limit: limit.unwrap_or(MAX_LINES),
             extent: if offset.or(limit).is_some() { Extent::Range } else { Extent::File },
@@ -136,8 +148,8 @@ impl Request {
 /// The editor's text if it differs from the disk, else the disk's.
 fn source(request: &Request, context: &ToolContext) -> Result<Source, ToolError> {
     let place = &request.place;
-    let documents = context.documents.within(&context.workspace);
-    let file = match context.workspace.file(place) {
+    let documents = context.documents.within(&request.workspace);
+    let file = match request.workspace.file(place) {
         Ok(file) => file,
         Err(error @ WorkspaceError::NotFound(_)) => {
             let unborn = documents.unborn.get(place).ok_or(error)?;

@@ -1,20 +1,26 @@
 //! What the tests of this room stand in: a workspace of its own, its documents, and a token that can be pulled.
 
+use super::command::Commands;
 use super::documents::Documents;
+use super::outputs::Outputs;
+use super::scratch::Scratch;
 use super::workspace::{Confirmed, Place, Workspace};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput};
+use crate::config::Sandbox;
+use crate::process::Keeper;
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
-use crate::provenance::{Canceller, Provenance, Stop};
+use crate::provenance::{Canceller, Grace, Provenance, Stop};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) struct Room {
     /// Holds `ws`, the workspace, and whatever a test puts beside it.
     pub(super) directory: tempfile::TempDir,
     pub(super) workspace: Arc<Workspace>,
     pub(super) documents: Documents,
+    pub(super) commands: Arc<Commands>,
     pub(super) canceller: Arc<Canceller>,
 }
 
@@ -24,7 +30,18 @@ impl Room {
         let root = directory.path().join("ws");
         std::fs::create_dir(&root).unwrap();
         let workspace = Arc::new(Workspace::open(&root).unwrap());
-        Self { directory, workspace, documents: Documents::default(), canceller: Arc::default() }
+        let commands = Commands {
+            // Commands are run by the tests of the whole program, which can keep them.
+            keeper: Keeper::at("/nowhere/pillion"),
+            environment: Arc::default(),
+            grace: Grace { soft: Duration::from_secs(2), hard: Duration::from_millis(250) },
+            sandbox: Sandbox::default(),
+            longest: Duration::from_secs(900),
+            scratch: Scratch::default(),
+            outputs: Outputs::of(&directory.path().join("data"), "ses_1"),
+            keys: Arc::default(),
+        };
+        Self { directory, workspace, documents: Documents::default(), commands: Arc::new(commands), canceller: Arc::default() }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -52,7 +69,13 @@ impl Room {
     }
 
     pub(super) fn context(&self) -> ToolContext {
-        ToolContext { workspace: Arc::clone(&self.workspace), documents: self.documents.clone(), token: self.canceller.token() }
+        ToolContext {
+            workspace: Arc::clone(&self.workspace),
+            documents: self.documents.clone(),
+            commands: Arc::clone(&self.commands),
+            token: self.canceller.token(),
+            hop: Arc::new(|_| {}),
+        }
     }
 
     /// Plans and runs a call, as a session does.

@@ -18,6 +18,7 @@ mod retries;
 mod scale;
 mod secrets;
 mod shell;
+mod shell_tool;
 mod sessions;
 mod startup;
 mod stops;

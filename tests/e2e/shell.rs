@@ -1,6 +1,7 @@
 //! `session/shell`: the user's own command as a run of the session. It ends with everything it started, whatever stops it, and
 //! the record says what became of it.
 
+use crate::support::fifo::{Fifo, all_gone};
 use crate::support::journey::{UNTITLED, configured, export, fields, full_export, pointed_at, pointed_by, turn_and_title};
 use crate::support::model_server::ModelServer;
 use crate::support::process::{LEAVES_WITHIN, Watched, exported, signal};
@@ -8,40 +9,6 @@ use crate::support::{Dialect, Editor, Framing, Home};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-
-/// What the command writes into this file of its workspace is read as it comes.
-struct Fifo(std::path::PathBuf);
-
-impl Fifo {
-    fn new(home: &Home) -> Self {
-        let path = home.workspace().join("fifo");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
-        Self(path)
-    }
-
-    /// Numbers that the command has written, by which it also says that it has come so far.
-    async fn pids(&self) -> Vec<u32> {
-        let path = self.0.clone();
-        let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(path).expect("what the command writes"));
-        let text = tokio::time::timeout(Duration::from_secs(20), read).await.expect("in time").expect("read");
-        text.split_whitespace().map(|pid| pid.parse().expect("a process id")).collect()
-    }
-
-    /// Writes for the command, which reads it.
-    fn write(&self, text: &str) {
-        std::fs::write(&self.0, text).expect("the command reads");
-    }
-
-    async fn watched(&self) -> Vec<Watched> {
-        self.pids().await.into_iter().map(Watched::open).collect()
-    }
-}
-
-async fn all_gone(processes: Vec<Watched>, within: Duration) {
-    for process in processes {
-        assert!(process.gone_within(within).await, "a process is left");
-    }
-}
 
 /// A command that heeds no SIGTERM, with a child that has left its group and its session; both tell their numbers.
 const STUBBORN: &str = "trap '' TERM; setsid sleep 1000 & echo $$ $! > fifo; wait";

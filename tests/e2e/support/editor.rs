@@ -44,7 +44,7 @@ pub struct Home {
 impl Home {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("pillion-e2e-").tempdir().expect("a directory of our own");
-        for name in ["home", "data", "work"] {
+        for name in ["home", "data", "work", "tmp"] {
             std::fs::create_dir(dir.path().join(name)).expect("a directory");
         }
         Self { dir }
@@ -56,6 +56,11 @@ impl Home {
 
     pub fn workspace(&self) -> PathBuf {
         self.dir.path().join("work")
+    }
+
+    /// Where temporary files lie.
+    pub fn temporary(&self) -> PathBuf {
+        self.dir.path().join("tmp")
     }
 
     pub fn log_file(&self) -> PathBuf {
@@ -88,6 +93,7 @@ impl Home {
             .env_clear()
             .env("HOME", self.dir.path().join("home"))
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("TMPDIR", self.temporary())
             .env("PILLION_DATA_DIR", self.data_dir())
             .env("PILLION_LOG", self.log_file())
             .env("PILLION_LOG_LEVEL", "debug")

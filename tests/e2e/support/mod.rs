@@ -1,6 +1,7 @@
 //! What every journey stands on: an editor that speaks to the real binary, and a model server that it asks.
 
 pub mod editor;
+pub(crate) mod fifo;
 pub(crate) mod hiding;
 pub(crate) mod journey;
 #[path = "../../support/model_server.rs"]

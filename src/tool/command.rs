@@ -3,48 +3,79 @@
 //! Invariant: a stop is handed to the keeper at once, and what became of the processes is what the keeper said, or "nobody
 //! knows" if it said nothing.
 
-use crate::process::{Capture, Captured, Command, Exit, Keeper, Kept, Output, Word};
+use super::outputs::Outputs;
+use super::scratch::Scratch;
+use crate::config::Sandbox;
+use crate::process::{Capture, Captured, Command, Enforced, Exit, Keeper, Kept, Output, Word};
 use crate::protocol::abort::ToolOutcome;
 use crate::protocol::cause::CancelMode;
-use crate::provenance::{CancelToken, Grace};
+use crate::provenance::{CancelToken, Grace, KnownKeys};
+use futures_util::future::{Either, pending};
+use std::ffi::OsString;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much longer than the grace a run may take that has a process to end: the keeper kills when the grace is over, and
 /// waits a moment for what it killed.
-pub(super) const KILLED_WITHIN: Duration = Duration::from_millis(400);
+pub const KILLED_WITHIN: Duration = Duration::from_millis(400);
+
+/// What the commands of a session run with.
+pub struct Commands {
+    pub keeper: Keeper,
+    /// The whole of it, without secrets.
+    pub environment: Arc<[(OsString, OsString)]>,
+    pub grace: Grace,
+    /// What the model's commands are held to.
+    pub sandbox: Sandbox,
+    /// The longest that one of the model's may take.
+    pub longest: Duration,
+    pub scratch: Scratch,
+    pub outputs: Outputs,
+    /// What must not stand in an output.
+    pub keys: Arc<KnownKeys>,
+}
 
 /// A piece of output, in bytes.
 const PIECE: usize = 16 * 1024;
 
 /// What came of a command.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub struct Ran {
     /// How its own process ended, if that is known.
-    pub(super) exit: Option<Exit>,
+    pub exit: Option<Exit>,
     /// Why it was not started, or why nobody knows.
-    pub(super) failure: Option<String>,
-    pub(super) captured: Captured,
+    pub failure: Option<String>,
+    pub captured: Captured,
     /// What became of the processes that were running when it was stopped.
-    pub(super) fate: ToolOutcome,
+    pub fate: ToolOutcome,
+    /// Its own time limit was over before anybody stopped it.
+    pub timed_out: bool,
+    /// What it was held to; absent: to nothing, or it is not known.
+    pub held: Option<Enforced>,
 }
 
 /// What there is to a command beside itself.
-pub(super) struct Terms<'t> {
-    pub(super) token: &'t CancelToken,
-    pub(super) grace: &'t Grace,
-    /// The most output that is kept, in bytes.
-    pub(super) keep: usize,
+pub struct Terms<'t> {
+    pub token: &'t CancelToken,
+    pub grace: &'t Grace,
+    /// Takes what it writes.
+    pub capture: Capture,
+    /// How long it may take.
+    pub limit: Option<Duration>,
     /// Takes the hops of a stop.
-    pub(super) hop: &'t (dyn Fn(&'static str) + Sync),
+    pub hop: &'t (dyn Fn(&'static str) + Sync),
 }
 
-pub(super) async fn run(keeper: &Keeper, command: &Command, terms: &Terms<'_>) -> Ran {
-    let captured = Capture::new(terms.keep);
+pub async fn run(keeper: &Keeper, command: &Command, terms: Terms<'_>) -> Ran {
     match keeper.keep(command) {
-        Ok((kept, output)) => Watch { kept, output, capture: captured, terms, exit: None, failure: None, killed: false }.follow().await,
+        Ok((kept, output)) => {
+            Watch { kept, output, terms, exit: None, failure: None, killed: false, timed_out: false, held: None }.follow().await
+        }
         Err(error) => {
             let failure = Some(format!("{} could not be started in {}: {error}", command.program.display(), command.directory.display()));
-            Ran { exit: None, failure, captured: captured.captured(), fate: ToolOutcome::Stopped }
+            let captured = terms.capture.captured();
+            Ran { exit: None, failure, captured, fate: ToolOutcome::Stopped, timed_out: false, held: None }
         }
     }
 }
@@ -52,11 +83,12 @@ pub(super) async fn run(keeper: &Keeper, command: &Command, terms: &Terms<'_>) -
 struct Watch<'t> {
     kept: Kept,
     output: Output,
-    capture: Capture,
-    terms: &'t Terms<'t>,
+    terms: Terms<'t>,
     exit: Option<Exit>,
     failure: Option<String>,
     killed: bool,
+    timed_out: bool,
+    held: Option<Enforced>,
 }
 
 /// How far the stop has come.
@@ -72,6 +104,7 @@ impl Watch<'_> {
         let (token, grace) = (self.terms.token, self.terms.grace);
         let mut buffer = vec![0; PIECE];
         let (mut writes, mut asked) = (true, Asked::Nothing);
+        let mut limit = pin!(self.terms.limit.map_or_else(|| Either::Left(pending()), |limit| Either::Right(tokio::time::sleep(limit))));
         let left = loop {
             tokio::select! {
                 biased;
@@ -87,6 +120,10 @@ impl Watch<'_> {
                     asked = Asked::ToHurry;
                     self.kept.end(grace.hard).await;
                 }
+                () = &mut limit, if asked == Asked::Nothing && !self.timed_out => {
+                    self.timed_out = true;
+                    self.kept.end(grace.soft).await;
+                }
                 word = self.kept.next() => match word {
                     Some(Word::Gone { left }) => break Some(left),
                     Some(word) => self.heard(word),
@@ -94,13 +131,13 @@ impl Watch<'_> {
                 },
                 read = self.output.read(&mut buffer), if writes => match read {
                     Ok(0) | Err(_) => writes = false,
-                    Ok(read) => self.capture.take(&buffer[..read]),
+                    Ok(read) => self.terms.capture.take(&buffer[..read]),
                 },
             }
         };
         // What the keeper could not end may hold the pipe for ever: only what is there is taken.
         while let read @ 1.. = self.output.read_ready(&mut buffer) {
-            self.capture.take(&buffer[..read]);
+            self.terms.capture.take(&buffer[..read]);
         }
         let fate = match left {
             Some(0) if self.killed => ToolOutcome::Killed,
@@ -115,7 +152,8 @@ impl Watch<'_> {
         if left == Some(0) {
             self.hop("process.gone");
         }
-        Ran { exit: self.exit, failure: self.failure, captured: self.capture.captured(), fate }
+        let Self { exit, failure, timed_out, held, .. } = self;
+        Ran { exit, failure, captured: self.terms.capture.captured(), fate, timed_out, held }
     }
 
     fn heard(&mut self, word: Word) {
@@ -129,7 +167,8 @@ impl Watch<'_> {
                 }
                 self.killed = true;
             }
-            Word::Confined(_) | Word::Started | Word::Gone { .. } => {}
+            Word::Confined(held) => self.held = Some(held),
+            Word::Started | Word::Gone { .. } => {}
         }
     }
 

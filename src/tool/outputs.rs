@@ -1,0 +1,85 @@
+//! Where a session keeps what its commands wrote, when that is too much to show: one file for each output, named by its
+//! SHA-256, in the data directory and never in the workspace.
+//!
+//! Invariant: what is kept is free of known keys, and a name is all that leads to it.
+
+use super::workspace::{Place, Workspace, WorkspaceError};
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The outputs of one session.
+#[derive(Debug, Clone)]
+pub struct Outputs(PathBuf);
+
+impl Outputs {
+    /// `session` must be fit for a file name. Nothing is made before there is something to keep.
+    pub fn of(data_dir: &Path, session: &str) -> Self {
+        // A name of dots alone would lead elsewhere.
+        Self(data_dir.join("outputs").join(format!("of_{session}")))
+    }
+
+    /// Keeps the text, and says where.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn keep(&self, text: &str) -> io::Result<PathBuf> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = self.0.join(format!("{digest}.txt"));
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes())?;
+        Ok(path)
+    }
+
+    /// The place of a kept output, if `path` is of one, and the directory as a workspace to open it in.
+    pub(super) fn find(&self, path: &str) -> Option<Result<(Workspace, Place), WorkspaceError>> {
+        let path = Path::new(path);
+        if path.parent() != Some(self.0.as_path()) {
+            return None;
+        }
+        Some(Workspace::open(&self.0).and_then(|directory| {
+            let place = directory.place(&path.to_string_lossy())?;
+            Ok((directory, place))
+        }))
+    }
+
+    /// Removes them all.
+    ///
+    /// # Errors
+    /// Something could not be removed.
+    pub fn remove(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn an_output_is_named_by_its_hash_and_only_its_name_leads_to_it() {
+        let data = tempfile::tempdir().unwrap();
+        let outputs = Outputs::of(data.path(), "..");
+        assert!(!data.path().join("outputs").exists());
+        let path = outputs.keep("long\n").unwrap();
+        assert_eq!(path, outputs.keep("long\n").unwrap());
+        let name = "bbdbb75b415ee9a40f0b3796a8b41a0b7723afe5726b870474ad220a4886d06d.txt";
+        assert_eq!(path, data.path().join("outputs/of_..").join(name));
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        let (directory, place) = outputs.find(path.to_str().unwrap()).unwrap().unwrap();
+        assert_eq!(directory.file(&place).unwrap().whole(100).unwrap(), b"long\n");
+        for other in ["long.txt", "/etc/passwd", &format!("{}/../of_../x/y", path.parent().unwrap().display())] {
+            assert!(outputs.find(other).is_none(), "{other}");
+        }
+        outputs.remove().unwrap();
+        outputs.remove().unwrap();
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,230 @@
+//! `shell`: one command of the model's in the workspace, held to what the sandbox allows, its output bounded.
+//!
+//! Invariant: what runs is what was shown, character by character; its end is told with what it was not held to.
+
+mod shown;
+#[cfg(test)]
+mod tests;
+
+use super::arguments::Arguments;
+use super::command::{self, Commands, Ran, Terms};
+use super::text::visible;
+use super::workspace::Place;
+use super::{Approved, CommandEnd, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
+use crate::config::{SandboxMode, SandboxNetwork};
+use crate::policy::{Access, Invocation, NetworkAccess, RunAccess};
+use crate::process::{Capture, Captured, Command, Confinement, Enforced, Exit, Network, Strictness, ability};
+use crate::protocol::abort::Effect;
+use crate::protocol::model::ToolSpec;
+use crate::protocol::update::{ToolKind, ToolLocation};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The shell that runs scripts.
+const SHELL: &str = "/bin/sh";
+
+/// The longest command, in bytes: a person must be able to read it.
+const MAX_COMMAND_BYTES: usize = 16 << 10;
+
+/// The most output that a model is given, in bytes: its beginning and its end.
+const MAX_OUTPUT_BYTES: usize = 32 << 10;
+
+/// The most of a longer one that is kept in a file, in bytes.
+const MAX_KEPT_BYTES: usize = 16 << 20;
+
+/// How long a command may take if the model does not say.
+const USUAL_SECONDS: u64 = 120;
+
+pub(super) struct Shell;
+
+/// A call that can be run.
+struct Request {
+    invocation: Invocation,
+    directory: Place,
+    network: NetworkAccess,
+    limit: Duration,
+}
+
+impl Tool for Shell {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "shell",
+            description: "Runs a command in the workspace and gives its output and exit code; the user is asked first. It may write in the \
+                          workspace and in $TMPDIR only, and has no network unless it asks for it. It has no terminal and no input. Whatever \
+                          it has started is ended with it. Unsaved changes in the editor are not on the disk. Of a long output the beginning \
+                          and the end are given, and a file that read_file reads.",
+            input_schema: json!({
+                "type": "object",
+                "properties": {
+                    "command": { "type": "string", "description": "A script for /bin/sh. Give this or argv." },
+                    "argv": {
+                        "type": "array", "items": { "type": "string" }, "minItems": 1,
+                        "description": "A program and its arguments, run without a shell.",
+                    },
+                    "directory": { "type": "string", "description": "Where to run it. Default: the workspace." },
+                    "timeout_seconds": { "type": "integer", "minimum": 1, "description": "How long it may take. Default: 120." },
+                    "network": { "type": "boolean", "description": "Ask for the network too. Default: false." },
+                },
+            }),
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Process
+    }
+
+    fn kind(&self) -> ToolKind {
+        ToolKind::Execute
+    }
+
+    fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
+        async move {
+            let request = Request::of(input, context)?;
+            let directory = context.workspace.absolute(&request.directory);
+            Ok(ToolPlan {
+                title: format!("Run {}", shown::title(&request.invocation)),
+                content: vec![shown::question(&request, &directory, &context.commands.sandbox, &ability())],
+                locations: vec![ToolLocation { path: directory, line: None }],
+                access: Access::Run(RunAccess {
+                    command: request.invocation,
+                    directory: request.directory.as_path().to_owned(),
+                    network: request.network,
+                }),
+                seen: None,
+            })
+        }
+        .boxed()
+    }
+
+    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+        async move {
+            let request = Request::of(&input, &context)?;
+            let commands = &context.commands;
+            let scratch = commands.scratch.path().map_err(|error| ToolError(format!("the command has no scratch directory: {error}")))?;
+            let command = request.command(&context, scratch);
+            let terms = Terms {
+                token: &context.token,
+                grace: &commands.grace,
+                capture: Capture::whole_up_to(MAX_OUTPUT_BYTES, MAX_KEPT_BYTES),
+                limit: Some(request.limit),
+                hop: &*context.hop,
+            };
+            let ran = command::run(&commands.keeper, &command, terms).await;
+            Ok(request.told(ran, commands))
+        }
+        .boxed()
+    }
+}
+
+impl Request {
+    fn of(input: &Value, context: &ToolContext) -> Result<Self, ToolError> {
+        let arguments = Arguments::of(input)?;
+        let invocation = match (arguments.optional_text("command")?, arguments.optional_texts("argv")?) {
+            (Some(script), None) if !script.trim().is_empty() => Invocation::Script(script.to_owned()),
+            (Some(_), None) => return Err(arguments.wrong("command", "is empty")),
+            (None, Some(words)) if words.first().is_some_and(|program| !program.is_empty()) => Invocation::Program(words),
+            (None, Some(_)) => return Err(arguments.wrong("argv", "must begin with the program to run")),
+            (Some(_), Some(_)) => return Err(ToolError("give the argument command or the argument argv, not both".into())),
+            (None, None) => return Err(ToolError("the argument command is missing; it must be a string (or give argv)".into())),
+        };
+        let bytes = match &invocation {
+            Invocation::Script(text) => text.len(),
+            Invocation::Program(words) => words.iter().map(|word| word.len() + 1).sum(),
+        };
+        if bytes > MAX_COMMAND_BYTES {
+            let what = format!("it has {bytes} bytes, and at most {MAX_COMMAND_BYTES} can be shown to the user; put it into a file first");
+            return Err(ToolError(format!("the command is too long: {what}")));
+        }
+        if has_nul(&invocation) {
+            return Err(ToolError("the command holds a NUL character, which no command can".into()));
+        }
+        let directory = arguments.optional_text("directory")?.map_or_else(|| Ok(Place::root()), |path| context.workspace.place(path))?;
+        let sandbox = &context.commands.sandbox;
+        let network = match (sandbox.mode, sandbox.network) {
+            (SandboxMode::Off, _) | (_, SandboxNetwork::On) => NetworkAccess::Granted,
+            _ if arguments.flag("network")? => NetworkAccess::Wanted,
+            _ => NetworkAccess::Off,
+        };
+        let longest = context.commands.longest.as_secs().max(1);
+        let seconds = arguments.optional_number("timeout_seconds", 1..=longest)?.unwrap_or(USUAL_SECONDS.min(longest));
+        Ok(Self { invocation, directory: context.workspace.resolved(&directory), network, limit: Duration::from_secs(seconds) })
+    }
+
+    fn command(&self, context: &ToolContext, scratch: PathBuf) -> Command {
+        let (program, arguments) = match &self.invocation {
+            Invocation::Script(text) => (SHELL.into(), vec!["-c".into(), text.into()]),
+            Invocation::Program(words) => (words[0].clone().into(), words[1..].iter().map(Into::into).collect()),
+        };
+        let kept = context.commands.environment.iter().filter(|(name, _)| name != "TMPDIR");
+        let environment = kept.cloned().chain([("TMPDIR".into(), scratch.clone().into())]).collect();
+        let directory = context.workspace.path().join(self.directory.as_path());
+        Command { program, arguments, directory, environment, confinement: self.confinement(context, scratch) }
+    }
+
+    fn confinement(&self, context: &ToolContext, scratch: PathBuf) -> Option<Confinement> {
+        let sandbox = &context.commands.sandbox;
+        let strictness = match sandbox.mode {
+            SandboxMode::Off => return None,
+            SandboxMode::On => Strictness::BestEffort,
+            SandboxMode::Require => Strictness::Required,
+        };
+        let network = if self.network == NetworkAccess::Off { Network::Off } else { Network::On };
+        let own = [PathBuf::from(context.workspace.real()), scratch];
+        let writable = own.into_iter().chain(sandbox.writable.iter().cloned()).collect();
+        Some(Confinement { writable, network, strictness })
+    }
+
+    /// What the model and the client are told of a command that has ended.
+    fn told(&self, ran: Ran, commands: &Commands) -> ToolOutput {
+        let Ran { exit, failure, captured, fate, timed_out, held } = ran;
+        let mut text = commands.keys.scrub(&captured.text).into_owned();
+        let mut note = |line: String| {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "[{line}]");
+        };
+        if let Some(line) = kept(&captured, commands) {
+            note(line);
+        }
+        if timed_out {
+            note(format!("it was ended: it took longer than {} s (timeout_seconds)", self.limit.as_secs()));
+        }
+        match (exit, &failure) {
+            (Some(Exit::Code(code)), _) => note(format!("exit code {code}")),
+            (Some(signal), _) => note(format!("ended by {}", signal.signal_name().unwrap_or_default())),
+            (None, Some(why)) => note(visible(&commands.keys.scrub(why)).into_owned()),
+            (None, None) => note("how it ended is not known".into()),
+        }
+        if let Some(shortfall) = held.as_ref().and_then(Enforced::shortfall) {
+            note(format!("it was not confined as it should have been: {shortfall}"));
+        }
+        let exit_code = exit.and_then(|exit| if let Exit::Code(code) = exit { Some(i64::from(code)) } else { None });
+        let end = CommandEnd { exit_code, signal: exit.and_then(Exit::signal_name), fate };
+        ToolOutput { ended: Some(end), ..ToolOutput::text(text) }
+    }
+}
+
+/// Keeps the whole output, if not all of it is shown, and says where.
+fn kept(captured: &Captured, commands: &Commands) -> Option<String> {
+    let whole = captured.whole.as_ref()?;
+    let text = String::from_utf8_lossy(whole);
+    let kept = commands.outputs.keep(&commands.keys.scrub(&text));
+    Some(match (kept, captured.cut_off()) {
+        (Ok(path), 0) => format!("all {} bytes of the output are in {}", captured.bytes, path.display()),
+        (Ok(path), _) => format!("the first {} of {} bytes of the output are in {}", whole.len(), captured.bytes, path.display()),
+        (Err(error), _) => format!("the output has {} bytes, and it could not be kept: {error}", captured.bytes),
+    })
+}
+
+fn has_nul(invocation: &Invocation) -> bool {
+    match invocation {
+        Invocation::Script(text) => text.contains('\0'),
+        Invocation::Program(words) => words.iter().any(|word| word.contains('\0')),
+    }
+}

@@ -1,0 +1,85 @@
+//! What a call is refused for, and what a person is shown of one.
+
+use super::*;
+use crate::config::Sandbox;
+use crate::process::{Ability, Hold};
+use crate::protocol::content::ContentBlock;
+use crate::protocol::update::ToolCallContent;
+use crate::tool::test_room::Room;
+
+async fn told(input: Value) -> String {
+    Shell.plan(&input, &Room::new().context()).await.unwrap_err().0
+}
+
+fn shown(request: &Request, sandbox: &Sandbox, ability: &Ability) -> String {
+    match shown::question(request, "/ws", sandbox, ability) {
+        ToolCallContent::Content { content: ContentBlock::Text { text } } => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn able() -> Ability {
+    let full = || Hold::Full { by: "it".into() };
+    Ability { writes: full(), network: full() }
+}
+
+#[tokio::test]
+async fn what_is_no_command_is_told() {
+    let cases = [
+        (json!({}), "the argument command is missing; it must be a string (or give argv)"),
+        (json!({ "command": " \n" }), "the argument command is empty"),
+        (json!({ "command": "a", "argv": ["a"] }), "give the argument command or the argument argv, not both"),
+        (json!({ "argv": [] }), "the argument argv must begin with the program to run"),
+        (json!({ "argv": ["a", 1] }), "the argument argv[1] must be a string, not a number"),
+        (json!({ "argv": "a" }), "the argument argv must be an array of strings, not a string"),
+        (json!({ "command": "a\u{0}b" }), "the command holds a NUL character, which no command can"),
+        (json!({ "command": "a", "timeout_seconds": 901 }), "the argument timeout_seconds must be a whole number from 1 to 900"),
+    ];
+    for (input, error) in cases {
+        assert_eq!(told(input).await, error);
+    }
+    let long = told(json!({ "command": "x".repeat(MAX_COMMAND_BYTES + 1) })).await;
+    assert!(long.starts_with("the command is too long: it has 16385 bytes"), "{long}");
+    assert!(told(json!({ "command": "ls", "directory": "../.." })).await.contains("workspace"));
+}
+
+#[tokio::test]
+async fn a_person_is_shown_every_character_of_it() {
+    let room = Room::new();
+    let of = |input: Value| Request::of(&input, &room.context()).unwrap();
+    let script = of(json!({ "command": "echo a\u{1b}[2K\necho \u{202e}b\r", "timeout_seconds": 5 }));
+    assert_eq!(
+        shown(&script, &Sandbox::default(), &able()),
+        "A script for /bin/sh:\n  echo a\\u{1b}[2K\n  echo \\u{202e}b\\u{d}\nDirectory: /ws\nTime limit: 5 s\n\
+         Writes: in the workspace, a scratch directory; nowhere else\nNetwork: off"
+    );
+    let program = of(json!({ "argv": ["git", "commit", "-m", "it's\n two", ""], "network": true }));
+    assert_eq!(
+        shown(&program, &Sandbox::default(), &able()),
+        "A program and its arguments:\n  git\n  commit\n  -m\n  'it'\\''s\\u{a} two'\n  ''\nDirectory: /ws\nTime limit: 120 s\n\
+         Writes: in the workspace, a scratch directory; nowhere else\nNetwork: ON, as the call asks"
+    );
+    assert_eq!(shown::title(&program.invocation), "git commit -m 'it'\\''s\\u{a} two' ''");
+    let long = Invocation::Script(format!("echo {}", "ä".repeat(80)));
+    assert_eq!(shown::title(&long), format!("echo {}…", "ä".repeat(47)));
+}
+
+#[tokio::test]
+async fn what_the_machine_cannot_do_is_said_and_nothing_else_is_claimed() {
+    let room = Room::new();
+    let request = Request::of(&json!({ "command": "make" }), &room.context()).unwrap();
+    let last = |sandbox: &Sandbox, ability: &Ability| {
+        let text = shown(&request, sandbox, ability);
+        text.lines().skip(4).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let unable =
+        Ability { writes: Hold::Partial { by: "a".into(), lacks: "old".into() }, network: Hold::None { why: "no seccomp".into() } };
+    assert_eq!(
+        last(&Sandbox::default(), &unable),
+        ["Writes: NOT confined by this machine: old", "Network: NOT confined by this machine: no seccomp"]
+    );
+    let off = Sandbox { mode: SandboxMode::Off, ..Sandbox::default() };
+    assert_eq!(last(&off, &able()), ["Writes: wherever you may; the sandbox is off (sandbox.mode)", "Network: on; the sandbox is off"]);
+    let wide = Sandbox { writable: vec!["/home/me/.cargo".into()], ..Sandbox::default() };
+    assert_eq!(last(&wide, &able())[0], "Writes: in the workspace, a scratch directory, /home/me/.cargo; nowhere else");
+}
