@@ -12,6 +12,7 @@ use crate::protocol::diagnostics::*;
 use crate::protocol::export::*;
 use crate::protocol::ids::*;
 use crate::protocol::message::*;
+use crate::protocol::tool_run::ToolRun;
 use crate::provenance::KnownKeys;
 use serde_json::Value;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(super) struct Memory {
     pub(super) cancels: Vec<CancelRequest>,
     pub(super) titles: Vec<TitleGeneration>,
     pub(super) traces: Vec<StreamTrace>,
+    pub(super) tool_runs: Vec<ToolRun>,
     pub(super) lifecycle: Vec<LifecycleEvent>,
     pub(super) incidents: Vec<Incident>,
     pub(super) late: Vec<LateCancel>,
@@ -72,6 +74,10 @@ impl Source for Memory {
 
     fn stream_traces(&mut self, each: Sink<'_, StreamTrace>) -> Result<(), ExportError> {
         all(&self.traces, each)
+    }
+
+    fn tool_runs(&mut self, each: Sink<'_, ToolRun>) -> Result<(), ExportError> {
+        all(&self.tool_runs, each)
     }
 
     fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError> {

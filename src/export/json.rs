@@ -59,6 +59,7 @@ fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Re
     pen.list("cancel_requests", |pen| source.cancel_requests(&mut pen.each()))?;
     pen.list("title_generations", |pen| source.title_generations(&mut pen.each()))?;
     pen.list("stream_traces", |pen| source.stream_traces(&mut pen.each()))?;
+    pen.list("tool_runs", |pen| source.tool_runs(&mut pen.each()))?;
     pen.list("lifecycle", |pen| source.lifecycle(&mut pen.each()))?;
     pen.list("incidents", |pen| source.incidents(&mut pen.each()))?;
     pen.close("}")

@@ -6,6 +6,7 @@ use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
 use crate::protocol::ids::{AbortId, CancelId, SessionId};
 use crate::protocol::message::Message;
+use crate::protocol::tool_run::ToolRun;
 
 /// Takes one record after the other.
 pub type Sink<'a, T> = &'a mut dyn FnMut(T) -> Result<(), ExportError>;
@@ -34,6 +35,8 @@ pub trait Source {
     fn title_generations(&mut self, each: Sink<'_, TitleGeneration>) -> Result<(), ExportError>;
 
     fn stream_traces(&mut self, each: Sink<'_, StreamTrace>) -> Result<(), ExportError>;
+
+    fn tool_runs(&mut self, each: Sink<'_, ToolRun>) -> Result<(), ExportError>;
 
     fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError>;
 

@@ -7,6 +7,7 @@ use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
 use crate::protocol::ids::SessionId;
 use crate::protocol::message::Message;
+use crate::protocol::tool_run::ToolRun;
 use crate::store::{Diagnostic, RecordKind, Recorded, Snapshot, StoreError};
 
 impl From<StoreError> for ExportError {
@@ -64,6 +65,10 @@ impl Source for Snapshot {
 
     fn stream_traces(&mut self, each: Sink<'_, StreamTrace>) -> Result<(), ExportError> {
         each_of(self, RecordKind::StreamTrace, kind!(Recorded::Diagnostic(Diagnostic::Trace(trace)) => trace), each)
+    }
+
+    fn tool_runs(&mut self, each: Sink<'_, ToolRun>) -> Result<(), ExportError> {
+        each_of(self, RecordKind::ToolRun, kind!(Recorded::Diagnostic(Diagnostic::ToolRun(run)) => run), each)
     }
 
     fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError> {

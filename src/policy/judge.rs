@@ -94,6 +94,16 @@ pub enum Lasting {
     Possible,
 }
 
+impl Why {
+    /// The rule that wants it asked about.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::Rule(rule) | Self::WorkspaceRule(rule) => Some(rule),
+            Self::NoRule | Self::NotUnderstood(_) | Self::Protected(_) | Self::Restricted => None,
+        }
+    }
+}
+
 impl Rules {
     /// The rule that forbids reading this path.
     pub fn hiding(&self, path: &Path) -> Option<&Rule> {

@@ -4,6 +4,7 @@ use super::abort::{Abort, CancelRequest};
 use super::cause::Cause;
 use super::ids::{AbortId, AttemptId, MessageId, SessionId, TitleRunId, TurnId};
 use super::record::record;
+use super::tool_run::ToolRun;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -302,6 +303,8 @@ record! {
             abort: Abort => Record,
             title_generation: TitleGeneration => Record,
             stream_traces: Vec<StreamTrace> => Record,
+            /// The calls that the abort ended or kept from starting.
+            tool_runs: Vec<ToolRun> => Record,
             cancel_requests: Vec<CancelRequest> => Record,
         }
     }

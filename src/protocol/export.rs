@@ -5,6 +5,7 @@ use super::diagnostics::{StreamTrace, TitleGeneration, TitleSource, Usage};
 use super::ids::{MessageId, SessionId, TurnId};
 use super::message::Message;
 use super::record::record;
+use super::tool_run::ToolRun;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,7 @@ record! {
             cancel_requests: Vec<CancelRequest> => Record,
             title_generations: Vec<TitleGeneration> => Record,
             stream_traces: Vec<StreamTrace> => Record,
+            tool_runs: Vec<ToolRun> => Record,
             lifecycle: Vec<LifecycleEvent> => Record,
             incidents: Vec<Incident> => Record,
         }

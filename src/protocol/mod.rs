@@ -18,4 +18,5 @@ pub mod params;
 pub mod permission;
 pub mod record;
 pub mod results;
+pub mod tool_run;
 pub mod update;

@@ -3,22 +3,24 @@
 //! Invariant: whatever is no clear yes is a no, and the model is told which no it was.
 
 use super::editor::{Outgoing, PermissionAnswer, PermissionQuestion};
-use super::ledger::ToolState;
+use super::toolbook::{ToolId, Word};
 use super::turn::TurnJob;
-use crate::policy::{Access, By, Lasting, Question, Verdict, Why};
+use crate::policy::{By, Lasting, Question, Verdict, Why};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::permission::{PermissionChoice, PermissionOption};
+use crate::protocol::tool_run::Permission;
 use crate::protocol::update::{ToolCall, ToolCallContent};
 use crate::provenance::Stopped;
+use crate::store::Diagnostic;
 use crate::tool::ToolPlan;
 use crate::tool::workspace::Confirmed;
 use std::fmt::Write as _;
 use tokio::sync::oneshot;
 
-/// What came of the question whether a call may run.
+/// What came of the question whether a call may run, and on whose word.
 pub(super) enum Consent {
-    Given(Confirmed),
-    Denied(String),
+    Given { confirmed: Confirmed, word: Word },
+    Denied { why: String, word: Word },
 }
 
 /// A call about which consent is sought.
@@ -30,24 +32,41 @@ pub(super) struct Sought<'s> {
 }
 
 impl Sought<'_> {
-    /// Whether the call may run: asks, if it must.
-    pub(super) async fn consent(self, job: &TurnJob) -> Result<Consent, Stopped> {
-        let question = match judge(job, self.tool, &self.plan.access) {
-            Verdict::Allow(_) => return Ok(Consent::Given(Confirmed::No)),
-            Verdict::Deny(by) => return Ok(Consent::Denied(denied(&by))),
-            Verdict::Ask(question) => question,
-        };
-        let (call_id, effect) = (&self.shown.tool_call_id, self.plan.access.effect());
-        job.ledger.tool_enters(call_id, self.tool, effect, ToolState::Asking);
-        let consent = self.ask(job, &question).await?;
-        match consent {
-            Consent::Given(_) => job.ledger.tool_enters(call_id, self.tool, effect, ToolState::Allowed),
-            Consent::Denied(_) => job.ledger.tool_leaves(call_id),
-        }
-        Ok(consent)
+    pub(super) fn id(&self) -> ToolId<'_> {
+        ToolId { call_id: &self.shown.tool_call_id, tool: self.tool, effect: self.plan.access.effect() }
     }
 
-    async fn ask(self, job: &TurnJob, question: &Question) -> Result<Consent, Stopped> {
+    /// Whether the call may run: asks, if it must.
+    pub(super) async fn consent(self, job: &TurnJob) -> Result<Consent, Stopped> {
+        let question = match self.judge(job) {
+            Verdict::Allow(by) => return Ok(Consent::Given { confirmed: Confirmed::No, word: Word::of(&by) }),
+            Verdict::Deny(by) => return Ok(Consent::Denied { why: denied(&by), word: Word::of(&by) }),
+            Verdict::Ask(question) => question,
+        };
+        if let Some(run) = job.ledger.tools(|tools| tools.asks(self.id())) {
+            // On record before anybody sees the question: after a crash it is known that it was open.
+            if let Err(error) = job.token.race(job.context.store.record(Diagnostic::ToolRun(run))).await? {
+                tracing::error!(turn_id = %job.turn_id, %error, "a question could not be put on record");
+            }
+        }
+        let (permission, told) = self.ask(job, &question).await?;
+        let word = Word { permission, rule: question.why.rule().map(str::to_owned) };
+        Ok(match told {
+            None => {
+                job.ledger.tools(|tools| tools.may_run(self.id(), word.clone()));
+                Consent::Given { confirmed: Confirmed::ByPerson, word }
+            }
+            Some(why) => Consent::Denied { why: why.to_owned(), word },
+        })
+    }
+
+    /// The verdict at this moment.
+    pub(super) fn judge(&self, job: &TurnJob) -> Verdict {
+        job.context.permissions.judge(&job.context.settings.rules, self.tool, &self.plan.access)
+    }
+
+    /// What was answered, and what the model is told if that was a no.
+    async fn ask(self, job: &TurnJob, question: &Question) -> Result<(Permission, Option<&'static str>), Stopped> {
         let (reply, answer) = oneshot::channel();
         let options = match question.lasting {
             Lasting::Possible => &PermissionOption::ALL[..],
@@ -63,28 +82,44 @@ impl Sought<'_> {
         let permissions = &job.context.permissions;
         Ok(match answer {
             Ok(Ok(PermissionAnswer::Chosen(choice))) if options.iter().any(|option| option.option_id == choice) => match choice {
-                PermissionChoice::AllowOnce => Consent::Given(Confirmed::ByPerson),
+                PermissionChoice::AllowOnce => (Permission::Allowed, None),
                 PermissionChoice::AllowAlways => {
                     permissions.remember_allowed(self.plan.access.clone());
-                    Consent::Given(Confirmed::ByPerson)
+                    (Permission::Allowed, None)
                 }
-                PermissionChoice::RejectOnce => no("The call was rejected and not run."),
+                PermissionChoice::RejectOnce => (Permission::Rejected, Some("The call was rejected and not run.")),
                 PermissionChoice::RejectAlways => {
                     permissions.remember_rejected(self.plan.access.clone());
-                    no("The call was rejected for the whole session and not run; do not ask for it again.")
+                    let told = "The call was rejected for the whole session and not run; do not ask for it again.";
+                    (Permission::Rejected, Some(told))
                 }
             },
-            Ok(Ok(PermissionAnswer::Chosen(_))) => no("The client chose an answer that was not offered, so the call was not run."),
-            Ok(Ok(PermissionAnswer::Cancelled)) => no("The question was cancelled in the editor; the call was not run."),
-            Ok(Ok(PermissionAnswer::Unanswerable) | Err(_)) => no("The client cannot ask for permission, so the call was not run."),
-            Err(_elapsed) => no("Nobody answered the permission question in time; the call was not run."),
+            Ok(Ok(PermissionAnswer::Chosen(_))) => {
+                (Permission::Unanswerable, Some("The client chose an answer that was not offered, so the call was not run."))
+            }
+            Ok(Ok(PermissionAnswer::Cancelled)) => {
+                (Permission::Dismissed, Some("The question was cancelled in the editor; the call was not run."))
+            }
+            Ok(Ok(PermissionAnswer::Unanswerable) | Err(_)) => {
+                (Permission::Unanswerable, Some("The client cannot ask for permission, so the call was not run."))
+            }
+            Err(_elapsed) => (Permission::TimedOut, Some("Nobody answered the permission question in time; the call was not run.")),
         })
     }
 }
 
-/// The verdict at this moment.
-pub(super) fn judge(job: &TurnJob, tool: &str, access: &Access) -> Verdict {
-    job.context.permissions.judge(&job.context.settings.rules, tool, access)
+impl Word {
+    /// Of who decided without a question.
+    pub(super) fn of(by: &By) -> Self {
+        let (permission, rule) = match by {
+            By::Default => (Permission::Default, None),
+            By::Rule(rule) => (Permission::Rule, Some(rule)),
+            By::WorkspaceRule(rule) => (Permission::WorkspaceRule, Some(rule)),
+            By::Mode(_) => (Permission::Mode, None),
+            By::Remembered => (Permission::Remembered, None),
+        };
+        Self { permission, rule: rule.cloned() }
+    }
 }
 
 /// What the model is told of a verdict that denies.
@@ -111,8 +146,4 @@ fn reason(why: &Why) -> Option<String> {
         Why::Protected(name) => format!("Asked because programs obey what stands in {name}: look at it closely."),
         Why::Restricted => "Asked because this workspace is not trusted: its own programs would run.".to_owned(),
     })
-}
-
-fn no(why: &str) -> Consent {
-    Consent::Denied(why.to_owned())
 }

@@ -99,6 +99,7 @@ fn name(row: &Diagnostic) -> String {
         Diagnostic::TitleState { turn_id, abort_id, .. } => format!("title state of {turn_id} for {abort_id}"),
         Diagnostic::Title(title) => format!("title generation {} of {}", title.title_run_id, title.turn_id),
         Diagnostic::Trace(trace) => format!("stream trace {} of {}", trace.attempt_id, trace.turn_id),
+        Diagnostic::ToolRun(run) => format!("tool call {} of {}", run.call_id, run.turn_id),
         Diagnostic::Lifecycle(event) => format!("lifecycle event {:?} of {}", event.event, event.turn_id),
         Diagnostic::Incident(incident) => format!("incident {} of {}", incident.name, incident.session_id),
     }

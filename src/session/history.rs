@@ -67,13 +67,21 @@ fn outcome(result: &Part) -> String {
     }
 }
 
-/// The results that calls without one get after a crash: nobody knows how far they came.
-pub(super) fn missing_results(parts: &[Part]) -> Vec<Part> {
+/// The results that calls without one get after a crash.
+pub(super) fn missing_results(parts: &[Part], has_started: impl Fn(&str) -> bool) -> Vec<Part> {
     let answered: HashSet<_> = parts.iter().filter(|p| p.kind == PartKind::ToolResult).filter_map(|p| p.call_id.as_deref()).collect();
     let open = parts.iter().filter(|p| p.kind == PartKind::ToolCall).filter_map(|p| p.call_id.as_deref());
-    let text = "pillion's process ended while this call was under way; whether it took effect is not known. It is not run again.";
     open.filter(|call_id| !answered.contains(call_id))
-        .map(|call_id| Part::tool_result(call_id, ResultStatus::UnknownOutcome, text))
+        .map(|call_id| {
+            let (status, text) = if has_started(call_id) {
+                let text =
+                    "pillion's process ended while this call was under way; whether it took effect is not known. It is not run again.";
+                (ResultStatus::UnknownOutcome, text)
+            } else {
+                (ResultStatus::NotStarted, "The call was not started: pillion's process ended first.")
+            };
+            Part::tool_result(call_id, status, text)
+        })
         .collect()
 }
 
@@ -195,10 +203,11 @@ mod tests {
         let parts = [
             Part::tool_call("a", "read_file", Value::Null),
             Part::tool_call("b", "write_file", Value::Null),
+            Part::tool_call("c", "write_file", Value::Null),
             Part::tool_result("a", ResultStatus::Completed, "text"),
         ];
-        let results = missing_results(&parts);
-        assert_eq!(results.len(), 1);
-        assert_eq!((results[0].call_id.as_deref(), results[0].status), (Some("b"), Some(ResultStatus::UnknownOutcome)));
+        let results = missing_results(&parts, |call_id| call_id == "b");
+        let told: Vec<_> = results.iter().map(|result| (result.call_id.as_deref().unwrap(), result.status.unwrap())).collect();
+        assert_eq!(told, [("b", ResultStatus::UnknownOutcome), ("c", ResultStatus::NotStarted)]);
     }
 }

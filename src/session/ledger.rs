@@ -5,13 +5,15 @@
 
 use super::channel::UpdateChannel;
 use super::parts::LiveParts;
+use super::toolbook::Toolbook;
 use super::trace::AttemptTrace;
-use crate::protocol::abort::{Effect, Partial, Phase, ToolInFlight, ToolOutcome};
+use crate::protocol::abort::{Partial, Phase, ToolInFlight, ToolOutcome};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::diagnostics::{StreamTrace, Usage};
 use crate::protocol::ids::{AbortId, AttemptId, MessageId, TurnId};
 use crate::protocol::message::{Part, PartKind, ResultStatus};
 use crate::protocol::model::ModelEvent;
+use crate::protocol::tool_run::ToolRun;
 use crate::protocol::update::SessionUpdate;
 use crate::store::PartWrite;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,33 +27,16 @@ pub(super) struct Ledger {
     book: Mutex<Book>,
 }
 
-#[derive(Default)]
 struct Book {
+    tools: Toolbook,
     closed: bool,
     phase: Option<Phase>,
     parts: LiveParts,
     updates_sent: u64,
     last_update: u64,
-    tools: Vec<LiveTool>,
     traces: Vec<AttemptTrace>,
     hops: Vec<(String, Instant)>,
     outcomes: Vec<(String, ToolOutcome)>,
-}
-
-struct LiveTool {
-    call_id: String,
-    tool: &'static str,
-    effect: Effect,
-    state: ToolState,
-}
-
-/// Where a tool call stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ToolState {
-    Asking,
-    /// It may run, when those before it have ended.
-    Allowed,
-    Running,
 }
 
 /// What a closed ledger leaves to the terminal record.
@@ -60,6 +45,10 @@ pub(super) struct Closed {
     pub(super) writes: Vec<PartWrite>,
     pub(super) parts: Vec<Part>,
     pub(super) traces: Vec<StreamTrace>,
+    /// The last states of the calls that were in flight.
+    pub(super) tool_runs: Vec<ToolRun>,
+    /// The calls that the abort ended or kept from starting.
+    pub(super) aborted_runs: Vec<ToolRun>,
     pub(super) usage: Usage,
     /// As it is once `writes` are committed.
     pub(super) partial: Partial,
@@ -79,8 +68,19 @@ pub(super) struct Glance {
 }
 
 impl Ledger {
-    pub(super) fn new(turn_id: TurnId, message_id: MessageId, channel: Arc<UpdateChannel>) -> Self {
-        Self { turn_id, message_id, channel, book: Mutex::default() }
+    pub(super) fn new(tools: Toolbook, turn_id: TurnId, message_id: MessageId, channel: Arc<UpdateChannel>) -> Self {
+        let book = Book {
+            tools,
+            closed: false,
+            phase: None,
+            parts: LiveParts::default(),
+            updates_sent: 0,
+            last_update: 0,
+            traces: Vec::new(),
+            hops: Vec::new(),
+            outcomes: Vec::new(),
+        };
+        Self { turn_id, message_id, channel, book: Mutex::new(book) }
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -114,21 +114,13 @@ impl Ledger {
         self.write(|book| book.hops.push((point.to_owned(), Instant::now())));
     }
 
-    pub(super) fn tool_enters(&self, call_id: &str, tool: &'static str, effect: Effect, state: ToolState) {
+    /// Lets `change` at the calls, and returns what it gives; `None` once the ledger is closed.
+    pub(super) fn tools<T>(&self, change: impl FnOnce(&mut Toolbook) -> T) -> Option<T> {
         self.write(|book| {
-            match book.tools.iter_mut().find(|tool| tool.call_id == call_id) {
-                Some(tool) => tool.state = state,
-                None => book.tools.push(LiveTool { call_id: call_id.to_owned(), tool, effect, state }),
-            }
-            book.enter_tools();
-        });
-    }
-
-    pub(super) fn tool_leaves(&self, call_id: &str) {
-        self.write(|book| {
-            book.tools.retain(|tool| tool.call_id != call_id);
-            book.enter_tools();
-        });
+            let changed = change(&mut book.tools);
+            book.phase = book.tools.phase().or(book.phase);
+            changed
+        })
     }
 
     /// What became of a call that was in flight when the turn was stopped.
@@ -184,36 +176,26 @@ impl Ledger {
 
     /// Whether the turn waits for a person's answer.
     pub(super) fn is_asking(&self) -> bool {
-        self.lock().tools.iter().any(|tool| tool.state == ToolState::Asking)
+        self.lock().tools.is_asking()
     }
 
     /// Whether a command runs, which is ended before the turn is.
     pub(super) fn runs_a_process(&self) -> bool {
-        let is_process = |effect| matches!(effect, Effect::Process | Effect::Network);
-        self.lock().tools.iter().any(|tool| tool.state == ToolState::Running && is_process(tool.effect))
+        self.lock().tools.runs_a_process()
     }
 
     pub(super) fn glance(&self) -> Glance {
         let book = self.lock();
-        let tools = book.tools.iter().map(|tool| ToolInFlight {
-            call_id: tool.call_id.clone(),
-            tool: tool.tool.to_owned(),
-            effect: tool.effect,
-            outcome: match tool.state {
-                ToolState::Asking | ToolState::Allowed => ToolOutcome::Withdrawn,
-                ToolState::Running => ToolOutcome::Stopped,
-            },
-        });
         Glance {
             phase: book.phase.unwrap_or(Phase::BeforeRequest),
             attempt_id: book.traces.last().map(|trace| trace.trace().attempt_id.clone()),
-            tools: tools.collect(),
+            tools: book.tools.glance(),
         }
     }
 
     /// The calls that run at this moment.
     pub(super) fn running_tools(&self) -> Vec<String> {
-        self.lock().running_tools().map(str::to_owned).collect()
+        self.lock().tools.running().map(str::to_owned).collect()
     }
 
     /// Ends the ledger, once: gives every tool call without a result one, ends the attempt that `abort` dropped, and
@@ -227,7 +209,8 @@ impl Ledger {
         {
             last.aborted(abort.clone());
         }
-        let running: Vec<_> = book.running_tools().map(str::to_owned).collect();
+        let running: Vec<_> = book.tools.running().map(str::to_owned).collect();
+        let (tool_runs, aborted_runs) = book.tools.close(abort);
         let kept_bytes = book.parts.kept_bytes();
         let (text_bytes, reasoning_bytes) = (book.parts.text_bytes(), book.parts.reasoning_bytes());
         let (writes, parts) = book.parts.end(|call_id| {
@@ -243,6 +226,8 @@ impl Ledger {
             parts,
             usage: book.usage(),
             traces,
+            tool_runs,
+            aborted_runs,
             partial: Partial {
                 text_bytes,
                 reasoning_bytes,
@@ -288,19 +273,6 @@ impl Ledger {
 impl Book {
     fn usage(&self) -> Usage {
         self.traces.iter().fold(Usage::absent(), |sum, trace| sum.plus(&trace.trace().usage))
-    }
-
-    fn running_tools(&self) -> impl Iterator<Item = &str> {
-        self.tools.iter().filter(|tool| tool.state == ToolState::Running).map(|tool| tool.call_id.as_str())
-    }
-
-    /// The phase while tools are in flight: a question outranks running tools.
-    fn enter_tools(&mut self) {
-        if self.tools.iter().any(|tool| tool.state == ToolState::Asking) {
-            self.phase = Some(Phase::AwaitingPermission);
-        } else if !self.tools.is_empty() {
-            self.phase = Some(Phase::ToolRunning);
-        }
     }
 }
 

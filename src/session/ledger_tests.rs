@@ -1,10 +1,13 @@
 //! The ledger by itself: what a stop sees of it, and what nothing can do to it once it is closed.
 
 use super::*;
+use crate::protocol::abort::Effect;
 use crate::protocol::diagnostics::{StreamState, UsageSource};
 use crate::protocol::ids::SessionId;
+use crate::protocol::tool_run::Permission;
 use crate::provenance::Provenance;
 use crate::session::editor::{Editor, Outgoing};
+use crate::session::toolbook::{ToolEnd, ToolId, Word};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -30,7 +33,20 @@ impl Editor for Counter {
 fn ledger() -> (Ledger, Arc<Counter>) {
     let counter = Arc::new(Counter::default());
     let channel = UpdateChannel::new(SessionId::new("s"), Arc::clone(&counter) as _, 10);
-    (Ledger::new(TurnId::new("t"), MessageId::new("m"), Arc::new(channel)), counter)
+    let tools = Toolbook::new(SessionId::new("s"), TurnId::new("t"), Provenance::deterministic());
+    (Ledger::new(tools, TurnId::new("t"), MessageId::new("m"), Arc::new(channel)), counter)
+}
+
+fn id(call_id: &str) -> ToolId<'_> {
+    ToolId { call_id, tool: "write_file", effect: Effect::Write }
+}
+
+fn starts(ledger: &Ledger, call_id: &str) {
+    ledger.tools(|tools| tools.starts(id(call_id), Word { permission: Permission::Default, rule: None }));
+}
+
+fn asks(ledger: &Ledger, call_id: &str) {
+    ledger.tools(|tools| tools.asks(id(call_id)));
 }
 
 fn attempt(ledger: &Ledger, id: &str) {
@@ -57,19 +73,21 @@ fn a_stop_sees_the_phase_the_attempt_and_the_tools() {
     ledger.enter(Phase::WaitingForModel);
     ledger.reasoning("hm".into());
     assert_eq!(ledger.glance().phase, Phase::Reasoning);
-    ledger.tool_enters("c1", "read_file", Effect::Read, ToolState::Running);
+    starts(&ledger, "c1");
     assert_eq!(ledger.glance().phase, Phase::ToolRunning);
-    ledger.tool_enters("c2", "write_file", Effect::Write, ToolState::Asking);
+    asks(&ledger, "c2");
     let glance = ledger.glance();
     assert_eq!((glance.phase, glance.attempt_id), (Phase::AwaitingPermission, Some(AttemptId::new("a1"))));
     let outcomes: Vec<_> = glance.tools.iter().map(|tool| (tool.call_id.as_str(), tool.effect, tool.outcome)).collect();
-    assert_eq!(outcomes, [("c1", Effect::Read, ToolOutcome::Stopped), ("c2", Effect::Write, ToolOutcome::Withdrawn)]);
+    assert_eq!(outcomes, [("c1", Effect::Write, ToolOutcome::Stopped), ("c2", Effect::Write, ToolOutcome::Withdrawn)]);
     assert!(ledger.is_asking());
-    ledger.tool_enters("c2", "write_file", Effect::Write, ToolState::Running);
+    starts(&ledger, "c2");
     assert!(!ledger.is_asking());
     assert_eq!(ledger.running_tools(), ["c1", "c2"]);
-    ledger.tool_leaves("c1");
-    ledger.tool_leaves("c2");
+    for call_id in ["c1", "c2"] {
+        let end = ToolEnd { outcome: ResultStatus::Completed, exit_code: None, signal: None };
+        ledger.tools(|tools| tools.ends(call_id, end, None));
+    }
     assert_eq!((ledger.glance().phase, ledger.running_tools()), (Phase::ToolRunning, vec![]));
 }
 
@@ -84,7 +102,7 @@ fn nothing_enters_and_nothing_leaves_after_the_close() {
     ledger.add(Part::text("more"));
     ledger.post(SessionUpdate::SessionInfoUpdate { title: None, updated_at: None, meta: None });
     ledger.hop("late");
-    ledger.tool_enters("c", "open", Effect::Write, ToolState::Running);
+    starts(&ledger, "c");
     attempt(&ledger, "a2");
     assert_eq!(ledger.begin_save(), []);
     assert!(ledger.attempt_ends(AttemptTrace::completed).is_none());
@@ -101,8 +119,8 @@ fn calls_without_a_result_get_the_one_that_is_true() {
         ledger.add(Part::tool_call(id, "open", Value::Null));
     }
     ledger.add(Part::tool_result("ran", ResultStatus::Completed, "done"));
-    ledger.tool_enters("runs", "open", Effect::Write, ToolState::Running);
-    ledger.tool_enters("asks", "gated", Effect::Write, ToolState::Asking);
+    starts(&ledger, "runs");
+    asks(&ledger, "asks");
     let closed = ledger.close(None);
     let results = closed.parts.iter().filter(|part| part.kind == PartKind::ToolResult);
     let results: Vec<_> = results.map(|part| (part.call_id.as_deref().unwrap_or_default(), part.status)).collect();

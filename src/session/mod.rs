@@ -33,6 +33,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod title;
+mod toolbook;
 mod toolcalls;
 mod trace;
 mod trust;

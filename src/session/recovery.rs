@@ -2,12 +2,13 @@
 
 use super::context::Parts;
 use super::history;
-use super::shell;
-use crate::protocol::abort::{Effect, Partial, Phase, TitleState, ToolInFlight};
+use crate::protocol::abort::{Partial, Phase, TitleState, ToolInFlight, ToolOutcome};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
 use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
-use crate::protocol::message::{Part, PartKind};
+use crate::protocol::ids::AbortId;
+use crate::protocol::message::{Part, PartKind, ResultStatus};
+use crate::protocol::tool_run::{Permission, ToolRun};
 use crate::provenance::{AbortBuilder, RunFacts, Stop};
 use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
 use futures_util::future::join_all;
@@ -43,10 +44,12 @@ impl Recovery {
 }
 
 async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError> {
-    let AbandonedTurn { turn, prompt_request, parts: stored, open_traces, title } = abandoned;
+    let AbandonedTurn { turn, prompt_request, parts: stored, open_traces, tool_runs, title } = abandoned;
     let clock = &parts.provenance.clock;
     let texts: Vec<Part> = stored.iter().map(|(_, part)| part.clone()).collect();
-    let results = history::missing_results(&texts);
+    let has_started = |call_id: &str| tool_runs.iter().any(|run| run.call_id == call_id && run.started_at.is_some());
+    let results = history::missing_results(&texts, has_started);
+    let open_tools: Vec<ToolRun> = tool_runs.into_iter().filter(ToolRun::is_open).collect();
     let (title_generation_state, title_run_id) = match &title {
         None => (untitled_state(parts, &turn).await?, None),
         Some(title) => (title_state(title), Some(title.title_run_id.clone())),
@@ -74,14 +77,14 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
         message_id: turn.message_id.clone(),
         parent_id: turn.parent_id.clone(),
         prompt_request,
-        phase: last_phase(&texts, &open_traces),
+        phase: last_phase(&texts, &open_traces, &open_tools),
         attempt_id: open_traces.last().map(|trace| trace.attempt_id.clone()),
         title_generation_state,
         title_run_id,
     };
     let mut abort = AbortBuilder::begin(Arc::new(stop), facts, clock);
     abort.hop("recovery.found", Instant::now());
-    abort.tools(unknown_tools(parts, &texts, &results));
+    abort.tools(tools_in_flight(&open_tools));
     let bytes =
         |kind| texts.iter().filter(|part| part.kind == kind).filter_map(|part| part.text.as_ref()).map(|text| text.len() as u64).sum();
     let (text_bytes, reasoning_bytes) = (bytes(PartKind::Text), bytes(PartKind::Reasoning));
@@ -108,6 +111,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
             .into_iter()
             .map(|trace| StreamTrace { state: StreamState::Aborted, abort_id: Some(abort_id.clone()), ..trace })
             .collect(),
+        tool_runs: open_tools.into_iter().map(|run| died(run, &abort_id)).collect(),
         parts: results.into_iter().zip(next..).map(|(part, ordinal)| PartWrite::Put { ordinal, part }).collect(),
         abort: Some(abort),
         usage: Some(Usage::absent()),
@@ -118,7 +122,10 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
 }
 
 /// What the stored rows say the turn had come to.
-fn last_phase(parts: &[Part], open_traces: &[StreamTrace]) -> Phase {
+fn last_phase(parts: &[Part], open_traces: &[StreamTrace], open_tools: &[ToolRun]) -> Phase {
+    if open_tools.iter().any(|run| run.permission.is_none()) {
+        return Phase::AwaitingPermission;
+    }
     match parts.last().map(|part| part.kind) {
         None if open_traces.is_empty() => Phase::BeforeRequest,
         Some(PartKind::ToolCall) => Phase::ToolRunning,
@@ -145,20 +152,20 @@ fn title_state(title: &TitleGeneration) -> TitleState {
     }
 }
 
-/// The calls that had no result when the process died.
-fn unknown_tools(parts: &Parts, stored: &[Part], results: &[Part]) -> Vec<ToolInFlight> {
-    let open = |part: &&Part| part.kind == PartKind::ToolCall && results.iter().any(|result| result.call_id == part.call_id);
-    let known = |part: &Part| {
-        let (tool, effect) = match part.tool.as_deref()? {
-            shell::TOOL => (shell::TOOL, Effect::Process),
-            named => parts.tools.find(named).map(|tool| (tool.spec().name, tool.effect()))?,
-        };
-        Some(ToolInFlight {
-            call_id: part.call_id.clone()?,
-            tool: tool.to_owned(),
-            effect,
-            outcome: crate::protocol::abort::ToolOutcome::Killed,
-        })
-    };
-    stored.iter().filter(open).filter_map(known).collect()
+/// The calls that were under way when the process died: what ran was ended with it, and how far it came nobody knows.
+fn tools_in_flight(open: &[ToolRun]) -> Vec<ToolInFlight> {
+    let in_flight = open.iter().map(|run| ToolInFlight {
+        call_id: run.call_id.clone(),
+        tool: run.tool.clone(),
+        effect: run.effect,
+        outcome: if run.started_at.is_some() { ToolOutcome::Killed } else { ToolOutcome::Withdrawn },
+    });
+    in_flight.collect()
+}
+
+/// The last state of such a call.
+fn died(run: ToolRun, abort_id: &AbortId) -> ToolRun {
+    let outcome = if run.started_at.is_some() { ResultStatus::UnknownOutcome } else { ResultStatus::NotStarted };
+    let permission = run.permission.or(Some(Permission::Withdrawn));
+    ToolRun { outcome: Some(outcome), permission, abort_id: Some(abort_id.clone()), ..run }
 }

@@ -6,6 +6,7 @@ use super::error::Refusal;
 use super::ledger::{Closed, Ledger};
 use super::runner::Posted;
 use super::title::Title;
+use super::toolbook::Toolbook;
 use super::turn::{Fault, TurnEnd};
 use crate::protocol::abort::{Abort, CancelRequest, Phase, PromptRequest, RequestRef, TitleState, ToolOutcome};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
@@ -98,7 +99,12 @@ impl Run {
             model: None,
         };
         Self {
-            ledger: Arc::new(Ledger::new(turn_id.clone(), message_id.clone(), Arc::clone(&context.channel))),
+            ledger: Arc::new(Ledger::new(
+                Toolbook::new(context.id.clone(), turn_id.clone(), context.provenance.clone()),
+                turn_id.clone(),
+                message_id.clone(),
+                Arc::clone(&context.channel),
+            )),
             turn_id,
             message_id,
             prompt: Arc::new(prompt),

@@ -73,6 +73,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
         stop,
         abort: remains.abort.clone(),
         traces: remains.closed.traces.clone(),
+        tool_runs: std::mem::take(&mut remains.closed.tool_runs),
         parts: std::mem::take(&mut remains.closed.writes),
         usage: Some(remains.closed.usage.clone()),
         model: run.model.clone(),
@@ -114,6 +115,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         abort: abort.clone(),
         title_generation: runner.title.record_of(turn_id),
         stream_traces: Some(remains.closed.traces).filter(|traces| !traces.is_empty()),
+        tool_runs: Some(remains.closed.aborted_runs).filter(|runs| !runs.is_empty()),
         cancel_requests: Some(run.cancel_requests).filter(|requests| !requests.is_empty()),
     };
     if !reply.is_closed() {

@@ -3,10 +3,11 @@
 
 use super::context::SessionContext;
 use super::joining::{Begun, Joining};
-use super::ledger::{Ledger, ToolState};
+use super::ledger::Ledger;
 use super::runner::Mail;
 use super::saver::Saver;
 use super::title::Title;
+use super::toolbook::{ToolEnd, ToolId, Word};
 use super::turn::{Interruption, TurnEnd};
 use super::watchdog::TimeLimit;
 use crate::process::{Capture, Command, Exit};
@@ -16,8 +17,10 @@ use crate::protocol::export::LifecyclePoint;
 use crate::protocol::ids::{MessageId, TurnId};
 use crate::protocol::message::{Message, Part, ResultStatus};
 use crate::protocol::results::ShellRan;
+use crate::protocol::tool_run::Permission;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::provenance::CancelToken;
+use crate::store::Diagnostic;
 use crate::tool::command::{self, Ran, Terms};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -75,7 +78,12 @@ impl ShellJob {
         // On record before it starts: after a crash it is known that it ran.
         let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
         self.token.race(saver.all()).await??;
-        self.ledger.tool_enters(&call_id, TOOL, Effect::Process, ToolState::Running);
+        let id = ToolId { call_id: &call_id, tool: TOOL, effect: Effect::Process };
+        // It is the user's own.
+        let word = Word { permission: Permission::Default, rule: None };
+        if let Some(run) = self.ledger.tools(|tools| tools.starts(id, word)) {
+            self.token.race(self.context.store.record(Diagnostic::ToolRun(run))).await??;
+        }
         self.show(&call_id, ToolCallStatus::InProgress, Vec::new());
         let command = Command {
             program: SHELL.into(),
@@ -113,12 +121,17 @@ impl ShellJob {
         result.exit_code = told.exit_code.map(i64::from);
         result.signal.clone_from(&told.signal);
         self.ledger.add(result);
-        let status = if status == ResultStatus::Completed { ToolCallStatus::Completed } else { ToolCallStatus::Failed };
-        self.show(call_id, status, vec![ToolCallContent::Content { content: ContentBlock::text(text) }]);
+        let shown = if status == ResultStatus::Completed { ToolCallStatus::Completed } else { ToolCallStatus::Failed };
+        self.show(call_id, shown, vec![ToolCallContent::Content { content: ContentBlock::text(text) }]);
         if self.token.is_stopped() {
             self.ledger.tool_became(call_id, fate);
         }
-        self.ledger.tool_leaves(call_id);
+        let end = ToolEnd { outcome: status, exit_code: told.exit_code.map(i64::from), signal: told.signal.clone() };
+        let stop = self.token.stop();
+        let ended = self.ledger.tools(|tools| tools.ends(call_id, end, stop.as_ref().map(|stop| &stop.abort_id)));
+        if let Some(run) = ended.flatten() {
+            self.context.record(Diagnostic::ToolRun(run));
+        }
         told
     }
 

@@ -1,8 +1,8 @@
 //! The tool calls of one step: planned, asked about together, run one after the other, each with exactly one result.
 
-use super::consent::{Consent, Sought, denied, judge};
-use super::ledger::ToolState;
+use super::consent::{Consent, Sought, denied};
 use super::spending::Spending;
+use super::toolbook::{ToolEnd, Word};
 use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::TimeLimit;
 use crate::policy::Verdict;
@@ -10,7 +10,8 @@ use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
-use crate::tool::workspace::Place;
+use crate::store::Diagnostic;
+use crate::tool::workspace::{Confirmed, Place};
 use crate::tool::{Approved, CommandEnd, Image, Tool, ToolContext, ToolOutput, ToolPlan};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -117,12 +118,12 @@ async fn run_in_order(job: &TurnJob, shown: &[Shown], context: &ToolContext) -> 
                 Next::Refuse(why) => settle(job, call_id, ResultStatus::Failed, why.clone()),
                 Next::Run(tool, plan) => {
                     let consent = answered.await.map_err(|_| Interruption::Stopped)?;
-                    run_one(job, &shown.call, tool, plan, consent, context).await?;
+                    run_one(job, shown, tool, plan, consent, context).await?;
                 }
                 Next::PlanLater(tool) => match job.token.race(tool.plan(&shown.call.input, context)).await? {
                     Ok(plan) => {
                         let consent = shown.sought(tool, &plan).consent(job).await?;
-                        run_one(job, &shown.call, tool, &plan, consent, context).await?;
+                        run_one(job, shown, tool, &plan, consent, context).await?;
                     }
                     Err(error) => settle(job, call_id, ResultStatus::Failed, error.to_string()),
                 },
@@ -156,55 +157,60 @@ fn consent_first(job: &TurnJob, shown: &Shown, answer: oneshot::Sender<Consent>)
 
 async fn run_one(
     job: &TurnJob,
-    call: &Call,
+    shown: &Shown,
     tool: &Arc<dyn Tool>,
     plan: &ToolPlan,
     consent: Consent,
     context: &ToolContext,
 ) -> Result<(), Interruption> {
-    let (call_id, name) = (&call.call_id, tool.spec().name);
-    let confirmed = match (consent, judge(job, name, &plan.access)) {
-        (Consent::Denied(why), _) => {
-            settle(job, call_id, ResultStatus::Denied, why);
+    let sought = shown.sought(tool, plan);
+    // The mode or an answer may have changed since it was planned.
+    let consent = match (consent, sought.judge(job)) {
+        (Consent::Given { .. }, Verdict::Deny(by)) => Consent::Denied { why: denied(&by), word: Word::of(&by) },
+        (Consent::Given { confirmed: Confirmed::No, .. }, Verdict::Ask(_)) => sought.consent(job).await?,
+        (consent, _) => consent,
+    };
+    let (id, name) = (sought.id(), sought.tool);
+    let (confirmed, word) = match consent {
+        Consent::Given { confirmed, word } => (confirmed, word),
+        Consent::Denied { why, word } => {
+            if let Some(run) = job.ledger.tools(|tools| tools.denied(id, word)) {
+                job.context.record(Diagnostic::ToolRun(run));
+            }
+            settle(job, id.call_id, ResultStatus::Denied, why);
             return Ok(());
         }
-        // The mode or an answer has changed since it was planned.
-        (Consent::Given(_), Verdict::Deny(by)) => {
-            job.ledger.tool_leaves(call_id);
-            settle(job, call_id, ResultStatus::Denied, denied(&by));
-            return Ok(());
-        }
-        (Consent::Given(confirmed), _) => confirmed,
     };
     if job.token.is_stopped() {
         return Err(Interruption::Stopped);
     }
-    job.ledger.tool_enters(call_id, name, plan.access.effect(), ToolState::Running);
-    let update = ToolCallUpdate { tool_call_id: call_id.clone(), status: ToolCallStatus::InProgress, content: Vec::new() };
+    if let Some(run) = job.ledger.tools(|tools| tools.starts(id, word)) {
+        // On record before it starts: after a crash it is known that it ran.
+        job.token.race(job.context.store.record(Diagnostic::ToolRun(run))).await??;
+    }
+    let update = ToolCallUpdate { tool_call_id: id.call_id.to_owned(), status: ToolCallStatus::InProgress, content: Vec::new() };
     job.ledger.post(SessionUpdate::ToolCallUpdate(update));
     let span = tracing::info_span!("tool", tool = name, turn_id = %job.turn_id);
     let approved = Approved { seen: plan.seen, confirmed };
-    let work = tracing::Instrument::instrument(tool.run(call.input.clone(), approved, context.clone()), span);
+    let work = tracing::Instrument::instrument(tool.run(shown.call.input.clone(), approved, context.clone()), span);
     let result = TimeLimit::of_tool(job).watch(AssertUnwindSafe(work).catch_unwind()).await;
     let stopped = job.token.is_stopped();
     if stopped {
         job.ledger.hop("tool.stopped");
     }
     match result {
-        Ok(Ok(output)) => complete(job, call_id, output),
+        Ok(Ok(output)) => complete(job, id.call_id, output),
         Ok(Err(error)) => {
             let status = if stopped { ResultStatus::Interrupted } else { ResultStatus::Failed };
-            settle(job, call_id, status, error.to_string());
+            settle(job, id.call_id, status, error.to_string());
         }
         Err(_panic) => {
-            settle(job, call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into());
+            settle(job, id.call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into());
             let message = format!("the tool {name} panicked");
             let fault = Fault { cause: Cause::InternalPanic, point: "panic.contained", name: "tool_panic".into(), message };
-            job.ledger.tool_leaves(call_id);
             return Err(Interruption::Fault(fault));
         }
     }
-    job.ledger.tool_leaves(call_id);
     if stopped { Err(Interruption::Stopped) } else { Ok(()) }
 }
 
@@ -245,6 +251,13 @@ fn record(job: &TurnJob, call_id: &str, result: Part, mut content: Vec<ToolCallC
     }
     let is_completed = result.status == Some(ResultStatus::Completed);
     let status = if is_completed { ToolCallStatus::Completed } else { ToolCallStatus::Failed };
+    let end =
+        ToolEnd { outcome: result.status.unwrap_or(ResultStatus::Failed), exit_code: result.exit_code, signal: result.signal.clone() };
     job.ledger.add(result);
+    let stop = job.token.stop();
+    let ended = job.ledger.tools(|tools| tools.ends(call_id, end, stop.as_ref().map(|stop| &stop.abort_id)));
+    if let Some(run) = ended.flatten() {
+        job.context.record(Diagnostic::ToolRun(run));
+    }
     job.ledger.post(SessionUpdate::ToolCallUpdate(ToolCallUpdate { tool_call_id: call_id.to_owned(), status, content }));
 }

@@ -1,6 +1,6 @@
 //! The flight recorder's table: rows are added and never changed; their `seq` is the store's order.
 //!
-//! Invariant: of the states of one record (a title run, an attempt) the newest is what is read.
+//! Invariant: of the states of one record (a title run, an attempt, a tool call) the newest is what is read.
 
 use super::error::Fault;
 use super::rows::{Int, Json, Word};
@@ -8,6 +8,7 @@ use crate::protocol::abort::{Abort, CancelRequest, TitleState};
 use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent};
 use crate::protocol::ids::{AbortId, CancelId, SessionId, TurnId};
+use crate::protocol::tool_run::ToolRun;
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,8 @@ pub enum Diagnostic {
     Title(TitleGeneration),
     /// A state of an attempt; the newest one of an `attempt_id` is its record.
     Trace(StreamTrace),
+    /// A state of a tool call; the newest one of a [`ToolRun::key`] is its record.
+    ToolRun(ToolRun),
     Lifecycle(LifecycleEvent),
     Incident(Incident),
 }
@@ -48,18 +51,20 @@ pub enum RecordKind {
     TitleState,
     TitleGeneration,
     StreamTrace,
+    ToolRun,
     Lifecycle,
     Incident,
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Abort,
         Self::CancelRequest,
         Self::LateCancel,
         Self::TitleState,
         Self::TitleGeneration,
         Self::StreamTrace,
+        Self::ToolRun,
         Self::Lifecycle,
         Self::Incident,
     ];
@@ -99,6 +104,7 @@ pub(super) fn insert(conn: &Connection, diagnostic: &Diagnostic) -> Result<u64, 
             add(conn, &title.session_id, Some(&title.turn_id), RecordKind::TitleGeneration, Some(title.title_run_id.as_str()), title)
         }
         Diagnostic::Trace(trace) => insert_trace(conn, trace),
+        Diagnostic::ToolRun(run) => insert_tool_run(conn, run),
         Diagnostic::Lifecycle(event) => add(conn, &event.session_id, Some(&event.turn_id), RecordKind::Lifecycle, None, event),
         Diagnostic::Incident(incident) => add(conn, &incident.session_id, incident.turn_id.as_ref(), RecordKind::Incident, None, incident),
     }
@@ -106,6 +112,10 @@ pub(super) fn insert(conn: &Connection, diagnostic: &Diagnostic) -> Result<u64, 
 
 pub(super) fn insert_trace(conn: &Connection, trace: &StreamTrace) -> Result<u64, Fault> {
     add(conn, &trace.session_id, Some(&trace.turn_id), RecordKind::StreamTrace, Some(trace.attempt_id.as_str()), trace)
+}
+
+pub(super) fn insert_tool_run(conn: &Connection, run: &ToolRun) -> Result<u64, Fault> {
+    add(conn, &run.session_id, Some(&run.turn_id), RecordKind::ToolRun, Some(&run.key()), run)
 }
 
 /// The only abort that its turn can have: a second one is refused by the table.
@@ -227,6 +237,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         }
         RecordKind::TitleGeneration => Diagnostic::Title(row.get::<_, Json<TitleGeneration>>(4)?.0),
         RecordKind::StreamTrace => Diagnostic::Trace(row.get::<_, Json<StreamTrace>>(4)?.0),
+        RecordKind::ToolRun => Diagnostic::ToolRun(row.get::<_, Json<ToolRun>>(4)?.0),
         RecordKind::Lifecycle => Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seq), ..row.get::<_, Json<LifecycleEvent>>(4)?.0 }),
         RecordKind::Incident => Diagnostic::Incident(Incident { seq: Some(seq), ..row.get::<_, Json<Incident>>(4)?.0 }),
     }))

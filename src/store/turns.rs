@@ -14,6 +14,7 @@ use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Us
 use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::{AbortId, MessageId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part, Role};
+use crate::protocol::tool_run::ToolRun;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// A prompt that was taken: the turn's row, the user's message, and the assistant's message, still empty.
@@ -39,6 +40,8 @@ pub struct EndTurn {
     pub stop: TurnStop,
     pub abort: Option<Abort>,
     pub traces: Vec<StreamTrace>,
+    /// The last states of calls that were in flight.
+    pub tool_runs: Vec<ToolRun>,
     pub parts: Vec<PartWrite>,
     pub usage: Option<Usage>,
     pub model: Option<String>,
@@ -55,6 +58,8 @@ pub struct AbandonedTurn {
     pub parts: Vec<(u64, Part)>,
     /// Attempts whose end was never recorded.
     pub open_traces: Vec<StreamTrace>,
+    /// Tool calls that were asked about or had started, each as far as it is known.
+    pub tool_runs: Vec<ToolRun>,
     /// The newest state of the title run that the turn started.
     pub title: Option<TitleGeneration>,
 }
@@ -129,6 +134,7 @@ pub(super) fn end(conn: &Connection, end: &EndTurn) -> Result<u64, Fault> {
     let message = messages::open(conn, &end.message_id)?;
     end.parts.iter().try_for_each(|write| messages::write(conn, message, write))?;
     end.traces.iter().try_for_each(|trace| diagnostics::insert_trace(conn, trace).map(drop))?;
+    end.tool_runs.iter().try_for_each(|run| diagnostics::insert_tool_run(conn, run).map(drop))?;
     if let Some(abort) = &end.abort {
         diagnostics::insert_abort(conn, abort)?;
     }
@@ -192,17 +198,18 @@ pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> 
             continue;
         }
         let turn = info(row)?;
-        let mut open_traces = Vec::new();
+        let (mut open_traces, mut tool_runs) = (Vec::new(), Vec::new());
         let mut title = None;
         for record in diagnostics::of_turn(conn, &turn.session_id, &turn.turn_id)? {
             match record {
                 Recorded::Diagnostic(Diagnostic::Trace(trace)) if trace.state == StreamState::Open => open_traces.push(trace),
+                Recorded::Diagnostic(Diagnostic::ToolRun(run)) => tool_runs.push(run),
                 Recorded::Diagnostic(Diagnostic::Title(newest)) => title = Some(newest),
                 _ => {}
             }
         }
         let parts = messages::parts_of(conn, &turn.message_id)?;
-        abandoned.push(AbandonedTurn { turn, prompt_request: row.get::<_, Json<_>>(12)?.0, parts, open_traces, title });
+        abandoned.push(AbandonedTurn { turn, prompt_request: row.get::<_, Json<_>>(12)?.0, parts, open_traces, tool_runs, title });
     }
     Ok(abandoned)
 }

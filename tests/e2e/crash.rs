@@ -93,15 +93,25 @@ async fn killed_while_a_permission_is_pending_each_call_has_one_result() {
     editor.ignore_updates();
     let export = full_export(&mut editor, &session).await;
     let abort = &export["diagnostics"]["aborts"][0];
-    assert_eq!((&abort["cause"], &abort["phase"]), (&json!("crash_recovered"), &json!("tool_running")));
+    assert_eq!((&abort["cause"], &abort["phase"]), (&json!("crash_recovered"), &json!("awaiting_permission")));
     let in_flight = abort["tools_in_flight"].as_array().expect("tools");
-    assert!(in_flight.contains(&json!({ "call_id": "w", "tool": "write_file", "effect": "write", "outcome": "killed" })), "{in_flight:?}");
+    assert!(
+        in_flight.contains(&json!({ "call_id": "w", "tool": "write_file", "effect": "write", "outcome": "withdrawn" })),
+        "{in_flight:?}"
+    );
     let parts = export["session"]["messages"][1]["parts"].as_array().expect("parts");
     let of_kind = |kind: &str, field: &str| -> Vec<_> {
         parts.iter().filter(|part| part["kind"] == kind).map(|part| json!([part["call_id"], part[field]])).collect()
     };
     assert_eq!(of_kind("tool_call", "tool"), [json!(["r", "read_file"]), json!(["w", "write_file"])]);
-    assert_eq!(of_kind("tool_result", "status"), [json!(["r", "unknown_outcome"]), json!(["w", "unknown_outcome"])]);
+    let results = of_kind("tool_result", "status");
+    // How far the read had come is nobody's business here; what was never allowed never started.
+    assert_eq!((results.len(), &results[1]), (2, &json!(["w", "not_started"])));
+    let asked = export["diagnostics"]["tool_runs"].as_array().expect("runs").iter().find(|run| run["call_id"] == "w").expect("its record");
+    assert_eq!(
+        (&asked["permission"], &asked["outcome"], &asked["abort_id"]),
+        (&json!("withdrawn"), &json!("not_started"), &abort["abort_id"])
+    );
     assert!(!home.workspace().join("never.txt").exists());
 
     let prompt = editor.prompt(&session, "what now?").await;

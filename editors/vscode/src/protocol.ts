@@ -260,6 +260,8 @@ export interface Diagnostics {
   cancel_requests?: CancelRequest[];
   stream_traces?: StreamTrace[];
   title_generation?: TitleGeneration;
+  /** The calls that the abort ended or kept from starting. */
+  tool_runs?: ToolRun[];
 }
 
 /** What a tool can do to the world. */
@@ -288,6 +290,7 @@ export interface ExportDiagnostics {
   lifecycle: LifecycleEvent[];
   stream_traces: StreamTrace[];
   title_generations: TitleGeneration[];
+  tool_runs: ToolRun[];
 }
 
 /** `session/export`. */
@@ -479,6 +482,31 @@ export interface Partial {
   text_bytes: number;
   updates_sent: number;
 }
+
+/** On whose word a call ran, or did not. */
+export type Permission =
+  /** Nobody's is needed. */
+  | "default"
+  /** A rule of the user's settings. */
+  | "rule"
+  /** A rule of the workspace's own. */
+  | "workspace_rule"
+  /** The session's mode. */
+  | "mode"
+  /** A person's, given before for the whole session. */
+  | "remembered"
+  /** A person said yes. */
+  | "allowed"
+  /** A person said no. */
+  | "rejected"
+  /** A person put the question away without an answer. */
+  | "dismissed"
+  /** The client cannot ask. */
+  | "unanswerable"
+  /** Nobody answered in time. */
+  | "timed_out"
+  /** The turn was stopped before there was an answer. */
+  | "withdrawn";
 
 /** What can be chosen; ACP's kinds of options. */
 export type PermissionChoice =
@@ -1038,6 +1066,34 @@ export type ToolOutcome =
   | "killed"
   /** It had not returned when the grace was over, and may have gone on by itself. */
   | "escaped";
+
+/** A tool call that could run: stored when it is asked about, when it starts and when it ends. Times without a unit are wall clock, milliseconds since 1970. */
+export interface ToolRun {
+  /** The abort that ended it, or kept it from starting. */
+  abort_id?: AbortId;
+  /** When the question was over, whichever way. */
+  answered_at?: number;
+  asked_at?: number;
+  call_id: string;
+  /** From its start to its end, monotonic. */
+  duration_us?: number;
+  effect: Effect;
+  /** When it returned; absent for one that never did. */
+  ended_at?: number;
+  /** Of a command. */
+  exit_code?: number;
+  /** Absent while it is under way. */
+  outcome?: ResultStatus;
+  /** Absent while it is asked about. */
+  permission?: Permission;
+  /** The rule that decided, or that had it asked about. */
+  rule?: string;
+  session_id: SessionId;
+  signal?: string;
+  started_at?: number;
+  tool: string;
+  turn_id: TurnId;
+}
 
 /** How the messages of a connection travel. */
 export type Transport =

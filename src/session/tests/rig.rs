@@ -155,6 +155,7 @@ impl Rig {
             stop: TurnStop::EndTurn,
             abort: None,
             traces: Vec::new(),
+            tool_runs: Vec::new(),
             parts: Vec::new(),
             usage: None,
             model: None,
@@ -338,7 +339,7 @@ impl Told {
             Recorded::Diagnostic(Diagnostic::Title(title)) => self.titles.push(title),
             Recorded::Diagnostic(Diagnostic::Trace(trace)) => self.traces.push(trace),
             Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => self.lives.push((event.turn_id, event.event)),
-            Recorded::Diagnostic(Diagnostic::TitleState { .. } | Diagnostic::Incident(_)) => {}
+            Recorded::Diagnostic(Diagnostic::TitleState { .. } | Diagnostic::ToolRun(_) | Diagnostic::Incident(_)) => {}
         }
     }
 }

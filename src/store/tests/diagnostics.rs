@@ -28,6 +28,7 @@ async fn every_kind_is_read_back_as_it_was_recorded_in_the_order_of_the_calls() 
         Diagnostic::TitleState { session_id: session_id.clone(), turn_id, abort_id, state },
         Diagnostic::Title(title("s", "t", "run", true)),
         Diagnostic::Trace(trace("s", "t", "a", StreamState::Open)),
+        Diagnostic::ToolRun(tool_run("s", "t", "call", None)),
         Diagnostic::Lifecycle(lifecycle.clone()),
         Diagnostic::Incident(incident.clone()),
     ];
@@ -41,8 +42,8 @@ async fn every_kind_is_read_back_as_it_was_recorded_in_the_order_of_the_calls() 
 
     let mut expected = records.to_vec();
     expected[0] = Diagnostic::Cancel(CancelRequest { seq: Some(seqs[0]), ..cancel("s", "c1", CancelOutcome::Idle) });
-    expected[5] = Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seqs[5]), ..lifecycle });
-    expected[6] = Diagnostic::Incident(Incident { seq: Some(seqs[6]), ..incident });
+    expected[6] = Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seqs[6]), ..lifecycle });
+    expected[7] = Diagnostic::Incident(Incident { seq: Some(seqs[7]), ..incident });
     let expected: Vec<_> =
         seqs.iter().zip(expected).map(|(seq, record)| DiagnosticRow { seq: *seq, record: Recorded::Diagnostic(record) }).collect();
     assert_eq!(rows(&rig.store, "s").await, expected);
@@ -55,7 +56,12 @@ async fn the_newest_state_of_a_record_is_the_record() {
     drop(rig.store.record(Diagnostic::Trace(trace("s", "t", "a", StreamState::Open))));
     drop(rig.store.record(Diagnostic::Title(title("s", "t", "run", false))));
     drop(rig.store.record(Diagnostic::Trace(trace("s", "t", "b", StreamState::Open))));
-    let ended = EndTurn { traces: vec![trace("s", "t", "a", StreamState::Failed)], ..aborted("s", "t") };
+    drop(rig.store.record(Diagnostic::ToolRun(tool_run("s", "t", "call", None))));
+    let ended = EndTurn {
+        traces: vec![trace("s", "t", "a", StreamState::Failed)],
+        tool_runs: vec![tool_run("s", "t", "call", Some(ResultStatus::Interrupted))],
+        ..aborted("s", "t")
+    };
     let at_end = rig.store.end_turn(ended).await.expect("ended");
     drop(rig.store.record(Diagnostic::Title(title("s", "t", "run", true))));
 
@@ -66,11 +72,12 @@ async fn the_newest_state_of_a_record_is_the_record() {
         [
             Recorded::Diagnostic(Diagnostic::Trace(trace("s", "t", "b", StreamState::Open))),
             Recorded::Diagnostic(Diagnostic::Trace(trace("s", "t", "a", StreamState::Failed))),
+            Recorded::Diagnostic(Diagnostic::ToolRun(tool_run("s", "t", "call", Some(ResultStatus::Interrupted)))),
             Recorded::Abort(Box::new(abort("s", "t"))),
             Recorded::Diagnostic(Diagnostic::Title(title("s", "t", "run", true))),
         ]
     );
-    assert_eq!(rows[2].seq, at_end, "the end of the turn gave the number of its abort");
+    assert_eq!(rows[3].seq, at_end, "the end of the turn gave the number of its abort");
 }
 
 #[tokio::test]

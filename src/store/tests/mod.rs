@@ -9,12 +9,13 @@ mod trust;
 mod turns;
 
 use super::*;
-use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Partial, Phase, PromptRequest, TitleState};
+use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Effect, Partial, Phase, PromptRequest, TitleState};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{StreamCounters, StreamState, StreamTrace, Timeline, TitleGeneration, TitleSource, Usage, UsageSource};
 use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::{AbortId, AttemptId, CancelId, ConnectionId, RequestId, TitleRunId, TurnId};
-use crate::protocol::message::{Part, Role};
+use crate::protocol::message::{Part, ResultStatus, Role};
+use crate::protocol::tool_run::{Permission, ToolRun};
 use tempfile::TempDir;
 
 /// A store in a directory of its own.
@@ -140,6 +141,7 @@ fn end(session: &str, turn: &str) -> EndTurn {
         stop: TurnStop::EndTurn,
         abort: None,
         traces: Vec::new(),
+        tool_runs: Vec::new(),
         parts: Vec::new(),
         usage: Some(Usage { source: UsageSource::Provider, input_tokens: Some(3), ..Usage::absent() }),
         model: Some("scripted:y".into()),
@@ -209,6 +211,28 @@ fn cancel(session: &str, id: &str, outcome: CancelOutcome) -> CancelRequest {
         reason: None,
         abort_id: None,
         seq: None,
+    }
+}
+
+/// A call that runs, or has come to this.
+fn tool_run(session: &str, turn: &str, call: &str, outcome: Option<ResultStatus>) -> ToolRun {
+    ToolRun {
+        session_id: session_id(session),
+        turn_id: TurnId::new(turn),
+        call_id: call.into(),
+        tool: "write_file".into(),
+        effect: Effect::Write,
+        permission: Some(Permission::Allowed),
+        rule: None,
+        asked_at: Some(1),
+        answered_at: Some(2),
+        started_at: Some(3),
+        ended_at: outcome.map(|_| 4),
+        duration_us: outcome.map(|_| 1_000),
+        outcome,
+        exit_code: None,
+        signal: None,
+        abort_id: None,
     }
 }
 

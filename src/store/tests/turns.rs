@@ -158,6 +158,9 @@ async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
     for (attempt, state) in [("a1", StreamState::Open), ("a1", StreamState::Failed), ("a2", StreamState::Open)] {
         drop(rig.store.record(Diagnostic::Trace(trace("s", "lost", attempt, state))));
     }
+    for (call, outcome) in [("c1", None), ("c1", Some(ResultStatus::Completed)), ("c2", None)] {
+        drop(rig.store.record(Diagnostic::ToolRun(tool_run("s", "lost", call, outcome))));
+    }
     drop(rig.store.record(Diagnostic::Title(title("s", "lost", "run", false))));
     let next = rig.open_again();
     rig.store.close().await.expect("closed");
@@ -170,6 +173,7 @@ async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
         prompt_request,
         parts: vec![(0, Part::text("half a word")), (4, Part::text("gap"))],
         open_traces: vec![trace("s", "lost", "a2", StreamState::Open)],
+        tool_runs: vec![tool_run("s", "lost", "c1", Some(ResultStatus::Completed)), tool_run("s", "lost", "c2", None)],
         title: Some(title("s", "lost", "run", false)),
     };
     assert_eq!(next.abandoned_turns().await, Ok(vec![found]), "and the live turn is not among them");

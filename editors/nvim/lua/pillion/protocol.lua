@@ -219,6 +219,7 @@ M.PROTOCOL_VERSION = 1
 ---@field cancel_requests? pillion.CancelRequest[]
 ---@field stream_traces? pillion.StreamTrace[]
 ---@field title_generation? pillion.TitleGeneration
+---@field tool_runs? pillion.ToolRun[] The calls that the abort ended or kept from starting.
 
 --- What a tool can do to the world.
 ---@alias pillion.Effect
@@ -242,6 +243,7 @@ M.PROTOCOL_VERSION = 1
 ---@field lifecycle pillion.LifecycleEvent[]
 ---@field stream_traces pillion.StreamTrace[]
 ---@field title_generations pillion.TitleGeneration[]
+---@field tool_runs pillion.ToolRun[]
 
 --- `session/export`.
 ---@class pillion.ExportParams
@@ -387,6 +389,20 @@ M.PROTOCOL_VERSION = 1
 ---@field reasoning_bytes integer
 ---@field text_bytes integer
 ---@field updates_sent integer
+
+--- On whose word a call ran, or did not.
+---@alias pillion.Permission
+---| "default" # Nobody's is needed.
+---| "rule" # A rule of the user's settings.
+---| "workspace_rule" # A rule of the workspace's own.
+---| "mode" # The session's mode.
+---| "remembered" # A person's, given before for the whole session.
+---| "allowed" # A person said yes.
+---| "rejected" # A person said no.
+---| "dismissed" # A person put the question away without an answer.
+---| "unanswerable" # The client cannot ask.
+---| "timed_out" # Nobody answered in time.
+---| "withdrawn" # The turn was stopped before there was an answer.
 
 --- What can be chosen; ACP's kinds of options.
 ---@alias pillion.PermissionChoice
@@ -859,6 +875,25 @@ M.PROTOCOL_VERSION = 1
 ---| "stopped" # It returned within the grace; its result says what it came to.
 ---| "killed" # It was ended from outside: its process died.
 ---| "escaped" # It had not returned when the grace was over, and may have gone on by itself.
+
+--- A tool call that could run: stored when it is asked about, when it starts and when it ends. Times without a unit are wall clock, milliseconds since 1970.
+---@class pillion.ToolRun
+---@field abort_id? pillion.AbortId The abort that ended it, or kept it from starting.
+---@field answered_at? integer When the question was over, whichever way.
+---@field asked_at? integer
+---@field call_id string
+---@field duration_us? integer From its start to its end, monotonic.
+---@field effect pillion.Effect
+---@field ended_at? integer When it returned; absent for one that never did.
+---@field exit_code? integer Of a command.
+---@field outcome? pillion.ResultStatus Absent while it is under way.
+---@field permission? pillion.Permission Absent while it is asked about.
+---@field rule? string The rule that decided, or that had it asked about.
+---@field session_id pillion.SessionId
+---@field signal? string
+---@field started_at? integer
+---@field tool string
+---@field turn_id pillion.TurnId
 
 --- How the messages of a connection travel.
 ---@alias pillion.Transport

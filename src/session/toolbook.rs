@@ -1,0 +1,307 @@
+//! The tool calls of a turn, from the question to the end: which are in flight, and the record of each.
+//!
+//! Invariant: every call that is asked about or starts has one record, and a turn that is over leaves none open.
+
+use crate::protocol::abort::{Effect, Phase, ToolInFlight, ToolOutcome};
+use crate::protocol::ids::{AbortId, SessionId, TurnId};
+use crate::protocol::message::ResultStatus;
+use crate::protocol::tool_run::{Permission, ToolRun};
+use crate::provenance::Provenance;
+use std::time::Instant;
+
+/// The calls of one turn that were asked about or started.
+pub(super) struct Toolbook {
+    session_id: SessionId,
+    turn_id: TurnId,
+    provenance: Provenance,
+    in_flight: Vec<LiveTool>,
+    /// Those that an abort ended or kept from starting.
+    aborted: Vec<ToolRun>,
+}
+
+struct LiveTool {
+    run: ToolRun,
+    tool: &'static str,
+    state: ToolState,
+}
+
+/// Where a tool call stands.
+#[derive(Debug, Clone, Copy)]
+enum ToolState {
+    Asking,
+    /// It may run, when those before it have ended.
+    Allowed,
+    Running(Instant),
+}
+
+/// Which call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ToolId<'c> {
+    pub(super) call_id: &'c str,
+    pub(super) tool: &'static str,
+    pub(super) effect: Effect,
+}
+
+/// On whose word it is decided, and by which rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) permission: Permission,
+    pub(super) rule: Option<String>,
+}
+
+/// What a call that has run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ToolEnd {
+    pub(super) outcome: ResultStatus,
+    pub(super) exit_code: Option<i64>,
+    pub(super) signal: Option<String>,
+}
+
+impl Toolbook {
+    pub(super) fn new(session_id: SessionId, turn_id: TurnId, provenance: Provenance) -> Self {
+        Self { session_id, turn_id, provenance, in_flight: Vec::new(), aborted: Vec::new() }
+    }
+
+    /// A question about the call is asked.
+    pub(super) fn asks(&mut self, id: ToolId<'_>) -> ToolRun {
+        let asked_at = Some(self.provenance.clock.wall_ms());
+        let run = ToolRun { asked_at, ..self.run(id) };
+        self.in_flight.push(LiveTool { run: run.clone(), tool: id.tool, state: ToolState::Asking });
+        self.provenance.recorded(run)
+    }
+
+    /// It may run, once those before it have ended.
+    pub(super) fn may_run(&mut self, id: ToolId<'_>, word: Word) {
+        let now = self.provenance.clock.wall_ms();
+        if let Some(at) = self.position(id.call_id) {
+            let live = &mut self.in_flight[at];
+            live.decided(word, now);
+            live.state = ToolState::Allowed;
+        }
+    }
+
+    /// It starts, on this word.
+    pub(super) fn starts(&mut self, id: ToolId<'_>, word: Word) -> ToolRun {
+        let at = self.position(id.call_id).unwrap_or_else(|| {
+            self.in_flight.push(self.unasked(id));
+            self.in_flight.len() - 1
+        });
+        let live = &mut self.in_flight[at];
+        live.run.permission = Some(word.permission);
+        live.run.rule = word.rule;
+        live.run.started_at = Some(self.provenance.clock.wall_ms());
+        live.state = ToolState::Running(Instant::now());
+        self.provenance.recorded(live.run.clone())
+    }
+
+    /// It will not run, on this word.
+    pub(super) fn denied(&mut self, id: ToolId<'_>, word: Word) -> ToolRun {
+        let now = self.provenance.clock.wall_ms();
+        let mut live = self.remove(id.call_id).unwrap_or_else(|| self.unasked(id));
+        live.decided(word, now);
+        live.run.outcome = Some(ResultStatus::Denied);
+        self.provenance.recorded(live.run)
+    }
+
+    /// It has returned. `abort` is the one that ended it.
+    pub(super) fn ends(&mut self, call_id: &str, end: ToolEnd, abort: Option<&AbortId>) -> Option<ToolRun> {
+        let LiveTool { mut run, state, .. } = self.remove(call_id)?;
+        let clock = &self.provenance.clock;
+        run.ended_at = Some(clock.wall_ms());
+        run.duration_us = if let ToolState::Running(since) = state { Some(clock.us_since(since)) } else { None };
+        run.outcome = Some(end.outcome);
+        run.exit_code = end.exit_code;
+        run.signal = end.signal;
+        run.abort_id = abort.filter(|_| end.outcome == ResultStatus::Interrupted).cloned();
+        let run = self.provenance.recorded(run);
+        if run.abort_id.is_some() {
+            self.aborted.push(run.clone());
+        }
+        Some(run)
+    }
+
+    /// The turn is over: gives the last state of every call that was still in flight, and of all those that the abort ended.
+    pub(super) fn close(&mut self, abort: Option<&AbortId>) -> (Vec<ToolRun>, Vec<ToolRun>) {
+        let now = self.provenance.clock.wall_ms();
+        let ended = std::mem::take(&mut self.in_flight).into_iter().map(|LiveTool { mut run, state, .. }| {
+            run.outcome = Some(if let ToolState::Running(_) = state { ResultStatus::Interrupted } else { ResultStatus::NotStarted });
+            if let ToolState::Asking = state {
+                (run.permission, run.answered_at) = (Some(Permission::Withdrawn), Some(now));
+            }
+            run.abort_id = abort.cloned();
+            self.provenance.recorded(run)
+        });
+        let ended: Vec<_> = ended.collect();
+        self.aborted.extend(ended.iter().filter(|run| run.abort_id.is_some()).cloned());
+        (ended, std::mem::take(&mut self.aborted))
+    }
+
+    pub(super) fn is_asking(&self) -> bool {
+        self.in_flight.iter().any(|live| matches!(live.state, ToolState::Asking))
+    }
+
+    /// The calls that run at this moment.
+    pub(super) fn running(&self) -> impl Iterator<Item = &str> {
+        self.in_flight.iter().filter(|live| live.is_running()).map(|live| live.run.call_id.as_str())
+    }
+
+    /// Whether a command runs, which is ended before the turn is.
+    pub(super) fn runs_a_process(&self) -> bool {
+        self.in_flight.iter().any(|live| live.is_running() && matches!(live.run.effect, Effect::Process | Effect::Network))
+    }
+
+    /// As an abort that begins now records it.
+    pub(super) fn glance(&self) -> Vec<ToolInFlight> {
+        let in_flight = self.in_flight.iter().map(|live| ToolInFlight {
+            call_id: live.run.call_id.clone(),
+            tool: live.tool.to_owned(),
+            effect: live.run.effect,
+            outcome: if live.is_running() { ToolOutcome::Stopped } else { ToolOutcome::Withdrawn },
+        });
+        in_flight.collect()
+    }
+
+    /// The phase while calls are in flight: a question outranks running tools.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        if self.is_asking() {
+            return Some(Phase::AwaitingPermission);
+        }
+        (!self.in_flight.is_empty()).then_some(Phase::ToolRunning)
+    }
+
+    fn unasked(&self, id: ToolId<'_>) -> LiveTool {
+        LiveTool { run: self.run(id), tool: id.tool, state: ToolState::Allowed }
+    }
+
+    fn run(&self, id: ToolId<'_>) -> ToolRun {
+        ToolRun {
+            session_id: self.session_id.clone(),
+            turn_id: self.turn_id.clone(),
+            call_id: id.call_id.to_owned(),
+            tool: id.tool.to_owned(),
+            effect: id.effect,
+            permission: None,
+            rule: None,
+            asked_at: None,
+            answered_at: None,
+            started_at: None,
+            ended_at: None,
+            duration_us: None,
+            outcome: None,
+            exit_code: None,
+            signal: None,
+            abort_id: None,
+        }
+    }
+
+    fn remove(&mut self, call_id: &str) -> Option<LiveTool> {
+        self.position(call_id).map(|at| self.in_flight.remove(at))
+    }
+
+    fn position(&self, call_id: &str) -> Option<usize> {
+        self.in_flight.iter().position(|live| live.run.call_id == call_id)
+    }
+}
+
+impl LiveTool {
+    fn is_running(&self) -> bool {
+        matches!(self.state, ToolState::Running(_))
+    }
+
+    fn decided(&mut self, word: Word, now: u64) {
+        self.run.permission = Some(word.permission);
+        self.run.rule = word.rule;
+        if self.run.asked_at.is_some() && self.run.answered_at.is_none() {
+            self.run.answered_at = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn book() -> Toolbook {
+        Toolbook::new(SessionId::new("s"), TurnId::new("t"), Provenance::deterministic())
+    }
+
+    fn id(call_id: &str) -> ToolId<'_> {
+        ToolId { call_id, tool: "write_file", effect: Effect::Write }
+    }
+
+    fn word(permission: Permission) -> Word {
+        Word { permission, rule: None }
+    }
+
+    fn ended(outcome: ResultStatus) -> ToolEnd {
+        ToolEnd { outcome, exit_code: None, signal: None }
+    }
+
+    /// What of a record is not the same for every call of these tests.
+    fn told(run: &ToolRun) -> Value {
+        let mut told = json!(run);
+        let fields = told.as_object_mut().unwrap();
+        for same in ["session_id", "turn_id", "tool", "effect"] {
+            assert!(fields.remove(same).is_some(), "{same}");
+        }
+        told
+    }
+
+    const NOW: u64 = 1_767_225_600_000;
+
+    #[test]
+    fn a_call_is_asked_about_starts_and_ends_and_each_state_says_more() {
+        let mut book = book();
+        assert_eq!(told(&book.asks(id("c"))), json!({ "call_id": "c", "asked_at": NOW }));
+        assert!(book.is_asking());
+        let allowed = Word { permission: Permission::Allowed, rule: Some("edit".into()) };
+        book.may_run(id("c"), allowed.clone());
+        assert_eq!((book.is_asking(), book.phase()), (false, Some(Phase::ToolRunning)));
+        let started =
+            json!({ "call_id": "c", "permission": "allowed", "rule": "edit", "asked_at": NOW, "answered_at": NOW, "started_at": NOW });
+        assert_eq!(told(&book.starts(id("c"), allowed)), started);
+        assert_eq!(book.running().collect::<Vec<_>>(), ["c"]);
+        let mut whole = started;
+        for (name, value) in [("ended_at", json!(NOW)), ("duration_us", json!(0)), ("outcome", json!("completed"))] {
+            whole[name] = value;
+        }
+        assert_eq!(told(&book.ends("c", ended(ResultStatus::Completed), None).unwrap()), whole);
+        assert_eq!((book.ends("c", ended(ResultStatus::Completed), None), book.phase()), (None, None));
+        assert_eq!(book.close(None), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_call_that_is_denied_never_started() {
+        let mut book = book();
+        let by_rule = Word { permission: Permission::Rule, rule: Some("edit(a)".into()) };
+        let unasked = json!({ "call_id": "a", "permission": "rule", "rule": "edit(a)", "outcome": "denied" });
+        assert_eq!(told(&book.denied(id("a"), by_rule)), unasked);
+        book.asks(id("b"));
+        let asked = json!({ "call_id": "b", "permission": "timed_out", "asked_at": NOW, "answered_at": NOW, "outcome": "denied" });
+        assert_eq!(told(&book.denied(id("b"), word(Permission::TimedOut))), asked);
+        assert!(book.glance().is_empty());
+    }
+
+    #[test]
+    fn a_stop_ends_what_runs_and_keeps_the_rest_from_starting() {
+        let mut book = book();
+        let abort = AbortId::new("abort");
+        book.starts(id("heard"), word(Permission::Mode));
+        book.starts(id("runs"), word(Permission::Default));
+        book.asks(id("asks"));
+        book.asks(id("waits"));
+        book.may_run(id("waits"), word(Permission::Allowed));
+        let heard = book.ends("heard", ended(ResultStatus::Interrupted), Some(&abort)).unwrap();
+        let (open, aborted) = book.close(Some(&abort));
+        assert_eq!(
+            open.iter().map(told).collect::<Vec<_>>(),
+            [
+                json!({ "call_id": "runs", "permission": "default", "started_at": NOW, "outcome": "interrupted", "abort_id": "abort" }),
+                json!({ "call_id": "asks", "permission": "withdrawn", "asked_at": NOW, "answered_at": NOW, "outcome": "not_started", "abort_id": "abort" }),
+                json!({ "call_id": "waits", "permission": "allowed", "asked_at": NOW, "answered_at": NOW, "outcome": "not_started", "abort_id": "abort" }),
+            ]
+        );
+        assert_eq!(aborted, std::iter::once(heard).chain(open).collect::<Vec<_>>());
+    }
+}
