@@ -136,7 +136,9 @@ impl Workspace {
 
     /// The absolute path of `place`, for clients.
     pub fn absolute(&self, place: &Place) -> String {
-        self.path.join(place.as_path()).to_string_lossy().into_owned()
+        // Joined with nothing it would end with a slash.
+        let path = if place.is_root() { self.path.clone() } else { self.path.join(place.as_path()) };
+        path.to_string_lossy().into_owned()
     }
 
     /// Reads a path that a model gave: relative to the root, or absolute and below it.

@@ -25,5 +25,6 @@ mod store_faults;
 mod support;
 mod telemetry;
 mod titles;
+mod tools;
 mod vendors;
 mod watchdogs;
