@@ -180,8 +180,8 @@ impl Workspace {
         Ok(file)
     }
 
-    /// By the rules that hide.
-    fn may_read(&self, place: &Place) -> Result<(), WorkspaceError> {
+    /// By the rules that hide; what is opened is held against them by itself.
+    pub(super) fn may_read(&self, place: &Place) -> Result<(), WorkspaceError> {
         let hidden = self.hidden();
         match hidden.iter().find_map(|rules| rules.hiding(place.as_path())) {
             Some(rule) => Err(WorkspaceError::Hidden { place: place.clone(), rule: rule.text().to_owned() }),
