@@ -10,6 +10,7 @@ use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
+use crate::tool::text::visible;
 use crate::tool::workspace::Place;
 use crate::tool::{Approved, Image, Tool, ToolContext, ToolOutput, ToolPlan};
 use futures_util::stream::FuturesUnordered;
@@ -87,7 +88,7 @@ async fn announce(job: &TurnJob, call: Call, context: &ToolContext, written: &mu
     };
     let (title, locations) = match &next {
         Next::Run(_, plan) => (plan.title.clone(), plan.locations.clone()),
-        Next::Refuse(_) | Next::PlanLater(_) => (call.tool.clone(), Vec::new()),
+        Next::Refuse(_) | Next::PlanLater(_) => (visible(&call.tool).into_owned(), Vec::new()),
     };
     let tool_call = ToolCall {
         tool_call_id: call.call_id.clone(),

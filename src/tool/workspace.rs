@@ -184,7 +184,7 @@ impl Workspace {
     pub(super) fn may_read(&self, place: &Place) -> Result<(), WorkspaceError> {
         let hidden = self.hidden();
         match hidden.iter().find_map(|rules| rules.hiding(place.as_path())) {
-            Some(rule) => Err(WorkspaceError::Hidden { place: place.clone(), rule: rule.text().to_owned() }),
+            Some(rule) => Err(WorkspaceError::Hidden { place: place.clone(), rule: super::text::visible(rule.text()).into_owned() }),
             None => Ok(()),
         }
     }
