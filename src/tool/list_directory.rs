@@ -1,4 +1,4 @@
-//! `list_directory`: the names in one directory, without those that `.gitignore` files hide.
+//! `list_directory`: the names in one directory, without those that `.gitignore` files or rules hide.
 
 use super::arguments::Arguments;
 use super::text::visible;
@@ -72,9 +72,11 @@ fn place(input: &Value, context: &ToolContext) -> Result<Place, ToolError> {
 }
 
 fn listed(place: &Place, context: &ToolContext) -> Result<String, ToolError> {
-    let listing = context.workspace.directory(place)?;
+    let mut listing = context.workspace.directory(place)?;
     let rules = Rules::within(&context.workspace, place);
     let all = listing.entries.len();
+    listing.entries.retain(|entry| context.workspace.may_read(&place.join(&entry.name)).is_ok());
+    let readable = listing.entries.len();
     let kept: Vec<_> = listing.entries.into_iter().filter(|entry| !rules.hide(&place.join(&entry.name), entry.kind)).collect();
     let mut text = String::new();
     for entry in kept.iter().take(MAX_NAMES) {
@@ -90,8 +92,11 @@ fn listed(place: &Place, context: &ToolContext) -> Result<String, ToolError> {
     if all == 0 {
         text.push_str("[the directory is empty]\n");
     }
-    if kept.len() < all {
-        let _ = writeln!(text, "[{} more, hidden by .gitignore]", all - kept.len());
+    if kept.len() < readable {
+        let _ = writeln!(text, "[{} more, hidden by .gitignore]", readable - kept.len());
+    }
+    if readable < all {
+        let _ = writeln!(text, "[{} more, which may not be read]", all - readable);
     }
     if kept.len() > MAX_NAMES {
         let _ = writeln!(text, "[{} more; search with a glob finds them]", kept.len() - MAX_NAMES);

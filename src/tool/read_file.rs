@@ -153,6 +153,7 @@ fn source(request: &Request, context: &ToolContext) -> Result<Source, ToolError>
         Ok(file) => file,
         Err(error @ WorkspaceError::NotFound(_)) => {
             let unborn = documents.unborn.get(place).ok_or(error)?;
+            context.workspace.may_read(place)?;
             return Ok(Source::Unsaved(Arc::clone(&unborn.text)));
         }
         Err(error) => return Err(error.into()),

@@ -171,7 +171,9 @@ fn search(
         Err(error) => return Err(error.into()),
     }
     for (place, document) in &documents.unborn {
-        if place.as_path().starts_with(request.place.as_path()) && request.wants(place) && !found.enough() {
+        // No file is opened here, so the rules are asked.
+        let may_be_searched = workspace.may_read(place).is_ok() && (*place == request.place || !workspace.is_asked_about(place));
+        if may_be_searched && place.as_path().starts_with(request.place.as_path()) && request.wants(place) && !found.enough() {
             found.add(&mut searcher, request, place, document.text.as_bytes(), stopped)?;
         }
     }

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 /// The most of one `.gitignore` that is read, in bytes.
 const MAX_RULES_BYTES: u64 = 64 << 10;
 
-/// The regular files below a directory that no `.gitignore` hides. git's own directories are left out.
+/// The regular files below a directory that no `.gitignore` and no rule hides. git's own directories are left out.
 pub(super) struct Walk<'a> {
     workspace: &'a Workspace,
     /// Looked at before every name: a tree can be large and have no file that is wanted.
@@ -53,7 +53,9 @@ impl Iterator for Walk<'_> {
             };
             let place = directory.join(&entry.name);
             match entry.kind {
-                EntryKind::File if !self.rules.hide(&place, EntryKind::File) => return Some(place),
+                EntryKind::File if !self.rules.hide(&place, EntryKind::File) && self.workspace.may_read(&place).is_ok() => {
+                    return Some(place);
+                }
                 EntryKind::Directory if entry.name != ".git" && !self.rules.hide(&place, EntryKind::Directory) => self.enter(place),
                 _ => {}
             }

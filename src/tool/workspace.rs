@@ -136,7 +136,9 @@ impl Workspace {
 
     /// The absolute path of `place`, for clients.
     pub fn absolute(&self, place: &Place) -> String {
-        self.path.join(place.as_path()).to_string_lossy().into_owned()
+        // Joined with nothing it would end with a slash.
+        let path = if place.is_root() { self.path.clone() } else { self.path.join(place.as_path()) };
+        path.to_string_lossy().into_owned()
     }
 
     /// Reads a path that a model gave: relative to the root, or absolute and below it.
@@ -178,11 +180,11 @@ impl Workspace {
         Ok(file)
     }
 
-    /// By the rules that hide.
-    fn may_read(&self, place: &Place) -> Result<(), WorkspaceError> {
+    /// By the rules that hide; what is opened is held against them by itself.
+    pub(super) fn may_read(&self, place: &Place) -> Result<(), WorkspaceError> {
         let hidden = self.hidden();
         match hidden.iter().find_map(|rules| rules.hiding(place.as_path())) {
-            Some(rule) => Err(WorkspaceError::Hidden { place: place.clone(), rule: rule.text().to_owned() }),
+            Some(rule) => Err(WorkspaceError::Hidden { place: place.clone(), rule: super::text::visible(rule.text()).into_owned() }),
             None => Ok(()),
         }
     }

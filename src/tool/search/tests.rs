@@ -1,9 +1,14 @@
 //! What a search finds, leaves out, and how it ends.
 
 use super::*;
+use crate::policy::{Rule, Rules};
 use crate::tool::documents::uri_of;
+use crate::tool::glob::Glob;
+use crate::tool::list_directory::ListDirectory;
+use crate::tool::read_file::ReadFile;
 use crate::tool::test_room::Room;
 use std::cell::Cell;
+use std::sync::Arc;
 
 async fn found(room: &Room, input: Value) -> String {
     room.text_of_call(&Search, input).await
@@ -161,4 +166,28 @@ async fn a_stopped_turn_searches_nothing() {
     room.file("a", "hit");
     room.stop();
     assert_eq!(room.error_of_call(&Search, json!({ "pattern": "hit" })).await, "the search was stopped before it ended");
+}
+
+#[tokio::test]
+async fn what_rules_hide_is_not_searched_found_or_listed_saved_or_not() {
+    let room = Room::new();
+    for path in ["open.txt", "secret.txt", "keys/a", "asked.txt"] {
+        room.file(path, "needle");
+    }
+    for path in ["keys/unsaved", "asked/unsaved", "free"] {
+        room.documents.open(&uri_of(&room.path(path)), 1, "needle".into());
+    }
+    let rules = |texts: &[&str]| texts.iter().map(|text| Rule::read(text).unwrap()).collect();
+    let deny = rules(&["read(secret.txt)", "read(keys/)"]);
+    let ask = rules(&["read(asked*)"]);
+    room.workspace.hide(vec![Arc::new(Rules { deny, ask, allow: Vec::new() })]);
+    assert_eq!(found(&room, json!({ "pattern": "needle" })).await, "open.txt:1: needle\nfree:1: needle\n");
+    let told = async |tool: &dyn Tool, input| room.text_of_call(tool, input).await;
+    assert_eq!(told(&Glob, json!({ "pattern": "*" })).await, "asked.txt\nopen.txt\n");
+    assert_eq!(told(&ListDirectory, json!({})).await, "asked.txt\nkeys/\nopen.txt\n[1 more, which may not be read]\n");
+    assert_eq!(told(&ListDirectory, json!({ "path": "keys" })).await, "[1 more, which may not be read]\n");
+    for path in ["secret.txt", "keys/a", "keys/unsaved"] {
+        let error = room.error_of_call(&ReadFile, json!({ "path": path })).await;
+        assert!(error.starts_with(&format!("{path} may not be read (rule read(")), "{error}");
+    }
 }

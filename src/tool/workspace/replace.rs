@@ -86,7 +86,7 @@ impl Workspace {
     pub fn replace(&self, place: &Place, seen: Seen, bytes: &[u8], parents: Parents, confirmed: Confirmed) -> Result<(), WorkspaceError> {
         let name = self.may_write(place)?;
         if let (Some(name), Confirmed::No) = (self.protected(place), confirmed) {
-            return Err(WorkspaceError::Protected { place: place.clone(), name });
+            return Err(WorkspaceError::Protected { place: place.clone(), name: crate::tool::text::visible(&name).into_owned() });
         }
         let directory = self.directory_of(place, parents)?;
         let directory = directory.as_fd();

@@ -31,6 +31,7 @@ fn paths_inside_are_read_relative_and_absolute() {
         assert_eq!(read(&room.workspace, path), Ok("a".into()), "{path}");
     }
     assert_eq!(room.workspace.absolute(&room.place("src/./a.rs")), room.path("src/a.rs").to_str().unwrap());
+    assert_eq!(room.workspace.absolute(&Place::root()), room.workspace.path().to_str().unwrap());
 }
 
 #[test]
