@@ -76,7 +76,9 @@ impl Sought<'_> {
         let mut content = self.plan.content.clone();
         content.extend(reason(&question.why).map(|text| ToolCallContent::Content { content: ContentBlock::text(text) }));
         let asked = PermissionQuestion { turn_id: job.turn_id.clone(), message_id: job.message_id.clone(), content, options };
-        let (session_id, call) = (job.context.id.clone(), Box::new(self.shown.clone()));
+        // A call that was planned late was shown before it had a title.
+        let ToolPlan { title, locations, .. } = self.plan.clone();
+        let (session_id, call) = (job.context.id.clone(), Box::new(ToolCall { title, locations, ..self.shown.clone() }));
         job.context.channel.editor().post(Outgoing::AskPermission { session_id, call, question: Box::new(asked), reply });
         let waited = job.token.race(tokio::time::timeout(job.context.settings.permission_deadline, answer)).await;
         let answer = waited.inspect_err(|_| job.ledger.hop("permission.withdrawn"))?;

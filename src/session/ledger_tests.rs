@@ -42,7 +42,10 @@ fn id(call_id: &str) -> ToolId<'_> {
 }
 
 fn starts(ledger: &Ledger, call_id: &str) {
-    ledger.tools(|tools| tools.starts(id(call_id), Word { permission: Permission::Default, rule: None }));
+    ledger.tools(|tools| {
+        tools.will_start(id(call_id), Word { permission: Permission::Default, rule: None });
+        tools.starts(call_id);
+    });
 }
 
 fn asks(ledger: &Ledger, call_id: &str) {

@@ -81,9 +81,10 @@ impl ShellJob {
         let id = ToolId { call_id: &call_id, tool: TOOL, effect: Effect::Process };
         // It is the user's own.
         let word = Word { permission: Permission::Default, rule: None };
-        if let Some(run) = self.ledger.tools(|tools| tools.starts(id, word)) {
+        if let Some(run) = self.ledger.tools(|tools| tools.will_start(id, word)) {
             self.token.race(self.context.store.record(Diagnostic::ToolRun(run))).await??;
         }
+        self.ledger.tools(|tools| tools.starts(&call_id));
         self.show(&call_id, ToolCallStatus::InProgress, Vec::new());
         let command = Command {
             program: SHELL.into(),

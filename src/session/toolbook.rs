@@ -80,8 +80,8 @@ impl Toolbook {
         }
     }
 
-    /// It starts, on this word.
-    pub(super) fn starts(&mut self, id: ToolId<'_>, word: Word) -> ToolRun {
+    /// It is about to start, on this word: its record, as it is once it has.
+    pub(super) fn will_start(&mut self, id: ToolId<'_>, word: Word) -> ToolRun {
         let at = self.position(id.call_id).unwrap_or_else(|| {
             self.in_flight.push(self.unasked(id));
             self.in_flight.len() - 1
@@ -89,9 +89,19 @@ impl Toolbook {
         let live = &mut self.in_flight[at];
         live.run.permission = Some(word.permission);
         live.run.rule = word.rule;
-        live.run.started_at = Some(self.provenance.clock.wall_ms());
-        live.state = ToolState::Running(Instant::now());
-        self.provenance.recorded(live.run.clone())
+        live.state = ToolState::Allowed;
+        let started_at = Some(self.provenance.clock.wall_ms());
+        self.provenance.recorded(ToolRun { started_at, ..live.run.clone() })
+    }
+
+    /// It starts.
+    pub(super) fn starts(&mut self, call_id: &str) {
+        let now = self.provenance.clock.wall_ms();
+        if let Some(at) = self.position(call_id) {
+            let live = &mut self.in_flight[at];
+            live.run.started_at = Some(now);
+            live.state = ToolState::Running(Instant::now());
+        }
     }
 
     /// It will not run, on this word.
@@ -260,7 +270,9 @@ mod tests {
         assert_eq!((book.is_asking(), book.phase()), (false, Some(Phase::ToolRunning)));
         let started =
             json!({ "call_id": "c", "permission": "allowed", "rule": "edit", "asked_at": NOW, "answered_at": NOW, "started_at": NOW });
-        assert_eq!(told(&book.starts(id("c"), allowed)), started);
+        assert_eq!(told(&book.will_start(id("c"), allowed)), started);
+        assert_eq!(book.running().next(), None);
+        book.starts("c");
         assert_eq!(book.running().collect::<Vec<_>>(), ["c"]);
         let mut whole = started;
         for (name, value) in [("ended_at", json!(NOW)), ("duration_us", json!(0)), ("outcome", json!("completed"))] {
@@ -287,8 +299,11 @@ mod tests {
     fn a_stop_ends_what_runs_and_keeps_the_rest_from_starting() {
         let mut book = book();
         let abort = AbortId::new("abort");
-        book.starts(id("heard"), word(Permission::Mode));
-        book.starts(id("runs"), word(Permission::Default));
+        for (call_id, permission) in [("heard", Permission::Mode), ("runs", Permission::Default)] {
+            book.will_start(id(call_id), word(permission));
+            book.starts(call_id);
+        }
+        book.will_start(id("late"), word(Permission::Rule));
         book.asks(id("asks"));
         book.asks(id("waits"));
         book.may_run(id("waits"), word(Permission::Allowed));
@@ -298,6 +313,7 @@ mod tests {
             open.iter().map(told).collect::<Vec<_>>(),
             [
                 json!({ "call_id": "runs", "permission": "default", "started_at": NOW, "outcome": "interrupted", "abort_id": "abort" }),
+                json!({ "call_id": "late", "permission": "rule", "outcome": "not_started", "abort_id": "abort" }),
                 json!({ "call_id": "asks", "permission": "withdrawn", "asked_at": NOW, "answered_at": NOW, "outcome": "not_started", "abort_id": "abort" }),
                 json!({ "call_id": "waits", "permission": "allowed", "asked_at": NOW, "answered_at": NOW, "outcome": "not_started", "abort_id": "abort" }),
             ]

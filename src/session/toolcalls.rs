@@ -182,13 +182,14 @@ async fn run_one(
             return Ok(());
         }
     };
-    if job.token.is_stopped() {
-        return Err(Interruption::Stopped);
-    }
-    if let Some(run) = job.ledger.tools(|tools| tools.starts(id, word)) {
+    if let Some(run) = job.ledger.tools(|tools| tools.will_start(id, word)) {
         // On record before it starts: after a crash it is known that it ran.
         job.token.race(job.context.store.record(Diagnostic::ToolRun(run))).await??;
     }
+    if job.token.is_stopped() {
+        return Err(Interruption::Stopped);
+    }
+    job.ledger.tools(|tools| tools.starts(id.call_id));
     let update = ToolCallUpdate { tool_call_id: id.call_id.to_owned(), status: ToolCallStatus::InProgress, content: Vec::new() };
     job.ledger.post(SessionUpdate::ToolCallUpdate(update));
     let span = tracing::info_span!("tool", tool = name, turn_id = %job.turn_id);

@@ -65,7 +65,7 @@ story.tell({
           "Allow this in the whole session",
           "Reject once",
           "Reject this in the whole session",
-          "Show the change first",
+          "Show it first",
         },
       })
       child:wait_state("asks")
@@ -129,6 +129,50 @@ story.tell({
       story.has(child:chat(), "- ✗ `Make c.txt`: you said no")
       story.eq(story.read(story.workspace .. "/b.txt"), "c\n")
       story.eq(vim.uv.fs_stat(story.workspace .. "/c.txt"), nil)
+    end,
+  },
+  {
+    "a command: the whole of it is shown before it is allowed, and its title is only its beginning",
+    function()
+      local long = "touch made; # " .. ("x"):rep(200) .. "\necho \27[2K$TMPDIR > where"
+      local run = { tool_call = { name = "shell", input = { command = long } } }
+      local child = asking({ model = story.model({ run }, { { text = "Done." } }) })
+      child:cmd("Pillion prompt Run")
+      local prompt = wait_offer(child, 1).prompt
+      story.eq(prompt:match("^pillion asks: Run touch made; # x+…%?$") ~= nil, true, prompt)
+      local words = {
+        "A script for /bin/sh:",
+        "  touch made; # " .. ("x"):rep(200),
+        "  echo \\u{1b}[2K$TMPDIR > where",
+        "Directory: " .. story.workspace,
+        "Time limit: 120 s",
+        "Writes: in the workspace, a scratch directory; nowhere else",
+        "Network: off",
+      }
+      story.has(child:chat(), "```\n" .. table.concat(words, "\n") .. "\n```")
+      child:lua("_G.choose(5)")
+      child:wait_note("The question stays open.")
+      story.eq(child:lua("return vim.api.nvim_buf_get_lines(0, 1, -1, false)"), words)
+      child:keys("q")
+      child:cmd("Pillion answer")
+      wait_offer(child, 2)
+      child:lua("_G.choose(1)")
+      child:wait_chat("Done.")
+      story.eq(vim.uv.fs_stat(story.workspace .. "/made") ~= nil, true, "the command ran")
+    end,
+  },
+  {
+    "two changes of one file: each is asked about by its own title",
+    function()
+      local model = story.model({ write("b.txt", "b\n"), write("b.txt", "c\n") }, { { text = "Done." } })
+      local child = asking({ model = model })
+      child:cmd("Pillion prompt Write")
+      story.eq(wait_offer(child, 1).prompt, "pillion asks: Make b.txt (+1 -0)?")
+      child:lua("_G.choose(1)")
+      story.eq(wait_offer(child, 2).prompt, "pillion asks: Replace b.txt (+1 -1)?")
+      child:lua("_G.choose(1)")
+      child:wait_chat("Done.")
+      story.eq(story.read(story.workspace .. "/b.txt"), "c\n")
     end,
   },
   {

@@ -12,12 +12,17 @@ export interface Description {
   title: string;
   paths: string[];
   diffs: { path: string; oldText: string | undefined; newText: string }[];
-  /** The whole input of the tool, unless a diff shows what it does. */
+  /** What pillion tells of the call, such as the command that would run. */
+  texts: string[];
+  /** The whole input of the tool, unless something else shows what it does. */
   input: string | undefined;
 }
 
 export function describe(tool: Pick<ToolItem, "title" | "rawInput" | "locations" | "content">): Description {
   const diffs = (tool.content ?? []).filter((content): content is Extract<ToolCallContent, { type: "diff" }> => content.type === "diff");
+  const texts = (tool.content ?? []).flatMap((content) =>
+    content.type === "content" && content.content.type === "text" ? [exact(content.content.text)] : [],
+  );
   return {
     title: exactLine(tool.title),
     paths: [...new Set([...(tool.locations ?? []), ...diffs].map((place) => exactLine(place.path)))],
@@ -26,7 +31,8 @@ export function describe(tool: Pick<ToolItem, "title" | "rawInput" | "locations"
       oldText: oldText === undefined ? undefined : exact(oldText),
       newText: exact(newText),
     })),
-    input: diffs.length > 0 ? undefined : exact(JSON.stringify(tool.rawInput, null, 2) ?? ""),
+    texts,
+    input: diffs.length + texts.length > 0 ? undefined : exact(JSON.stringify(tool.rawInput, null, 2) ?? ""),
   };
 }
 

@@ -114,7 +114,8 @@ export function reduce(conversation: Conversation, event: SessionEvent): Convers
       return changeTurn(conversation, _meta.pillion, (turn) =>
         changeTool(turn, toolCall.toolCallId, (tool) => ({
           ...(tool ?? toolItem(toolCall)),
-          ...present({ content: toolCall.content }),
+          // A call that was planned late had no title before.
+          ...present({ title: toolCall.title, locations: toolCall.locations, content: toolCall.content }),
           permission: { key: event.key, options },
         })),
       );

@@ -48,6 +48,19 @@ enum Content {
         old_text: Option<String>,
         new_text: String,
     },
+    Content {
+        content: Block,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block {
+    Text {
+        text: String,
+    },
     #[serde(other)]
     Other,
 }
@@ -107,9 +120,16 @@ impl Question {
     fn text(&self) -> String {
         let mut text = format!("\nThe model asks to run a tool: {}\n", plain(&self.tool_call.title));
         for content in &self.tool_call.content {
-            if let Content::Diff { path, old_text, new_text } = content {
-                text.push_str(&format!("  {}\n", plain(path)));
-                text.push_str(&changes(old_text.as_deref().unwrap_or_default(), new_text));
+            match content {
+                Content::Diff { path, old_text, new_text } => {
+                    text.push_str(&format!("  {}\n", plain(path)));
+                    text.push_str(&changes(old_text.as_deref().unwrap_or_default(), new_text));
+                }
+                // What would run: nothing of it is left out.
+                Content::Content { content: Block::Text { text: told } } => {
+                    text.extend(told.split('\n').map(|line| format!("  {}\n", plain(line))));
+                }
+                Content::Content { content: Block::Other } | Content::Other => {}
             }
         }
         text + "Allow it this once? [y/N] "
@@ -194,6 +214,13 @@ mod tests {
             question.text(),
             "\nThe model asks to run a tool: Write a\\u{1b}.rs\n  /w/a.rs\n  - two\n  + 2\n  + and\nAllow it this once? [y/N] "
         );
+        let command = json!({ "toolCall": { "title": "Run a", "content": [
+            { "type": "content", "content": { "type": "text", "text": "A script for /bin/sh:\n  a\u{1b}\n  b" } },
+            { "type": "content", "content": { "type": "image" } },
+        ] } });
+        let command: Question = serde_json::from_value(command).expect("a question");
+        let shown = "\nThe model asks to run a tool: Run a\n  A script for /bin/sh:\n    a\\u{1b}\n    b\nAllow it this once? [y/N] ";
+        assert_eq!(command.text(), shown);
         let many = changes("", &"x\n".repeat(50));
         assert!(many.ends_with("... and 10 more changed lines\n") && many.lines().count() == 41, "{many}");
     }

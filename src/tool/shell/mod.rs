@@ -14,7 +14,7 @@ use super::{Approved, CommandEnd, Tool, ToolContext, ToolError, ToolOutput, Tool
 use crate::config::{SandboxMode, SandboxNetwork};
 use crate::policy::{Access, Invocation, NetworkAccess, RunAccess};
 use crate::process::{Capture, Captured, Command, Confinement, Enforced, Exit, Network, Strictness, ability};
-use crate::protocol::abort::Effect;
+use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolKind, ToolLocation};
 use futures_util::FutureExt;
@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The shell that runs scripts.
@@ -114,7 +115,9 @@ impl Tool for Shell {
                 hop: &*context.hop,
             };
             let ran = command::run(&commands.keeper, &command, terms).await;
-            Ok(request.told(ran, commands))
+            // A long output is searched for keys, and written.
+            let commands = Arc::clone(commands);
+            super::blocking(move || Ok(request.told(ran, &commands))).await
         }
         .boxed()
     }
@@ -200,6 +203,9 @@ impl Request {
             (Some(signal), _) => note(format!("ended by {}", signal.signal_name().unwrap_or_default())),
             (None, Some(why)) => note(visible(&commands.keys.scrub(why)).into_owned()),
             (None, None) => note("how it ended is not known".into()),
+        }
+        if fate == ToolOutcome::Escaped && failure.is_none() {
+            note("some of what it started could not be ended and may go on".into());
         }
         if let Some(shortfall) = held.as_ref().and_then(Enforced::shortfall) {
             note(format!("it was not confined as it should have been: {shortfall}"));

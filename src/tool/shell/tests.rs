@@ -83,3 +83,30 @@ async fn what_the_machine_cannot_do_is_said_and_nothing_else_is_claimed() {
     let wide = Sandbox { writable: vec!["/home/me/.cargo".into()], ..Sandbox::default() };
     assert_eq!(last(&wide, &able())[0], "Writes: in the workspace, a scratch directory, /home/me/.cargo; nowhere else");
 }
+
+#[test]
+fn how_it_ended_is_told_with_whatever_is_not_as_it_should_be() {
+    let room = Room::new();
+    let request = Request::of(&json!({ "command": "make" }), &room.context()).unwrap();
+    let ran = || Ran {
+        exit: Some(Exit::Code(0)),
+        failure: None,
+        captured: Captured { text: String::new(), bytes: 0, left_out: 0, whole: None },
+        fate: ToolOutcome::Stopped,
+        timed_out: false,
+        held: None,
+    };
+    let told = |ran: Ran| request.told(ran, &room.commands).text;
+    assert_eq!(told(ran()), "[exit code 0]\n");
+    let gone = "the process that kept the command was killed; what became of the command is not known";
+    let unknown = Ran { exit: None, failure: Some(gone.into()), fate: ToolOutcome::Escaped, ..ran() };
+    assert_eq!(told(unknown), format!("[{gone}]\n"));
+    let left = Ran { fate: ToolOutcome::Escaped, ..ran() };
+    assert_eq!(told(left), "[exit code 0]\n[some of what it started could not be ended and may go on]\n");
+    let held = Enforced { writes: Hold::None { why: "no Landlock".into() }, network: None };
+    let free = "[it was not confined as it should have been: writes are not confined: no Landlock]\n";
+    assert_eq!(told(Ran { held: Some(held), ..ran() }), format!("[exit code 0]\n{free}"));
+    let captured = Captured { text: "a".into(), bytes: 1, left_out: 0, whole: None };
+    let killed = Ran { exit: Some(Exit::Signal(9)), timed_out: true, captured, ..ran() };
+    assert_eq!(told(killed), "a\n[it was ended: it took longer than 120 s (timeout_seconds)]\n[ended by SIGKILL]\n");
+}

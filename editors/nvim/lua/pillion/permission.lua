@@ -91,7 +91,7 @@ function show_next()
   local choices = vim.tbl_map(function(option)
     return { id = option.optionId, name = text.plain(option.name) }
   end, question.options)
-  table.insert(choices, { name = "Show the change first" })
+  table.insert(choices, { name = "Show it first" })
   vim.cmd.redraw()
   local count = #open > 1 and (" (1 of %d)"):format(#open) or ""
   vim.ui.select(choices, {

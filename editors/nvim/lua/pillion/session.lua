@@ -269,6 +269,8 @@ local events = {
       local call = event.params.toolCall
       local item = tool_of(turn, call.toolCallId)
       if item then
+        -- A call that was planned late had no title before.
+        item.title, item.locations = call.title or item.title, call.locations or item.locations
         item.content = call.content or item.content
       else
         item = tool(turn, call)

@@ -349,18 +349,22 @@ function M.foldtext()
   return ("> Thought: %s%s"):format(text.cut(first, 60), count > 1 and (" (%d lines)"):format(count) or "")
 end
 
---- Shows in a window of its own what a tool would do to a file.
+--- Shows in a window of its own the whole of what a tool would do.
 ---@param item pillion.ToolItem
 function M.show_change(item)
-  local change = render.change_of(item)
-  local lines = { text.plain(item.title or item.toolCallId) }
+  local change, words = render.change_of(item), render.words_of(item)
+  local lines ---@type string[]
   if change then
     lines = { "--- " .. text.plain(change.path), "+++ " .. text.plain(change.path) }
     vim.list_extend(lines, (render.diff(change.oldText or "", change.newText)))
   else
-    vim.list_extend(lines, vim.split(vim.inspect(item.rawInput), "\n"))
+    lines = { text.plain(item.title or item.toolCallId) }
   end
-  M.scratch("pillion://change/" .. text.plain(item.toolCallId), lines, "diff")
+  if not change and #words == 0 then
+    words = vim.split(vim.inspect(item.rawInput), "\n")
+  end
+  vim.list_extend(lines, words)
+  M.scratch("pillion://change/" .. text.plain(item.toolCallId), lines, change and "diff" or "text")
 end
 
 --- A window with text to read; `q` closes it.

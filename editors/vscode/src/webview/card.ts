@@ -17,7 +17,7 @@ const MAX_ROWS = 1_000;
 
 export function permissionCard(tool: ToolItem, actions: CardActions): HTMLElement {
   const { key, options } = tool.permission!;
-  const { title, paths, diffs, input } = describe(tool);
+  const { title, paths, diffs, texts, input } = describe(tool);
   const answers = options.map((option) => {
     const decision = option.kind;
     const answer = button(option.name, decision === "allow_once" ? "primary" : "secondary", () => {
@@ -34,6 +34,7 @@ export function permissionCard(tool: ToolItem, actions: CardActions): HTMLElemen
     element("div", { class: "card-title" }, icon("shield"), `Allow this? ${title}`),
     ...paths.map((path) => element("div", { class: "path" }, path)),
     ...diffs.map((diff) => diffTable(diff.oldText, diff.newText)),
+    ...texts.map((text) => element("pre", {}, text)),
     input === undefined ? undefined : element("pre", {}, input),
     element(
       "div",

@@ -55,8 +55,12 @@ test("a card shows every character that acts or hides", () => {
     title: "Make a⟨U+202E⟩txt.sh",
     paths: ["/w/a⟨U+202E⟩txt.sh⟨U+000A⟩"],
     diffs: [{ path: "/w/a⟨U+202E⟩txt.sh⟨U+000A⟩", oldText: undefined, newText: "ok⟨U+200B⟩⟨U+001B⟩[2K\nend" }],
+    texts: [],
     input: undefined,
   });
+  const words = { type: "content" as const, content: { type: "text" as const, text: "A script for /bin/sh:\n  rm\u2066 x" } };
+  const command = describe({ title: "Run rm", rawInput: { command: "rm" }, content: [words] });
+  assert.deepEqual(command, { title: "Run rm", paths: [], diffs: [], texts: ["A script for /bin/sh:\n  rm⟨U+2066⟩ x"], input: undefined });
   assert.equal(describe({ ...tool, rawInput: { command: "rm\u2066" } }).input, '{\n  "command": "rm⟨U+2066⟩"\n}');
 });
 

@@ -68,6 +68,19 @@ function M.change_of(item)
   end
 end
 
+--- The words that a question shows, such as the command that would run: every line of them, harmless.
+---@param item pillion.ToolItem
+---@return string[]
+function M.words_of(item)
+  local lines = {} ---@type string[]
+  for _, content in ipairs(item.content or {}) do
+    if content.type == "content" and content.content.type == "text" then
+      vim.list_extend(lines, vim.tbl_map(text.plain, vim.split(content.content.text, "\n", { plain = true })))
+    end
+  end
+  return lines
+end
+
 --- A tool call in one line that is safe to show anywhere: `Replace b.txt (+1 -0)`.
 ---@param item pillion.ToolItem
 ---@return string
@@ -135,6 +148,14 @@ local function draw_tool(item, after_tool)
   lines[#lines + 1] = ("- %s %s%s"):format(sign, code(M.tool_title(item)), remark and (": " .. remark) or "")
   local marks = { { line = #lines - 1, highlight = highlight or "PillionTool" } }
   local change = M.change_of(item)
+  local asks = item.permission and not item.permission.decision
+  local words = asks and M.words_of(item) or {}
+  if #words > 0 then
+    local fence = fence_for(words)
+    lines[#lines + 1] = fence
+    vim.list_extend(lines, words)
+    lines[#lines + 1] = fence
+  end
   if not change then
     return { lines = lines, marks = marks }
   end
@@ -152,7 +173,6 @@ local function draw_tool(item, after_tool)
   lines[#lines + 1] = fence
   -- What the user is asked about is shown without being opened first. The fences stand outside of the fold: Neovim hides
   -- their lines, and with its first line a fold would be hidden.
-  local asks = item.permission and not item.permission.decision
   return { lines = lines, marks = marks, fold_from = not asks and fold_from or nil, fold_to = #lines - 2 }
 end
 
