@@ -10,6 +10,7 @@ mod retry;
 mod story;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod view;
 
 use crate::protocol::export::{SCHEMA, SCHEMA_VERSION};

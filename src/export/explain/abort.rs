@@ -2,6 +2,7 @@
 
 use super::retry::Turns;
 use super::story::{Story, counted, duration, wall};
+use super::tools;
 use super::view::{ABSENT, View};
 use crate::protocol::abort::{Phase, TitleState, ToolOutcome};
 use crate::protocol::cause::{Cause, Initiator};
@@ -42,6 +43,7 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     story.fact("phase", &phase(abort));
     story.fact("hops", &hops(abort));
     story.fact("running", &running(abort));
+    tools::tell(turns.runs(abort), story);
     story.fact("title", &title(abort));
     story.fact("output", &output(abort));
     story.fact("ruled out", &list(abort, "ruled_out"));

@@ -6,11 +6,14 @@ use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::message::ResultStatus;
 use std::collections::{BTreeMap, HashMap};
 
-/// The tools that only read. Any other name is taken for one that may have changed something.
-const READ_ONLY: [&str; 3] = ["read_file", "list_directory", "search"];
+/// The tools that change nothing, for calls without a record of their own. Any other name is taken for one that may have.
+const HARMLESS: [&str; 5] = ["read_file", "list_directory", "glob", "search", "update_plan"];
 
-/// The parts of every turn's messages.
-pub(super) struct Turns<'a>(HashMap<&'a str, Vec<View<'a>>>);
+/// The parts of every turn's messages, and the records of its tool calls.
+pub(super) struct Turns<'a> {
+    parts: HashMap<&'a str, Vec<View<'a>>>,
+    runs: HashMap<&'a str, Vec<View<'a>>>,
+}
 
 impl<'a> Turns<'a> {
     /// Walks the tree once.
@@ -25,7 +28,18 @@ impl<'a> Turns<'a> {
             }
             sessions.extend(session.list("children"));
         }
-        Self(parts)
+        let mut runs: HashMap<&str, Vec<View<'a>>> = HashMap::new();
+        for run in export.at("diagnostics").list("tool_runs") {
+            if let Some(turn) = run.text("turn_id") {
+                runs.entry(turn).or_default().push(run);
+            }
+        }
+        Self { parts, runs }
+    }
+
+    /// The records of the tool calls of the turn that the abort ended.
+    pub(super) fn runs(&self, abort: View<'_>) -> &[View<'a>] {
+        abort.text("turn_id").and_then(|turn| self.runs.get(turn)).map_or(&[], Vec::as_slice)
     }
 
     /// The verdict, with its reasons.
@@ -58,25 +72,32 @@ impl<'a> Turns<'a> {
             abort.list("tools_in_flight").filter_map(|tool| Some((tool.text("call_id")?, tool))).collect();
         for (call, tool) in &in_flight {
             let never_ran = tool.word("outcome") == Some(ToolOutcome::Withdrawn);
-            if !never_ran && tool.word("effect") != Some(Effect::Read) {
+            if !never_ran && !is_harmless(*tool) {
                 changes.insert(*call, format!("{} ({})", tool.said("tool"), tool.said("outcome")));
             }
         }
-        let parts = abort.text("turn_id").and_then(|turn| self.0.get(turn)).map_or(&[][..], Vec::as_slice);
+        let parts = abort.text("turn_id").and_then(|turn| self.parts.get(turn)).map_or(&[][..], Vec::as_slice);
         let status: HashMap<&str, View<'_>> = parts
             .iter()
             .filter(|part| part.text("kind") == Some("tool_result"))
             .filter_map(|result| Some((result.text("call_id")?, *result)))
             .collect();
+        let runs: HashMap<&str, View<'_>> = self.runs(abort).iter().filter_map(|run| Some((run.text("call_id")?, *run))).collect();
         for part in parts.iter().filter(|part| part.text("kind") == Some("tool_call")) {
             let (Some(call), tool) = (part.text("call_id"), part.said("tool")) else { continue };
             let result = status.get(call);
             let ran = !matches!(result.and_then(|result| result.word("status")), Some(ResultStatus::Denied | ResultStatus::NotStarted));
-            if ran && !in_flight.contains_key(call) && !READ_ONLY.contains(&tool) {
+            let harmless = runs.get(call).map_or_else(|| HARMLESS.contains(&tool), |run| is_harmless(*run));
+            if ran && !in_flight.contains_key(call) && !harmless {
                 let fate = result.map_or("no result", |result| result.said("status"));
                 changes.insert(call, format!("{tool} ({fate})"));
             }
         }
         changes.into_values().collect()
     }
+}
+
+/// By the effect that is recorded of a call.
+fn is_harmless(call: View<'_>) -> bool {
+    matches!(call.word("effect"), Some(Effect::None | Effect::Read))
 }

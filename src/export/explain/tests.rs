@@ -3,8 +3,10 @@
 use super::*;
 use crate::export::Sanitize;
 use crate::export::fixture::{CALM, Memory, parsed};
-use crate::protocol::abort::{Partial, Phase, ToolOutcome};
+use crate::protocol::abort::{Effect, Partial, Phase, ToolOutcome};
 use crate::protocol::cause::{Cause, Repetition};
+use crate::protocol::message::ResultStatus;
+use crate::protocol::tool_run::{Permission, ToolRun};
 use serde_json::json;
 
 fn story_of(memory: &Memory) -> String {
@@ -83,14 +85,54 @@ fn a_retry_is_safe_when_nothing_was_shown_and_nothing_changed() {
     });
     let expected = "it may repeat a change: x_deploy (completed), x_write_file (interrupted), so look at the result first";
     assert_eq!(fact(&written, "retry"), format!("not without a look: {expected}"));
+    let recorded = stopped(|memory| {
+        memory.aborts[0].partial = quiet.clone();
+        memory.aborts[0].tools_in_flight.clear();
+        let call = |call_id: &str| ToolRun { call_id: call_id.into(), effect: Effect::Read, ..memory.tool_runs[0].clone() };
+        memory.tool_runs = vec![call("x_call_1"), call("x_call_2")];
+    });
+    assert_eq!(fact(&recorded, "retry"), safe, "the record of a call says what it could do, whatever its name");
     let read = stopped(|memory| {
         memory.aborts[0].partial = quiet;
         memory.aborts[0].tools_in_flight.clear();
+        memory.tool_runs.clear();
         for part in &mut memory.messages[1].1.parts {
             part.tool = part.tool.as_ref().map(|_| "read_file".into());
         }
     });
     assert_eq!(fact(&read, "retry"), safe);
+}
+
+#[test]
+fn every_call_of_the_turn_is_told_with_its_end_and_on_whose_word() {
+    let story = stopped(|memory| {
+        let ran = ToolRun { rule: None, exit_code: None, signal: None, abort_id: None, ..memory.tool_runs[0].clone() };
+        let run = |outcome, permission| ToolRun { outcome, permission, ..ran.clone() };
+        let elsewhere = ToolRun { turn_id: crate::protocol::ids::TurnId::new("x_other"), ..ran.clone() };
+        memory.tool_runs = vec![
+            run(Some(ResultStatus::Completed), Some(Permission::Remembered)),
+            ToolRun { exit_code: Some(2), ..run(Some(ResultStatus::Failed), Some(Permission::Mode)) },
+            ToolRun { duration_us: None, rule: Some("edit(a)".into()), ..run(Some(ResultStatus::Denied), Some(Permission::WorkspaceRule)) },
+            ToolRun { duration_us: None, ..run(Some(ResultStatus::NotStarted), Some(Permission::Withdrawn)) },
+            ToolRun { duration_us: None, ended_at: None, ..run(Some(ResultStatus::Interrupted), Some(Permission::Default)) },
+            ToolRun { duration_us: None, ..run(Some(ResultStatus::UnknownOutcome), Some(Permission::Rule)) },
+            ToolRun { duration_us: None, ..run(None, None) },
+            elsewhere,
+        ];
+    });
+    let calls: Vec<_> = story.lines().filter_map(|line| line.strip_prefix("  call       write_file (write, x_call_2): ")).collect();
+    assert_eq!(
+        calls,
+        [
+            "completed after 2.000 s; by what a person had said for the session",
+            "failed (exit code 2) after 2.000 s; by the session's mode",
+            "was not run; by a rule of the workspace, rule edit(a)",
+            "had not started when the turn was stopped; the question was withdrawn",
+            "was running when the turn was stopped, and did not return; nobody's word was needed",
+            "was running when the process died; how far it came is not known; by a rule of the settings",
+            "was under way when this was exported; it was being asked about",
+        ]
+    );
 }
 
 #[test]
