@@ -19,7 +19,7 @@ record! {
             effect: Effect => Enum,
         }
         optional {
-            /// Absent while it is asked about.
+            /// Absent while it is asked about, and for good if the process died before an answer was on record.
             permission: Permission => Enum,
             /// The rule that decided, or that had it asked about.
             rule: String => Text,

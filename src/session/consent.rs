@@ -54,7 +54,9 @@ impl Sought<'_> {
         let word = Word { permission, rule: question.why.rule().map(str::to_owned) };
         Ok(match told {
             None => {
-                job.ledger.tools(|tools| tools.may_run(self.id(), word.clone()));
+                if let Some(run) = job.ledger.tools(|tools| tools.may_run(self.id().call_id, word.clone())).flatten() {
+                    job.context.record(Diagnostic::ToolRun(run));
+                }
                 Consent::Given { confirmed: Confirmed::ByPerson, word }
             }
             Some(why) => Consent::Denied { why: why.to_owned(), word },

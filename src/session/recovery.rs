@@ -8,7 +8,7 @@ use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Us
 use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::AbortId;
 use crate::protocol::message::{Part, PartKind, ResultStatus};
-use crate::protocol::tool_run::{Permission, ToolRun};
+use crate::protocol::tool_run::ToolRun;
 use crate::provenance::{AbortBuilder, RunFacts, Stop};
 use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
 use futures_util::future::join_all;
@@ -166,6 +166,5 @@ fn tools_in_flight(open: &[ToolRun]) -> Vec<ToolInFlight> {
 /// The last state of such a call.
 fn died(run: ToolRun, abort_id: &AbortId) -> ToolRun {
     let outcome = if run.started_at.is_some() { ResultStatus::UnknownOutcome } else { ResultStatus::NotStarted };
-    let permission = run.permission.or(Some(Permission::Withdrawn));
-    ToolRun { outcome: Some(outcome), permission, abort_id: Some(abort_id.clone()), ..run }
+    ToolRun { outcome: Some(outcome), abort_id: Some(abort_id.clone()), ..run }
 }

@@ -71,13 +71,12 @@ impl Toolbook {
     }
 
     /// It may run, once those before it have ended.
-    pub(super) fn may_run(&mut self, id: ToolId<'_>, word: Word) {
+    pub(super) fn may_run(&mut self, call_id: &str, word: Word) -> Option<ToolRun> {
         let now = self.provenance.clock.wall_ms();
-        if let Some(at) = self.position(id.call_id) {
-            let live = &mut self.in_flight[at];
-            live.decided(word, now);
-            live.state = ToolState::Allowed;
-        }
+        let live = self.position(call_id).map(|at| &mut self.in_flight[at])?;
+        live.decided(word, now);
+        live.state = ToolState::Allowed;
+        Some(self.provenance.recorded(live.run.clone()))
     }
 
     /// It is about to start, on this word: its record, as it is once it has.
@@ -266,7 +265,7 @@ mod tests {
         assert_eq!(told(&book.asks(id("c"))), json!({ "call_id": "c", "asked_at": NOW }));
         assert!(book.is_asking());
         let allowed = Word { permission: Permission::Allowed, rule: Some("edit".into()) };
-        book.may_run(id("c"), allowed.clone());
+        book.may_run("c", allowed.clone()).unwrap();
         assert_eq!((book.is_asking(), book.phase()), (false, Some(Phase::ToolRunning)));
         let started =
             json!({ "call_id": "c", "permission": "allowed", "rule": "edit", "asked_at": NOW, "answered_at": NOW, "started_at": NOW });
@@ -306,7 +305,7 @@ mod tests {
         book.will_start(id("late"), word(Permission::Rule));
         book.asks(id("asks"));
         book.asks(id("waits"));
-        book.may_run(id("waits"), word(Permission::Allowed));
+        book.may_run("waits", word(Permission::Allowed)).unwrap();
         let heard = book.ends("heard", ended(ResultStatus::Interrupted), Some(&abort)).unwrap();
         let (open, aborted) = book.close(Some(&abort));
         assert_eq!(

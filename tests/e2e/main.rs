@@ -27,6 +27,7 @@ mod store_faults;
 mod support;
 mod telemetry;
 mod titles;
+mod tool_runs;
 mod tools;
 mod trust;
 mod vendors;

@@ -1084,7 +1084,7 @@ export interface ToolRun {
   exit_code?: number;
   /** Absent while it is under way. */
   outcome?: ResultStatus;
-  /** Absent while it is asked about. */
+  /** Absent while it is asked about, and for good if the process died before an answer was on record. */
   permission?: Permission;
   /** The rule that decided, or that had it asked about. */
   rule?: string;

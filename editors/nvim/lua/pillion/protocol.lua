@@ -887,7 +887,7 @@ M.PROTOCOL_VERSION = 1
 ---@field ended_at? integer When it returned; absent for one that never did.
 ---@field exit_code? integer Of a command.
 ---@field outcome? pillion.ResultStatus Absent while it is under way.
----@field permission? pillion.Permission Absent while it is asked about.
+---@field permission? pillion.Permission Absent while it is asked about, and for good if the process died before an answer was on record.
 ---@field rule? string The rule that decided, or that had it asked about.
 ---@field session_id pillion.SessionId
 ---@field signal? string
