@@ -68,6 +68,11 @@ fn the_network_needs_a_word_of_its_own() {
     assert_eq!(judged(&rules(&[], &[], &["shell(curl *)"]), &curl), asked(Why::NoRule));
     assert_eq!(judged(&rules(&[], &[], &["shell(curl *)", "network"]), &curl), Verdict::Allow(By::Rule("shell(curl *)".into())));
     assert_eq!(judged(&rules(&["network"], &[], &["shell"]), &curl), Verdict::Deny(By::Rule("network".into())));
+    // What the settings give to every command needs no more than the command itself, and can be forbidden all the same.
+    let Access::Run(run) = curl else { panic!("a command") };
+    let given = Access::Run(RunAccess { network: NetworkAccess::Granted, ..run });
+    assert_eq!(judged(&rules(&[], &[], &["shell(curl *)"]), &given), Verdict::Allow(By::Rule("shell(curl *)".into())));
+    assert_eq!(judged(&rules(&["network"], &[], &["shell"]), &given), Verdict::Deny(By::Rule("network".into())));
 }
 
 #[test]

@@ -5,10 +5,9 @@ use super::text::{cut, visible};
 use super::walk::Walk;
 use super::workspace::{Place, Workspace};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
-use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
-use crate::protocol::update::{ToolKind, ToolLocation};
+use crate::protocol::update::ToolKind;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ignore::overrides::{Override, OverrideBuilder};
@@ -55,13 +54,7 @@ impl Tool for Glob {
     fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
         async move {
             let request = Request::of(input, &context.workspace)?;
-            Ok(ToolPlan {
-                locations: vec![ToolLocation { path: context.workspace.absolute(&request.place), line: None }],
-                title: request.title,
-                content: Vec::new(),
-                access: Access::Read(request.place.as_path().to_owned()),
-                seen: None,
-            })
+            Ok(ToolPlan::reading(request.title, &request.place, context))
         }
         .boxed()
     }
@@ -130,6 +123,8 @@ fn found(request: &Request, workspace: &Workspace, stopped: &dyn Fn() -> bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Access;
+    use crate::protocol::update::ToolLocation;
     use crate::tool::test_room::Room;
     use std::cell::Cell;
 

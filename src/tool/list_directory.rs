@@ -5,10 +5,9 @@ use super::text::visible;
 use super::walk::Rules;
 use super::workspace::{EntryKind, Place};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
-use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
-use crate::protocol::update::{ToolKind, ToolLocation};
+use crate::protocol::update::ToolKind;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -45,13 +44,7 @@ impl Tool for ListDirectory {
     fn plan<'a>(&'a self, input: &'a Value, context: &'a ToolContext) -> BoxFuture<'a, Result<ToolPlan, ToolError>> {
         async move {
             let place = place(input, context)?;
-            Ok(ToolPlan {
-                title: format!("List {place}"),
-                locations: vec![ToolLocation { path: context.workspace.absolute(&place), line: None }],
-                content: Vec::new(),
-                access: Access::Read(place.as_path().to_owned()),
-                seen: None,
-            })
+            Ok(ToolPlan::reading(format!("List {place}"), &place, context))
         }
         .boxed()
     }

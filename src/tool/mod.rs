@@ -76,6 +76,19 @@ pub struct ToolPlan {
     pub seen: Option<Seen>,
 }
 
+impl ToolPlan {
+    /// Of a call that reads what lies at `place`, or beneath it.
+    fn reading(title: String, place: &Place, context: &ToolContext) -> Self {
+        Self {
+            title,
+            locations: vec![ToolLocation { path: context.workspace.absolute(place), line: None }],
+            content: Vec::new(),
+            access: Access::Read(context.workspace.resolved(place).as_path().to_owned()),
+            seen: None,
+        }
+    }
+}
+
 /// What a call may rely on when it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Approved {
@@ -217,6 +230,24 @@ mod tests {
             assert_eq!((plan.access.effect(), plan.seen.is_some()), (tool.effect(), tool.effect() == Effect::Write));
         }
         assert!(set.find("no_such_tool").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_rule_is_held_against_where_a_link_leads() {
+        let room = test_room::Room::new();
+        room.file("secret/a.txt", "a");
+        std::os::unix::fs::symlink("secret", room.path("link")).unwrap();
+        let set = ToolSet::new(standard_tools());
+        for (name, path, access) in [
+            ("glob", "link", "secret"),
+            ("search", "link", "secret"),
+            ("list_directory", "link", "secret"),
+            ("read_file", "link/a.txt", "secret/a.txt"),
+            ("glob", "nowhere", "nowhere"),
+        ] {
+            let plan = set.find(name).unwrap().plan(&json!({ "path": path, "pattern": "a" }), &room.context()).await.unwrap();
+            assert_eq!(plan.access, Access::Read(access.into()), "{name} {path}");
+        }
     }
 
     #[tokio::test]

@@ -36,12 +36,12 @@ struct Question {
 struct Call {
     title: String,
     #[serde(default)]
-    content: Vec<Content>,
+    content: Vec<Piece>,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
-enum Content {
+enum Piece {
     Diff {
         path: String,
         #[serde(default)]
@@ -121,15 +121,15 @@ impl Question {
         let mut text = format!("\nThe model asks to run a tool: {}\n", plain(&self.tool_call.title));
         for content in &self.tool_call.content {
             match content {
-                Content::Diff { path, old_text, new_text } => {
+                Piece::Diff { path, old_text, new_text } => {
                     text.push_str(&format!("  {}\n", plain(path)));
                     text.push_str(&changes(old_text.as_deref().unwrap_or_default(), new_text));
                 }
                 // What would run: nothing of it is left out.
-                Content::Content { content: Block::Text { text: told } } => {
+                Piece::Content { content: Block::Text { text: told } } => {
                     text.extend(told.split('\n').map(|line| format!("  {}\n", plain(line))));
                 }
-                Content::Content { content: Block::Other } | Content::Other => {}
+                Piece::Content { content: Block::Other } | Piece::Other => {}
             }
         }
         text + "Allow it this once? [y/N] "
