@@ -5,6 +5,7 @@ use crate::protocol::diagnostics::{StreamState, UsageSource};
 use crate::protocol::ids::SessionId;
 use crate::provenance::Provenance;
 use crate::session::editor::{Editor, Outgoing};
+use crate::tool::editor_files::Abilities;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -24,6 +25,10 @@ impl Editor for Counter {
 
     fn is_full(&self) -> bool {
         false
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
     }
 }
 
