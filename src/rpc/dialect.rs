@@ -7,7 +7,7 @@ mod handshake;
 #[cfg(test)]
 mod tests;
 
-pub use handshake::{ClientInfo, Hello};
+pub use handshake::{ClientInfo, EditForm, FileSkills, Hello};
 
 use super::error::{WireError, code, shown};
 use super::json::{Fields, ObjectWriter};
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// ACP's "resource not found": the code of an unknown session.
-const ACP_RESOURCE_NOT_FOUND: i32 = -32002;
+pub(super) const ACP_RESOURCE_NOT_FOUND: i32 = -32002;
 
 /// Which language the client speaks; decided once, by its `initialize`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

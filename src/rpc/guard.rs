@@ -200,7 +200,7 @@ impl Guard {
         if !self.lsp.call_now(request.finish()).is_some_and(|response| response.is_ok()) {
             return work::answer(ticket, Err(WireError::internal("initialize failed inside the LSP service")));
         }
-        self.editor.speak(hello.dialect);
+        self.editor.speak(hello.dialect, hello.files);
         work::answer(ticket, Ok(&hello.answer(self.connection.version).to_string()));
         if let Some(pid) = hello.process_id {
             self.listener.editor_process(pid);

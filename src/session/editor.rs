@@ -3,6 +3,7 @@
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::permission::{PermissionChoice, PermissionOption};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent};
+use crate::tool::editor_files::{Abilities, DocumentEdit, Refusal as FileRefusal};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -18,7 +19,26 @@ pub enum Outgoing {
         question: Box<PermissionQuestion>,
         reply: oneshot::Sender<PermissionAnswer>,
     },
+    /// Asks the client to do something with a file. Dropping the receiver takes the request back.
+    ApplyEdit {
+        edit: Box<DocumentEdit>,
+        reply: FileReply<()>,
+    },
+    ReadFile {
+        session_id: SessionId,
+        path: String,
+        reply: FileReply<String>,
+    },
+    WriteFile {
+        session_id: SessionId,
+        path: String,
+        text: String,
+        reply: FileReply<()>,
+    },
 }
+
+/// Where the client's answer about a file goes. Dropped: no answer will come.
+pub type FileReply<T> = oneshot::Sender<Result<T, FileRefusal>>;
 
 /// One `session/update`.
 #[derive(Debug)]
@@ -62,6 +82,9 @@ pub trait Editor: Send + Sync {
 
     /// Whether [`Editor::room`] would wait.
     fn is_full(&self) -> bool;
+
+    /// What the client has said that it does with files itself.
+    fn abilities(&self) -> Abilities;
 }
 
 /// A shared editor.

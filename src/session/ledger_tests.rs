@@ -8,6 +8,7 @@ use crate::protocol::tool_run::Permission;
 use crate::provenance::Provenance;
 use crate::session::editor::{Editor, Outgoing};
 use crate::session::toolbook::{ToolEnd, ToolId, Word};
+use crate::tool::editor_files::Abilities;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -27,6 +28,10 @@ impl Editor for Counter {
 
     fn is_full(&self) -> bool {
         false
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
     }
 }
 

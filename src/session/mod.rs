@@ -10,6 +10,7 @@ mod context;
 pub mod demand;
 pub mod editor;
 pub mod error;
+mod files;
 mod history;
 mod joining;
 mod ledger;

@@ -1,6 +1,7 @@
 //! The tool calls of one step: planned, asked about together, run one after the other, each with exactly one result.
 
 use super::consent::{Consent, Sought, denied};
+use super::files::SessionFiles;
 use super::spending::Spending;
 use super::toolbook::{ToolEnd, Word};
 use super::turn::{Fault, Interruption, TurnJob};
@@ -37,6 +38,7 @@ pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>, spending: &mut Spen
     let context = ToolContext {
         workspace: Arc::clone(&job.context.workspace),
         documents: job.context.documents.clone(),
+        editor: Arc::new(SessionFiles::new(job.context.id.clone(), Arc::clone(job.context.channel.editor()))),
         commands: Arc::clone(&job.context.commands),
         token: job.token.clone(),
         hop: Arc::new(move |point| ledger.hop(point)),

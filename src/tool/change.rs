@@ -1,19 +1,27 @@
 //! One change of one file: what stands there, what is to stand there, and the write. What `write_file` and its kin share.
 //!
-//! Invariant: what is written is what was shown, over what was there when it was shown; text that the editor has not saved
-//! is never written over.
+//! Invariant: what is written is what was shown, over what was there when it was shown, and by the one who has the text: text
+//! that the editor has not saved is changed by the editor or not at all.
+
+mod base;
+mod edits;
+#[cfg(test)]
+mod tests;
+mod through_editor;
 
 use super::encoding::{self, Decoded, Encoding};
-use super::workspace::{Parents, Place, Seen, Target, WorkspaceError};
+use super::workspace::{Parents, Place, Seen, WorkspaceError};
 use super::{Approved, ToolContext, ToolError, ToolPlan};
 use crate::policy::{Access, WriteAccess};
 use crate::protocol::update::{ToolCallContent, ToolLocation};
+use base::{Base, Road};
 
 /// What a call would write over what.
 pub(super) struct Change {
     place: Place,
     parents: Parents,
     seen: Seen,
+    road: Road,
     /// As it is shown.
     pub(super) old: Option<String>,
     new: String,
@@ -21,43 +29,49 @@ pub(super) struct Change {
     pub(super) bytes: Vec<u8>,
 }
 
+/// Where a change is, once it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Landing {
+    Disk,
+    /// The editor has it, and has not saved it.
+    Editor,
+}
+
+impl Landing {
+    /// What the model is told of it, behind what was done.
+    pub(super) fn note(self) -> &'static str {
+        match self {
+            Self::Disk => "",
+            Self::Editor => "; the change stands in the editor and is not saved yet: commands still see the file as it is on the disk",
+        }
+    }
+}
+
 impl Change {
     /// Looks at what stands at `place` and lets `write` make the new text of it, which is written in the encoding of the old;
-    /// `None`: there is no file yet.
+    /// `None`: there is nothing yet. What the editor has open is the editor's text.
     pub(super) async fn of(
         place: &Place,
         parents: Parents,
         context: &ToolContext,
         write: impl FnOnce(Option<&Decoded>) -> Result<String, ToolError>,
     ) -> Result<Self, ToolError> {
-        let target = context.workspace.target(place, parents)?;
-        let seen = target.seen();
-        let documents = context.documents.within(&context.workspace);
-        let unsaved = match &target {
-            Target::Nothing => documents.unborn.contains_key(place),
-            Target::File { file, bytes } => documents.unsaved(file, bytes).is_some(),
-        };
-        if unsaved {
-            return Err(ToolError(format!(
-                "{place} has changes in the editor that are not saved; ask the user to save or discard them first"
-            )));
-        }
-        let disk = match &target {
-            Target::Nothing => None,
-            Target::File { bytes, .. } => Some(bytes.as_slice()),
-        };
-        let decoded = disk.map(Decoded::of);
-        let text = write(decoded.as_ref())?;
-        if decoded.as_ref().is_some_and(|decoded| decoded.text == text) {
+        let Base { seen, text: old, road } = Base::find(place, parents, context).await?;
+        let text = write(old.as_ref())?;
+        if old.as_ref().is_some_and(|old| old.text == text) {
             return Err(ToolError(format!("{place} has exactly this text already; there is nothing to write")));
         }
-        let encoding = decoded.map_or(Encoding::Utf8, |decoded| decoded.encoding);
+        let encoding = old.as_ref().map_or(Encoding::Utf8, |old| old.encoding);
         let bytes = encoding.encode(&text).ok_or_else(|| {
             ToolError(format!("{place} is not UTF-8, and writing would change its encoding; ask the user to change it by hand"))
         })?;
-        let old = disk.map(|disk| encoding::shown(disk).into_owned());
-        let new = if encoding == Encoding::Bytes { encoding::shown(&bytes).into_owned() } else { text };
-        Ok(Self { place: place.clone(), parents, seen, old, new, bytes })
+        // Of an unknown encoding, each byte is one character of the text.
+        let shown = |text: String| match encoding {
+            Encoding::Bytes => encoding.encode(&text).map_or(text, |bytes| encoding::shown(&bytes).into_owned()),
+            Encoding::Utf8 | Encoding::Utf16(_) => text,
+        };
+        let old = old.map(|old| shown(old.text));
+        Ok(Self { place: place.clone(), parents, seen, road, old, new: shown(text), bytes })
     }
 
     /// What is shown of it, under this title.
@@ -80,7 +94,7 @@ impl Change {
     }
 
     /// Writes it, if what stands there is what was seen when it was approved.
-    pub(super) async fn write(&self, approved: Approved, context: &ToolContext) -> Result<(), ToolError> {
+    pub(super) async fn write(&self, approved: Approved, context: &ToolContext) -> Result<Landing, ToolError> {
         let place = &self.place;
         if context.token.is_stopped() {
             return Err(ToolError(format!("{place} was not written: the turn was stopped first")));
@@ -92,8 +106,17 @@ impl Change {
         if self.seen != seen {
             return Err(WorkspaceError::Conflict(place.clone()).into());
         }
-        let (workspace, place, bytes) = (context.workspace.clone(), place.clone(), self.bytes.clone());
-        let parents = self.parents;
-        super::blocking(move || Ok(workspace.replace(&place, seen, &bytes, parents, approved.confirmed)?)).await
+        context.workspace.permit(place, approved.confirmed)?;
+        match &self.road {
+            Road::Disk => {
+                let (workspace, place, bytes) = (context.workspace.clone(), place.clone(), self.bytes.clone());
+                let parents = self.parents;
+                super::blocking(move || Ok(workspace.replace(&place, seen, &bytes, parents, approved.confirmed)?)).await?;
+                return Ok(Landing::Disk);
+            }
+            Road::Document(document) => through_editor::edit(document, &self.new, place, context).await?,
+            Road::Client => through_editor::write(&self.new, self.parents, place, context).await?,
+        }
+        Ok(through_editor::landing(&self.new, place, context))
     }
 }

@@ -10,16 +10,26 @@ use super::workspace::{FileId, OpenFile, Place, Workspace};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// The open documents of one connection; clones share them.
 #[derive(Clone, Default)]
-pub struct Documents(Arc<Mutex<HashMap<String, Open>>>);
+pub struct Documents(Arc<Mirror>);
 
 /// An open document's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
+    /// As the editor names it.
+    pub uri: Arc<str>,
     pub version: i32,
     pub text: Arc<str>,
+}
+
+#[derive(Default)]
+struct Mirror {
+    open: Mutex<HashMap<String, Open>>,
+    /// Of each new text.
+    changed: Notify,
 }
 
 struct Open {
@@ -30,15 +40,17 @@ struct Open {
 
 impl Documents {
     pub fn open(&self, uri: &str, version: i32, text: String) {
-        let open = Open { path: path_of(uri), document: Document { version, text: text.into() } };
+        let open = Open { path: path_of(uri), document: Document { uri: uri.into(), version, text: text.into() } };
         self.lock().insert(uri.to_owned(), open);
+        self.0.changed.notify_waiters();
     }
 
     /// A change of a document that is not open is dropped.
     pub fn change(&self, uri: &str, version: i32, text: String) {
         if let Some(open) = self.lock().get_mut(uri) {
-            open.document = Document { version, text: text.into() };
+            open.document = Document { uri: Arc::clone(&open.document.uri), version, text: text.into() };
         }
+        self.0.changed.notify_waiters();
     }
 
     pub fn close(&self, uri: &str) {
@@ -48,6 +60,22 @@ impl Documents {
     /// The document that was opened under exactly this path.
     pub fn text_of(&self, path: &Path) -> Option<Document> {
         self.lock().values().find(|open| open.path.as_deref() == Some(path)).map(|open| open.document.clone())
+    }
+
+    /// The document of this name.
+    pub(super) fn named(&self, uri: &str) -> Option<Document> {
+        self.lock().get(uri).map(|open| open.document.clone())
+    }
+
+    /// Resolves when the document of this name has exactly this text.
+    pub(super) async fn until(&self, uri: &str, text: &str) {
+        loop {
+            let changed = self.0.changed.notified();
+            if self.named(uri).is_some_and(|document| *document.text == *text) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// The open documents of a workspace, by the files that they are.
@@ -69,7 +97,7 @@ impl Documents {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Open>> {
         // No code under the lock can leave the map half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,6 +114,11 @@ pub(super) struct WorkspaceDocuments {
 impl WorkspaceDocuments {
     pub(super) fn of(&self, file: &OpenFile) -> Option<&Document> {
         self.by_file.get(&file.id())?.first()
+    }
+
+    /// All documents of `file`.
+    pub(super) fn all_of(&self, file: &OpenFile) -> &[Document] {
+        self.by_file.get(&file.id()).map_or(&[], Vec::as_slice)
     }
 
     /// The document of `file` that differs from `disk`, its bytes.
@@ -106,7 +139,7 @@ mod tests {
         assert_eq!(documents.text_of(Path::new("/a.rs")), None);
         documents.open("file:///a.rs", 1, "one".into());
         documents.clone().change("file:///a.rs", 2, "two".into());
-        assert_eq!(documents.text_of(Path::new("/a.rs")), Some(Document { version: 2, text: "two".into() }));
+        assert_eq!(documents.text_of(Path::new("/a.rs")), Some(Document { uri: "file:///a.rs".into(), version: 2, text: "two".into() }));
         documents.close("file:///a.rs");
         assert_eq!(documents.text_of(Path::new("/a.rs")), None);
     }

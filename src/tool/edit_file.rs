@@ -38,7 +38,7 @@ impl Tool for EditFile {
         ToolSpec {
             name: "edit_file",
             description: "Replaces exact pieces of text in a file of the workspace, or makes a file; the user is asked first. The edits \
-                          are made in order, all or none. Read the file before. Refused for a file with unsaved changes in the editor.",
+                          are made in order, all or none. Read the file before. A file that is open in the editor is changed there.",
             input_schema: json!({
                 "type": "object",
                 "properties": {
@@ -93,12 +93,13 @@ impl Tool for EditFile {
         async move {
             let request = Request::of(&input, &context)?;
             let (change, replaced) = request.change(&context).await?;
-            change.write(approved, &context).await?;
+            let landing = change.write(approved, &context).await?;
             let places = if replaced == 1 { "1 place".into() } else { format!("{replaced} places") };
-            let text = match change.old {
+            let mut text = match change.old {
                 Some(_) => format!("edited {} in {places}", request.place),
                 None => format!("made {}: {} bytes", request.place, change.bytes.len()),
             };
+            text.push_str(landing.note());
             Ok(ToolOutput { content: vec![change.diff(&context)], ..ToolOutput::text(text) })
         }
         .boxed()

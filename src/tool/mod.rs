@@ -5,6 +5,7 @@ mod change;
 pub mod command;
 pub mod documents;
 mod edit_file;
+pub mod editor_files;
 mod encoding;
 mod glob;
 mod image;
@@ -140,6 +141,8 @@ impl ToolOutput {
 pub struct ToolContext {
     pub workspace: Arc<workspace::Workspace>,
     pub documents: documents::Documents,
+    /// The client's hands: what it does with files itself.
+    pub editor: Arc<dyn editor_files::EditorFiles>,
     pub commands: Arc<command::Commands>,
     pub token: CancelToken,
     /// Takes the hops of a stop.

@@ -5,7 +5,8 @@ mod large;
 mod tests;
 
 use super::arguments::Arguments;
-use super::encoding::{Encoding, is_binary, shown};
+use super::editor_files::{Refusal, answered};
+use super::encoding::{Encoding, is_binary, is_text_of, shown};
 use super::image::{image, mime_type};
 use super::text::cut;
 use super::workspace::{OpenFile, Place, Workspace, WorkspaceError};
@@ -103,25 +104,17 @@ impl Tool for ReadFile {
     }
 
     fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
-        blocking(move || {
-            let request = Request::of(&input, &context)?;
-            let text = match source(&request, &context)? {
-                Source::Unsaved(text) => {
-                    let mut shown = String::from("[the editor's text, with changes that are not saved]\n");
-                    page(&text, &request, &mut shown)?;
-                    shown
-                }
-                Source::Large(beginning, file) => {
-                    let whole = io::Cursor::new(beginning).chain(file.into_reader());
-                    large::page(&request, whole, &|| context.token.is_stopped())?
-                }
-                Source::Disk(bytes) => match image(&request.place, &bytes) {
-                    Some(image) => return picture(image?, bytes.len()),
-                    None => text_of(&request, &bytes)?,
-                },
+        async move {
+            let (request, found) = {
+                let context = context.clone();
+                let find =
+                    move || Request::of(&input, &context).and_then(|request| source(&request, &context).map(|found| (request, found)));
+                blocking(find).await?
             };
-            Ok(ToolOutput::text(text))
-        })
+            let found = as_client_has_it(&request, found, &context).await?;
+            blocking(move || output(&request, found, &context)).await
+        }
+        .boxed()
     }
 }
 
@@ -142,6 +135,43 @@ impl Request {
             limit: limit.unwrap_or(MAX_LINES),
             extent: if offset.or(limit).is_some() { Extent::Range } else { Extent::File },
         })
+    }
+}
+
+/// What the model is given.
+fn output(request: &Request, found: Source, context: &ToolContext) -> Result<ToolOutput, ToolError> {
+    let text = match found {
+        Source::Unsaved(text) => {
+            let mut shown = String::from("[the editor's text, with changes that are not saved]\n");
+            page(&text, request, &mut shown)?;
+            shown
+        }
+        Source::Large(beginning, file) => {
+            let whole = io::Cursor::new(beginning).chain(file.into_reader());
+            large::page(request, whole, &|| context.token.is_stopped())?
+        }
+        Source::Disk(bytes) => match image(&request.place, &bytes) {
+            Some(image) => return picture(image?, bytes.len()),
+            None => text_of(request, &bytes)?,
+        },
+    };
+    Ok(ToolOutput::text(text))
+}
+
+/// Asks a client that wants to be asked, about a text of the workspace that was opened; what it does not know is on the disk.
+async fn as_client_has_it(request: &Request, found: Source, context: &ToolContext) -> Result<Source, ToolError> {
+    let is_of_workspace = Arc::ptr_eq(&request.workspace, &context.workspace);
+    let bytes = match found {
+        Source::Disk(bytes) if is_of_workspace && context.editor.abilities().reads && !is_binary(&bytes) => bytes,
+        found => return Ok(found),
+    };
+    // Without the links on the way: the client is not to follow one that was changed meanwhile.
+    let path = context.workspace.absolute(&context.workspace.resolved(&request.place));
+    match answered(&context.token, context.editor.read(path)).await {
+        Ok(text) if is_text_of(&text, &bytes) => Ok(Source::Disk(bytes)),
+        Ok(text) => Ok(Source::Unsaved(text.into())),
+        Err(Refusal::NotFound) => Ok(Source::Disk(bytes)),
+        Err(refusal) => Err(ToolError(format!("{} cannot be read as the user has it: {refusal}", request.place))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::command::Commands;
 use super::documents::Documents;
+use super::editor_files::{Abilities, DocumentEdit, EditorFiles, Refusal};
 use super::outputs::Outputs;
 use super::scratch::Scratch;
 use super::workspace::{Confirmed, Place, Workspace};
@@ -10,9 +11,11 @@ use crate::config::Sandbox;
 use crate::process::Keeper;
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::provenance::{Canceller, Grace, Provenance, Stop};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, pending, ready};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub(super) struct Room {
@@ -20,8 +23,73 @@ pub(super) struct Room {
     pub(super) directory: tempfile::TempDir,
     pub(super) workspace: Arc<Workspace>,
     pub(super) documents: Documents,
+    pub(super) editor: Arc<FakeEditor>,
     pub(super) commands: Arc<Commands>,
     pub(super) canceller: Arc<Canceller>,
+}
+
+/// A client that does what a test says, and notes what it was asked.
+#[derive(Default)]
+pub(super) struct FakeEditor {
+    pub(super) can: Mutex<Abilities>,
+    pub(super) asked: Mutex<Vec<Asked>>,
+    /// What it says to the next requests. With none it never answers.
+    pub(super) answers: Mutex<Vec<Result<String, Refusal>>>,
+    /// What happens while it is asked.
+    pub(super) meanwhile: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Apply(DocumentEdit),
+    Read(String),
+    Write(String, String),
+}
+
+impl FakeEditor {
+    pub(super) fn can(&self, abilities: Abilities) {
+        *self.can.lock().unwrap() = abilities;
+    }
+
+    pub(super) fn answer(&self, answer: Result<&str, Refusal>) {
+        self.answers.lock().unwrap().push(answer.map(Into::into));
+    }
+
+    pub(super) fn meanwhile(&self, happens: impl Fn() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(happens));
+    }
+
+    /// What it was asked since the last look.
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+
+    fn ask(&self, asked: Asked) -> BoxFuture<'static, Result<String, Refusal>> {
+        self.asked.lock().unwrap().push(asked);
+        if let Some(happens) = &*self.meanwhile.lock().unwrap() {
+            happens();
+        }
+        let mut answers = self.answers.lock().unwrap();
+        if answers.is_empty() { pending().boxed() } else { ready(answers.remove(0)).boxed() }
+    }
+}
+
+impl EditorFiles for FakeEditor {
+    fn abilities(&self) -> Abilities {
+        *self.can.lock().unwrap()
+    }
+
+    fn apply(&self, edit: DocumentEdit) -> BoxFuture<'static, Result<(), Refusal>> {
+        self.ask(Asked::Apply(edit)).map(|answer| answer.map(drop)).boxed()
+    }
+
+    fn read(&self, path: String) -> BoxFuture<'static, Result<String, Refusal>> {
+        self.ask(Asked::Read(path))
+    }
+
+    fn write(&self, path: String, text: String) -> BoxFuture<'static, Result<(), Refusal>> {
+        self.ask(Asked::Write(path, text)).map(|answer| answer.map(drop)).boxed()
+    }
 }
 
 impl Room {
@@ -41,7 +109,14 @@ impl Room {
             outputs: Outputs::of(&directory.path().join("data"), "ses_1"),
             keys: Arc::default(),
         };
-        Self { directory, workspace, documents: Documents::default(), commands: Arc::new(commands), canceller: Arc::default() }
+        Self {
+            directory,
+            workspace,
+            documents: Documents::default(),
+            editor: Arc::default(),
+            commands: Arc::new(commands),
+            canceller: Arc::default(),
+        }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -72,6 +147,7 @@ impl Room {
         ToolContext {
             workspace: Arc::clone(&self.workspace),
             documents: self.documents.clone(),
+            editor: Arc::clone(&self.editor) as _,
             commands: Arc::clone(&self.commands),
             token: self.canceller.token(),
             hop: Arc::new(|_| {}),

@@ -1,5 +1,5 @@
 //! `write_file`: makes or replaces one file. Invariant: what is written is what was shown in the question, over what was
-//! there when it was asked; text that the editor has not saved is never written over.
+//! there when it was asked.
 
 mod style;
 #[cfg(test)]
@@ -35,7 +35,7 @@ impl Tool for WriteFile {
             name: "write_file",
             description: "Makes a file of the workspace, or replaces the whole text of one; the user is asked first. For a part of a \
                           file use edit_file. Line ends, encoding, final newline and mode of a file that is replaced are kept. \
-                          Refused for a file with unsaved changes in the editor.",
+                          A file that is open in the editor is changed there.",
             input_schema: json!({
                 "type": "object",
                 "properties": {
@@ -74,9 +74,9 @@ impl Tool for WriteFile {
         async move {
             let request = Request::of(&input, &context)?;
             let change = request.change(&context).await?;
-            change.write(approved, &context).await?;
+            let landing = change.write(approved, &context).await?;
             let verb = if change.old.is_some() { "replaced" } else { "made" };
-            let text = format!("{verb} {}: {} bytes", request.place, change.bytes.len());
+            let text = format!("{verb} {}: {} bytes{}", request.place, change.bytes.len(), landing.note());
             Ok(ToolOutput { content: vec![change.diff(&context)], ..ToolOutput::text(text) })
         }
         .boxed()

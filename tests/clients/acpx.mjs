@@ -43,7 +43,8 @@ async function finished(run, code = 0) {
 }
 
 const sent = ({ messages }, method) => messages.find((message) => message.method === method);
-const answer = ({ messages }, { id }) => messages.find((message) => message.id === id && !message.method);
+/** The answer of a prompt: both sides count their own ids, and what acpx prints shows both. */
+const answer = ({ messages }, { id }) => messages.find((message) => message.id === id && message.result?.stopReason);
 
 /** The answer of the one prompt of a run. */
 function result(run) {
@@ -91,7 +92,8 @@ async function permissionIsAsked() {
   const allowed = await finished(acpx(scripted("allow", write("allowed.txt"), [{ text: "It is written." }]), "--approve-all", "exec", "Write"));
   assert.equal(allowed.updates.text(result(allowed).turnId), "It is written.");
   assert.equal(readFileSync("allowed.txt", "utf8"), "by a stranger\n");
-  // Both sides count their own ids, and what acpx prints shows both.
+  // acpx reads and writes files itself.
+  assert.equal(sent(allowed, "fs/write_text_file").params.content, "by a stranger\n");
   const question = sent(allowed, "session/request_permission");
   const reply = allowed.messages.find(({ method, id, result }) => !method && id === question.id && result?.outcome);
   assert.equal(reply.result.outcome.outcome, "selected");

@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary over pipes, one file for each journey.
 #![expect(unreachable_pub, reason = "a test binary exports nothing, and its support is shared by all journeys")]
 
+mod buffers;
 mod cancel;
 mod crash;
 mod deterministic;

@@ -51,7 +51,7 @@ end
 
 story.tell({
   {
-    "allowed: the change is shown, asked about, written, and the open buffer shows it",
+    "allowed: the change is shown, asked about, made in the open buffer, and saved",
     function()
       story.write(story.workspace .. "/b.txt", "one\ntwo\n")
       local child = asking({ model = story.model({ write("b.txt", "one\n2\nthree\n") }, { { text = "Done." } }) })
@@ -95,9 +95,58 @@ story.tell({
       story.has(child:chat(), "- ✓ `Replace b.txt (+2 -1)`: you allowed it")
       story.has(child:screen(), "+ the change, 5 lines")
       story.eq(story.read(story.workspace .. "/b.txt"), "one\n2\nthree\n")
-      story.wait("the buffer to be read again", function()
-        return vim.deep_equal(child:lua([[return vim.fn.getbufline("b.txt", 1, "$")]]), { "one", "2", "three" })
+      story.eq(child:lua([[return vim.fn.getbufline("b.txt", 1, "$")]]), { "one", "2", "three" })
+      story.eq(child:lua([[return vim.bo[vim.fn.bufnr("b.txt")].modified]]), false)
+    end,
+  },
+  {
+    "a buffer with changes of the user's is changed where it is, and u takes it back in one step",
+    function()
+      story.write(story.workspace .. "/b.txt", "one\ntwo\nthree\n")
+      local edits = { { old_text = "one", new_text = "1" }, { old_text = "three", new_text = "3" } }
+      local call = { tool_call = { name = "edit_file", input = { path = "b.txt", edits = edits } } }
+      local child = asking({ model = story.model({ call }, { { text = "Done." } }) })
+      child:cmd("edit b.txt")
+      child:keys("jAtyped<Esc>")
+      story.wait("the typed text", function()
+        return child:lua("return vim.bo.modified and vim.api.nvim_get_mode().mode == 'n'")
       end)
+      child:cmd("Pillion prompt @none Write")
+      story.has(wait_offer(child, 1).prompt, "Edit b.txt (+2 -2)")
+      child:lua("_G.choose(1)")
+      child:wait_chat("Done.")
+      child:wait_turns(1)
+      story.eq({ decision(child) }, { "allow_once", "completed" })
+      local function lines()
+        return child:lua([[return vim.fn.getbufline("b.txt", 1, "$")]])
+      end
+      story.eq(lines(), { "1", "twotyped", "3" })
+      story.eq(story.read(story.workspace .. "/b.txt"), "one\ntwo\nthree\n")
+      story.eq(child:lua([[return vim.bo[vim.fn.bufnr("b.txt")].modified]]), true)
+      child:cmd([[call win_execute(bufwinid("b.txt"), "undo")]])
+      story.eq(lines(), { "one", "twotyped", "three" })
+    end,
+  },
+  {
+    "a buffer that has changed on the disk meanwhile is left alone, and save_edits = false leaves saving to the user",
+    function()
+      story.write(story.workspace .. "/b.txt", "one\n")
+      local child = asking({
+        model = story.model({ write("b.txt", "two\n") }, { write("b.txt", "three\n") }, { { text = "Done." } }),
+        settings = { save_edits = false },
+      })
+      child:cmd("edit b.txt")
+      child:cmd("Pillion prompt @none Write")
+      wait_offer(child, 1)
+      story.write(story.workspace .. "/b.txt", "somebody else's\n")
+      child:lua("_G.choose(1)")
+      wait_offer(child, 2)
+      child:lua("_G.choose(1)")
+      child:wait_chat("Done.")
+      child:wait_turns(1)
+      story.eq(child:conversation().turns[1].items[1].status, "failed")
+      story.eq(child:lua([[return vim.fn.getbufline("b.txt", 1, "$")]]), { "three" })
+      story.eq(story.read(story.workspace .. "/b.txt"), "somebody else's\n")
     end,
   },
   {

@@ -8,9 +8,10 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import * as vscode from "vscode";
-import { CloseAction, ErrorAction, LanguageClient, ResponseError } from "vscode-languageclient/node";
+import { CloseAction, ErrorAction, LanguageClient, ResponseError, type ApplyWorkspaceEditResult } from "vscode-languageclient/node";
 import { exitSentence, findBinary, mismatch, Problem, type Hello } from "./binary.ts";
 import { childEnvironment, flags, type Settings } from "./config.ts";
+import { applyAndSave } from "./edits.ts";
 import type {
   CancelParams,
   CancelResult,
@@ -57,6 +58,9 @@ export interface SidecarEvents {
   /** The process is gone; `sentence` says why. */
   ended(sentence: string): void;
 }
+
+/** Nobody takes an edit back while it is made. */
+const NO_TOKEN = new vscode.CancellationTokenSource().token;
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
@@ -227,7 +231,7 @@ export class Sidecar implements vscode.Disposable {
   }
 
   private clientOf(child: Child): LanguageClient {
-    const client = new QuietClient("pillion", "Pillion", async () => child, {
+    const client: LanguageClient = new QuietClient("pillion", "Pillion", async () => child, {
       // What is open in the editor is what pillion's tools read, saved or not.
       documentSelector: [{ scheme: "file" }],
       outputChannel: this.log,
@@ -241,6 +245,18 @@ export class Sidecar implements vscode.Disposable {
         },
       },
       initializationFailedHandler: () => false,
+      middleware: {
+        workspace: {
+          handleApplyEdit: (params, next) =>
+            applyAndSave(params, async () => (await next(params, NO_TOKEN)) as ApplyWorkspaceEditResult, {
+              find: (uri) => vscode.workspace.textDocuments.find((document) => document.uri.toString() === vscode.Uri.parse(uri).toString()),
+              // The client gathers changes for a moment; before any other notification it sends them.
+              tell: () => client.sendNotification("workspace/didChangeConfiguration", { settings: null }),
+              saves: () => this.settings().saveEdits,
+              failed: (document, why) => this.log.warn(`${document.uri.toString()} was changed and not saved: ${why}`),
+            }),
+        },
+      },
     });
     client.onNotification("session/update", (params: UpdateParams) => this.events.updated(params));
     client.onRequest("session/request_permission", (params: PermissionParams, token: vscode.CancellationToken) =>

@@ -13,6 +13,7 @@ export const DEFAULTS = {
   logLevel: "",
   "context.selection": true,
   "context.file": false,
+  saveEdits: true,
 };
 
 export type Settings = typeof DEFAULTS;

@@ -23,6 +23,27 @@ pub struct Hello {
     pub process_id: Option<u32>,
     /// LSP's `trace`: `off`, `messages` or `verbose`.
     pub trace: Option<String>,
+    pub files: FileSkills,
+}
+
+/// What a client does with files itself, each dialect in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileSkills {
+    /// LSP: `workspace/applyEdit`.
+    pub edits: Option<EditForm>,
+    /// ACP: `fs/read_text_file`.
+    pub reads: bool,
+    /// ACP: `fs/write_text_file`.
+    pub writes: bool,
+}
+
+/// How a client takes the edits of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EditForm {
+    /// `documentChanges`, with the version that they are made for.
+    Versioned,
+    /// `changes`, by the document's name alone.
+    Plain,
 }
 
 impl Hello {
@@ -52,6 +73,7 @@ impl Hello {
             client: Client { name: text("name").unwrap_or_else(|| "unknown".into()), version: text("version") },
             process_id: params.get("processId").and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok()),
             trace: params.get("trace").and_then(Value::as_str).map(str::to_owned),
+            files: FileSkills::read(dialect, &params),
         })
     }
 
@@ -78,6 +100,30 @@ impl Hello {
                 "agentInfo": { "name": "pillion", "version": version },
                 "authMethods": [],
             }),
+        }
+    }
+}
+
+impl FileSkills {
+    fn read(dialect: Dialect, params: &Map<String, Value>) -> Self {
+        let says = |path: &[&str]| {
+            let (first, rest) = path.split_first()?;
+            rest.iter().try_fold(params.get(*first)?, |value, key| value.get(key))?.as_bool()
+        };
+        let says = |path: &[&str]| says(path) == Some(true);
+        match dialect {
+            Dialect::Lsp => {
+                let form = match says(&["capabilities", "workspace", "workspaceEdit", "documentChanges"]) {
+                    true => EditForm::Versioned,
+                    false => EditForm::Plain,
+                };
+                Self { edits: says(&["capabilities", "workspace", "applyEdit"]).then_some(form), ..Self::default() }
+            }
+            Dialect::Acp => Self {
+                edits: None,
+                reads: says(&["clientCapabilities", "fs", "readTextFile"]),
+                writes: says(&["clientCapabilities", "fs", "writeTextFile"]),
+            },
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What only shows from inside: what becomes of a question when its connection is over.
 
 use super::*;
-use crate::protocol::ids::{MessageId, TurnId};
+use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::permission::PermissionOption;
-use crate::protocol::update::{ToolCallStatus, ToolKind};
+use crate::protocol::update::{ToolCall, ToolCallStatus, ToolKind};
 use crate::rpc::lsp::Lsp;
 use crate::rpc::test_server::FakeDocuments;
+use crate::session::editor::{PermissionAnswer, PermissionQuestion};
+use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 fn question(session: &str) -> (Outgoing, oneshot::Receiver<PermissionAnswer>) {
@@ -33,7 +35,7 @@ async fn the_end_of_the_connection_answers_no_question_and_leaves_none_behind() 
     let (_lsp, editor) = Lsp::new(Arc::new(FakeDocuments::default()), Outbox::new(1024));
     let (asked, mut answer) = question("s");
     editor.post(asked);
-    assert_eq!(Arc::strong_count(&editor.line), 2, "the question is under way");
+    assert!(Arc::strong_count(&editor.line) > 1, "the question is under way");
     editor.end();
     for _ in 0..100 {
         tokio::task::yield_now().await;

@@ -8,6 +8,7 @@ use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose, To
 use crate::protocol::update::{SessionUpdate, ToolKind};
 use crate::provider::Provider;
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer};
+use crate::tool::editor_files::Abilities;
 use crate::tool::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
 use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{self, BoxStream};
@@ -62,6 +63,8 @@ impl Editor for Desk {
         match outgoing {
             Outgoing::Update(update) => self.updates.lock().expect("updates").push(*update),
             Outgoing::AskPermission { reply, .. } => self.questions.lock().expect("questions").push(reply),
+            // No tool of a rig asks about files.
+            Outgoing::ApplyEdit { .. } | Outgoing::ReadFile { .. } | Outgoing::WriteFile { .. } => {}
         }
         self.heard.notify_waiters();
     }
@@ -72,6 +75,10 @@ impl Editor for Desk {
 
     fn is_full(&self) -> bool {
         false
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::tool::documents::uri_of;
-use crate::tool::test_room::Room;
+use crate::tool::editor_files::Abilities;
+use crate::tool::test_room::{Asked, Room};
 
 async fn read(room: &Room, input: Value) -> String {
     room.text_of_call(&ReadFile, input).await
@@ -191,4 +192,30 @@ async fn what_is_given_of_a_large_file_is_bounded_too() {
     assert_eq!(notes, format!("[line 1 has {bytes} bytes and is cut]\n[lines 1-1 of a large file; go on with offset 2]\n"));
     let text = read(&room, json!({ "path": "large", "offset": 2 })).await;
     assert_eq!(text, format!("{}\n[lines 2-2 of a large file; go on with offset 3]\n", "x".repeat(199_999)));
+}
+
+#[tokio::test]
+async fn a_client_that_reads_files_is_asked_for_what_was_opened_inside() {
+    let room = Room::new();
+    room.editor.can(Abilities { reads: true, ..Abilities::default() });
+    room.file("a", "disk");
+    room.file("picture", b"\x89PNG\r\n\x1a\n\0");
+    std::os::unix::fs::symlink("a", room.path("link")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", room.path("out")).unwrap();
+    room.editor.answer(Ok("typed"));
+    assert_eq!(read(&room, json!({ "path": "link" })).await, "[the editor's text, with changes that are not saved]\ntyped");
+    room.editor.answer(Ok("disk"));
+    assert_eq!(read(&room, json!({ "path": "a" })).await, "disk");
+    room.editor.answer(Err(Refusal::NotFound));
+    assert_eq!(read(&room, json!({ "path": "a" })).await, "disk");
+    let path = room.path("a").to_string_lossy().into_owned();
+    assert_eq!(room.editor.asked(), [Asked::Read(path.clone()), Asked::Read(path.clone()), Asked::Read(path)]);
+    room.editor.answer(Err(Refusal::Said("busy".into())));
+    let told = room.error_of_call(&ReadFile, json!({ "path": "a" })).await;
+    assert_eq!(told, "a cannot be read as the user has it: the editor refused: busy");
+    room.editor.asked();
+    for path in ["picture", "out", "nothing"] {
+        let _ = room.call(&ReadFile, json!({ "path": path })).await;
+    }
+    assert_eq!(room.editor.asked(), []);
 }

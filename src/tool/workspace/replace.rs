@@ -84,10 +84,7 @@ impl Workspace {
     /// As [`Workspace::target`]; or it is protected and nobody confirmed it, what stands there is something else by now, or the
     /// disk refuses.
     pub fn replace(&self, place: &Place, seen: Seen, bytes: &[u8], parents: Parents, confirmed: Confirmed) -> Result<(), WorkspaceError> {
-        let name = self.may_write(place)?;
-        if let (Some(name), Confirmed::No) = (self.protected(place), confirmed) {
-            return Err(WorkspaceError::Protected { place: place.clone(), name: crate::tool::text::visible(&name).into_owned() });
-        }
+        let name = self.permit(place, confirmed)?;
         let directory = self.directory_of(place, parents)?;
         let directory = directory.as_fd();
         let target = target_in(directory, name, place)?;
@@ -100,6 +97,30 @@ impl Workspace {
             Target::File { file, .. } => draft.publish_over(name, file),
         }
         .map_err(|errno| if errno == Errno::EXIST { WorkspaceError::Conflict(place.clone()) } else { WorkspaceError::at(place, errno) })
+    }
+
+    /// What holds of every write to `place`, by whichever hand: pillion's own is never written, and what is protected only if a
+    /// person agreed to this very write.
+    ///
+    /// # Errors
+    /// It must not be written so.
+    pub(in crate::tool) fn permit<'a>(&self, place: &'a Place, confirmed: Confirmed) -> Result<&'a OsStr, WorkspaceError> {
+        let name = self.may_write(place)?;
+        match (self.protected(place), confirmed) {
+            (Some(name), Confirmed::No) => {
+                let name = crate::tool::text::visible(&name).into_owned();
+                Err(WorkspaceError::Protected { place: place.clone(), name })
+            }
+            _ => Ok(name),
+        }
+    }
+
+    /// Makes the directories that `place` needs.
+    ///
+    /// # Errors
+    /// One cannot be made, or something else stands in its place.
+    pub(in crate::tool) fn make_parents(&self, place: &Place) -> Result<(), WorkspaceError> {
+        self.directory_of(place, Parents::Make).map(drop)
     }
 
     /// The name in `place` that makes it one that a person must confirm, whatever the rules say.

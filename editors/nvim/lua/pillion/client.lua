@@ -3,6 +3,7 @@
 --- Invariant: every request is answered once, by pillion or, when its process ends, by this module.
 
 local binary = require("pillion.binary")
+local edits = require("pillion.edits")
 local text = require("pillion.text")
 
 local M = {}
@@ -181,9 +182,20 @@ local handlers = {
     return result
   end,
 
+  ["workspace/applyEdit"] = function(_, params, context)
+    return edits.apply(params, context.client_id)
+  end,
+
   -- Questions that are taken back: told by what becomes of their turn and tool call, see `chat`.
   ["$/cancelRequest"] = function() end,
 }
+
+--- What Neovim can, and that edits may name the version that they are made for, which `edits` looks at.
+---@return lsp.ClientCapabilities
+local function capabilities()
+  local ours = { workspace = { workspaceEdit = { documentChanges = true } } }
+  return vim.tbl_deep_extend("force", vim.lsp.protocol.make_client_capabilities(), ours)
+end
 
 --- Starts the process; its exit is told to us first, and then to `vim.lsp` as a plain one, which has nothing to add.
 ---@param run pillion.Run
@@ -233,6 +245,7 @@ local function start()
     retire = M.stop,
     cmd = transport(run, program),
     handlers = handlers,
+    capabilities = capabilities(),
     flags = { debounce_text_changes = 100 },
     on_init = function(client, answer)
       run.client, run.answer = client, answer

@@ -28,6 +28,7 @@ local M = {}
 ---@field resume_last boolean go on with the workspace's last session
 ---@field context pillion.ContextKind[] what goes with a prompt that has no range and names nothing
 ---@field open_on_prompt boolean show the chat when a prompt is sent
+---@field save_edits boolean save a buffer that pillion has changed, if it had no other changes
 ---@field window pillion.Config.Window
 ---@field keys pillion.Config.Keys
 
@@ -42,6 +43,7 @@ local defaults = {
   resume_last = true,
   context = { "file" },
   open_on_prompt = true,
+  save_edits = true,
   window = { position = "right", size = 0.42 },
   keys = {
     stop = "<C-c>",
@@ -130,6 +132,7 @@ local rules = {
     end,
   },
   open_on_prompt = a_boolean,
+  save_edits = a_boolean,
   window = {
     position = one_of({ "right", "left", "bottom", "top" }),
     size = {

@@ -7,6 +7,10 @@ fn answer(question: &Value, result: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": question["id"], "result": result})
 }
 
+fn missing(question: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": question["id"], "error": {"code": -32601, "message": "no such method"}})
+}
+
 fn selected(option: &str) -> Value {
     json!({"outcome": {"outcome": "selected", "optionId": option}})
 }
@@ -23,7 +27,7 @@ async fn a_question_has_one_shape_and_only_a_clear_yes_is_one() {
             (json!({"result": selected("allow_sometimes")}), "Unanswerable"),
             (json!({"result": null}), "Unanswerable"),
             (json!({"result": [1, "x"]}), "Unanswerable"),
-            (json!({"error": {"code": -32601, "message": "no such method", "extra": 1}}), "Unanswerable"),
+            (json!({"error": {"code": -32603, "message": "no window", "extra": 1}}), "Unanswerable"),
             (json!({"error": "nonsense"}), "Unanswerable"),
         ];
         for (n, (reply, meaning)) in replies.into_iter().enumerate() {
@@ -50,6 +54,54 @@ async fn a_question_has_one_shape_and_only_a_clear_yes_is_one() {
         }
         peer.finish().await;
     }
+}
+
+#[tokio::test]
+async fn an_lsp_editor_without_cards_is_asked_by_a_message_from_then_on() {
+    let (mut peer, _server) = lsp(FRAMINGS[0]).await;
+    peer.send(&[prompt(json!(0), "s", "ask")]).await;
+    let card = peer.next().await;
+    assert_eq!(card["method"], "session/request_permission");
+    peer.send(&[missing(&card)]).await;
+    let (title, nothing) = (|title: &str| json!({"result": {"title": title}}), json!({"result": null}));
+    let replies = [
+        (title("Allow once"), "Chosen(AllowOnce)"),
+        (title("Reject once"), "Chosen(RejectOnce)"),
+        (nothing, "Chosen(RejectOnce)"),
+        (title("Perhaps"), "Unanswerable"),
+        (json!({"error": {"code": -32603, "message": "no window"}}), "Unanswerable"),
+        (json!({"error": {"code": -32601, "message": "no such method"}}), "Unanswerable"),
+    ];
+    for (n, (mut reply, meaning)) in replies.into_iter().enumerate() {
+        if n > 0 {
+            peer.send(&[prompt(json!(n), "s", "ask")]).await;
+        }
+        let mut message = peer.next().await;
+        let id = message["id"].take();
+        let actions = json!([{"title": "Allow once"}, {"title": "Reject once"}]);
+        assert_eq!(
+            message,
+            json!({"jsonrpc": "2.0", "id": null, "method": "window/showMessageRequest",
+                   "params": {"type": 2, "message": "pillion asks: Write a.txt", "actions": actions}})
+        );
+        (reply["jsonrpc"], reply["id"]) = (json!("2.0"), id);
+        peer.send(&[reply]).await;
+        assert_eq!(peer.next().await["result"]["model"], format!("Ok({meaning})"));
+    }
+    // It has neither, and is not asked any more.
+    let answer = peer.call(json!("last"), "session/prompt", prompt(json!(0), "s", "ask")["params"].take()).await;
+    assert_eq!(answer["result"]["model"], "Ok(Unanswerable)");
+    peer.finish().await;
+}
+
+#[tokio::test]
+async fn an_acp_client_without_cards_cannot_be_asked() {
+    let (mut peer, _server) = acp(FRAMINGS[1]).await;
+    peer.send(&[prompt(json!(0), "s", "ask")]).await;
+    let card = peer.next().await;
+    peer.send(&[missing(&card)]).await;
+    assert_eq!(peer.next().await["result"]["_meta"]["pillion"]["model"], "Ok(Unanswerable)");
+    peer.finish().await;
 }
 
 #[tokio::test]

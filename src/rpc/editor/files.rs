@@ -1,0 +1,74 @@
+//! What is asked of the client about files: LSP's `workspace/applyEdit`, ACP's `fs/read_text_file` and `fs/write_text_file`.
+
+use super::asking::{Asker, Outcome};
+use crate::protocol::ids::SessionId;
+use crate::rpc::dialect::{ACP_RESOURCE_NOT_FOUND, EditForm};
+use crate::session::editor::FileReply;
+use crate::tool::editor_files::{DocumentEdit, Point, Refusal, TextEdit};
+use serde_json::{Map, Value, json};
+use tower_lsp::jsonrpc::Error;
+
+/// Asks for the change of an open document.
+pub(super) fn apply(asker: Asker, edit: &DocumentEdit, reply: FileReply<()>) {
+    let params = edit_params(edit, asker.line.files().edits.unwrap_or(EditForm::Plain));
+    ask(asker, "workspace/applyEdit", params, reply, |answer| {
+        let answer = answer.map_err(refused)?;
+        match answer["applied"].as_bool() {
+            Some(true) => Ok(()),
+            _ => Err(Refusal::Said(answer["failureReason"].as_str().unwrap_or("it gave no reason").to_owned())),
+        }
+    });
+}
+
+/// Asks for the text of a file.
+pub(super) fn read(asker: Asker, session_id: &SessionId, path: &str, reply: FileReply<String>) {
+    let params = json!({ "sessionId": session_id, "path": path });
+    ask(asker, "fs/read_text_file", params, reply, |answer| match answer.map_err(refused)?["content"].take() {
+        Value::String(text) => Ok(text),
+        _ => Err(Refusal::Said("its answer has no content".into())),
+    });
+}
+
+/// Asks for a file to be written.
+pub(super) fn write(asker: Asker, session_id: &SessionId, path: &str, text: &str, reply: FileReply<()>) {
+    let params = json!({ "sessionId": session_id, "path": path, "content": text });
+    ask(asker, "fs/write_text_file", params, reply, |answer| answer.map(drop).map_err(refused));
+}
+
+/// Sends the request and gives the answer on as it is `understood`. No answer: the reply is dropped.
+fn ask<T: Send + 'static>(
+    asker: Asker,
+    method: &'static str,
+    params: Value,
+    mut reply: FileReply<T>,
+    understood: impl FnOnce(Result<Value, Error>) -> Result<T, Refusal> + Send + 'static,
+) {
+    let Some(asked) = asker.ask(method, |_| params) else { return };
+    tokio::spawn(async move {
+        if let Outcome::Answered(answer) = asked.outcome(reply.closed()).await {
+            // The turn may have been stopped meanwhile.
+            let _ = reply.send(understood(answer));
+        }
+    });
+}
+
+/// LSP's `ApplyWorkspaceEditParams`.
+fn edit_params(edit: &DocumentEdit, form: EditForm) -> Value {
+    let point = |point: Point| json!({ "line": point.line, "character": point.character });
+    let piece = |edit: &TextEdit| json!({ "range": { "start": point(edit.start), "end": point(edit.end) }, "newText": edit.text });
+    let edits: Vec<Value> = edit.edits.iter().map(piece).collect();
+    let changes = match form {
+        EditForm::Versioned => {
+            json!({ "documentChanges": [{ "textDocument": { "uri": edit.uri, "version": edit.version }, "edits": edits }] })
+        }
+        EditForm::Plain => json!({ "changes": Map::from_iter([(edit.uri.clone(), Value::from(edits))]) }),
+    };
+    json!({ "label": edit.label, "edit": changes })
+}
+
+fn refused(error: Error) -> Refusal {
+    match error.code.code() {
+        code if code == i64::from(ACP_RESOURCE_NOT_FOUND) => Refusal::NotFound,
+        code => Refusal::Said(format!("{} (error {code})", error.message)),
+    }
+}
