@@ -105,6 +105,10 @@ impl Sought<'_> {
             Ok(Ok(PermissionAnswer::Cancelled)) => {
                 (Permission::Dismissed, Some("The question was cancelled in the editor; the call was not run."))
             }
+            Ok(Ok(PermissionAnswer::TooLong)) => (
+                Permission::Unanswerable,
+                Some("This editor has no room to show the whole call, so nobody was asked and it was not run; make it in smaller parts."),
+            ),
             Ok(Ok(PermissionAnswer::Unanswerable) | Err(_)) => {
                 (Permission::Unanswerable, Some("The client cannot ask for permission, so the call was not run."))
             }

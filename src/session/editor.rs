@@ -66,8 +66,10 @@ pub struct PermissionQuestion {
 pub enum PermissionAnswer {
     /// One of the options, also one that was not offered.
     Chosen(PermissionChoice),
-    /// The client's own word for "the turn was cancelled meanwhile".
+    /// The person put the question away, or the client did because "the turn was cancelled meanwhile".
     Cancelled,
+    /// The client asks in a form that has no room for the whole of the call, so nobody was asked: a no.
+    TooLong,
     /// The client cannot answer such questions, or answered something else: a no.
     Unanswerable,
 }

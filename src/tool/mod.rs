@@ -8,6 +8,7 @@ mod edit_file;
 pub mod editor_files;
 mod encoding;
 mod glob;
+pub mod hunks;
 mod image;
 mod instructions;
 mod list_directory;

@@ -229,6 +229,36 @@ async fn an_editor_without_cards_asks_its_person_by_a_message() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_shows_the_whole_of_a_change_or_is_not_sent() {
+    let lines = |word: &str| word.repeat(300) + "\n";
+    for (new, status) in [("1\nthree".to_owned(), "completed"), (lines("four ") + &lines("five "), "denied")] {
+        let home = Home::new();
+        let path = home.file("a.txt", "zero\none\ntwo\n");
+        let model = edits(&home, "one", &new);
+        let mut editor = able(&home, Dialect::Lsp, &model, json!({})).await;
+        let session = editor.new_session(&home).await;
+        let prompt = editor.prompt(&session, "edit").await;
+        let card = editor.next("session/request_permission").await;
+        editor.has_no_method(&card).await;
+        if status == "completed" {
+            let message = editor.next("window/showMessageRequest").await;
+            let text = format!("pillion asks: Edit a.txt\n{}\n@ line 2\n- one\n+ 1\n+ three", path.display());
+            assert_eq!(message["params"]["message"], text);
+            editor.respond(&message["id"], json!({ "title": "Allow once" })).await;
+        }
+        let (said, told) = editor.told(&session, &prompt, Dialect::Lsp).await;
+        assert_eq!(said, status);
+        if status == "denied" {
+            let why = "This editor has no room to show the whole call, so nobody was asked and it was not run; make it in smaller parts.";
+            assert_eq!(told, why);
+        }
+        let on_disk = if status == "completed" { "zero\n1\nthree\ntwo\n" } else { "zero\none\ntwo\n" };
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), on_disk);
+        editor.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_takes_a_message_back_too() {
     let home = Home::new();
     home.file("a.txt", "one\n");

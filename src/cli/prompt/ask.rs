@@ -2,6 +2,7 @@
 
 use crate::export::plain;
 use crate::rpc::client::{Answerer, Unanswered};
+use crate::tool::hunks::changes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -65,9 +66,6 @@ enum Block {
     Other,
 }
 
-/// How many changed lines a question shows.
-const LINES_SHOWN: usize = 40;
-
 impl Person {
     /// Starts to read lines from stdin. The thread ends with the process: a read of a terminal cannot be called off.
     pub(super) fn at_the_terminal() -> io::Result<Self> {
@@ -123,7 +121,7 @@ impl Question {
             match content {
                 Piece::Diff { path, old_text, new_text } => {
                     text.push_str(&format!("  {}\n", plain(path)));
-                    text.push_str(&changes(old_text.as_deref().unwrap_or_default(), new_text));
+                    text.extend(changes(old_text.as_deref().unwrap_or_default(), new_text).iter().map(|line| format!("  {line}\n")));
                 }
                 // What would run: nothing of it is left out.
                 Piece::Content { content: Block::Text { text: told } } => {
@@ -134,21 +132,6 @@ impl Question {
         }
         text + "Allow it this once? [y/N] "
     }
-}
-
-/// The lines from the first to the last that differ: removed ones, then added ones.
-fn changes(old: &str, new: &str) -> String {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let same_start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let same_end = old[same_start..].iter().rev().zip(new[same_start..].iter().rev()).take_while(|(a, b)| a == b).count();
-    let removed = old[same_start..old.len() - same_end].iter().map(|line| ("-", line));
-    let added = new[same_start..new.len() - same_end].iter().map(|line| ("+", line));
-    let all: Vec<_> = removed.chain(added).collect();
-    let mut text: String = all.iter().take(LINES_SHOWN).map(|(sign, line)| format!("  {sign} {}\n", plain(line))).collect();
-    if all.len() > LINES_SHOWN {
-        text.push_str(&format!("  ... and {} more changed lines\n", all.len() - LINES_SHOWN));
-    }
-    text
 }
 
 fn chosen(option: &str) -> Value {
@@ -212,7 +195,7 @@ mod tests {
         let question: Question = serde_json::from_value(question()).expect("a question");
         assert_eq!(
             question.text(),
-            "\nThe model asks to run a tool: Write a\\u{1b}.rs\n  /w/a.rs\n  - two\n  + 2\n  + and\nAllow it this once? [y/N] "
+            "\nThe model asks to run a tool: Write a\\u{1b}.rs\n  /w/a.rs\n  @ line 2\n  - two\n  + 2\n  + and\nAllow it this once? [y/N] "
         );
         let command = json!({ "toolCall": { "title": "Run a", "content": [
             { "type": "content", "content": { "type": "text", "text": "A script for /bin/sh:\n  a\u{1b}\n  b" } },
@@ -221,7 +204,5 @@ mod tests {
         let command: Question = serde_json::from_value(command).expect("a question");
         let shown = "\nThe model asks to run a tool: Run a\n  A script for /bin/sh:\n    a\\u{1b}\n    b\nAllow it this once? [y/N] ";
         assert_eq!(command.text(), shown);
-        let many = changes("", &"x\n".repeat(50));
-        assert!(many.ends_with("... and 10 more changed lines\n") && many.lines().count() == 41, "{many}");
     }
 }

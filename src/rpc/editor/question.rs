@@ -1,22 +1,24 @@
 //! The permission question: a card in a client that has one, a message with buttons in any other LSP editor.
 //!
-//! Invariant: whatever is no clear answer is none, and the end of the connection answers nothing.
+//! Invariant: whatever is no clear answer is none, nobody agrees to what was not shown whole, and the end of the connection
+//! answers nothing.
 
 use super::asking::{Asked, Asker, Form, Outcome};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::ids::SessionId;
 use crate::protocol::permission::{
-    AskedCall, PermissionChoice, PermissionMeta, PermissionOption, PermissionOutcome, PermissionParams, PermissionPlace, PermissionResult,
+    AskedCall, PermissionMeta, PermissionOption, PermissionOutcome, PermissionParams, PermissionPlace, PermissionResult,
 };
 use crate::protocol::update::{ToolCall, ToolCallContent};
 use crate::session::editor::{PermissionAnswer, PermissionQuestion};
-use crate::tool::text::{cut, visible};
+use crate::tool::hunks::changes;
+use crate::tool::text::visible;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tower_lsp::jsonrpc::{Error, ErrorCode};
 
-/// The longest message of a question, in bytes.
+/// The longest message of a question, in bytes: an editor may cut a longer one, or put its buttons beyond the screen.
 const MAX_MESSAGE_BYTES: usize = 2000;
 
 /// LSP's `MessageType.Warning`.
@@ -38,11 +40,11 @@ pub(super) fn ask(
     reply: oneshot::Sender<PermissionAnswer>,
 ) {
     let (matter, form) = (Matter { session_id, call, question }, asker.line.form());
-    let Some(asked) = matter.put(&asker, form) else {
-        let _ = reply.send(PermissionAnswer::Unanswerable);
-        return;
-    };
-    tokio::spawn(answer(asker, matter, form, asked, reply));
+    match matter.put(&asker, form) {
+        Ok(asked) => drop(tokio::spawn(answer(asker, matter, form, asked, reply))),
+        // The session may have gone meanwhile; then the answer concerns nobody.
+        Err(unasked) => drop(reply.send(unasked)),
+    }
 }
 
 async fn answer(asker: Asker, matter: Matter, mut form: Form, mut asked: Asked, mut reply: oneshot::Sender<PermissionAnswer>) {
@@ -55,27 +57,29 @@ async fn answer(asker: Asker, matter: Matter, mut form: Form, mut asked: Asked, 
             Outcome::Answered(Err(error)) if error.code == ErrorCode::MethodNotFound => {
                 form = asker.line.is_without(form);
                 match matter.put(&asker, form) {
-                    Some(again) => asked = again,
-                    None => break PermissionAnswer::Unanswerable,
+                    Ok(again) => asked = again,
+                    Err(unasked) => break unasked,
                 }
             }
             Outcome::Answered(answer) => break matter.understood(form, answer),
         }
     };
-    // The session may have gone meanwhile; then the answer concerns nobody.
     let _ = reply.send(answer);
 }
 
 impl Matter {
-    fn put(&self, asker: &Asker, form: Form) -> Option<Asked> {
-        match form {
+    /// Asks, or says why nobody is asked.
+    fn put(&self, asker: &Asker, form: Form) -> Result<Asked, PermissionAnswer> {
+        let asked = match form {
             Form::Card => asker.ask("session/request_permission", |id| self.card(id)),
-            Form::Message => asker.ask("window/showMessageRequest", |_| {
+            Form::Message => {
+                let message = self.message().ok_or(PermissionAnswer::TooLong)?;
                 let actions: Vec<_> = self.question.options.iter().map(|option| json!({ "title": option.name })).collect();
-                json!({ "type": WARNING, "message": self.message(), "actions": actions })
-            }),
+                asker.ask("window/showMessageRequest", |_| json!({ "type": WARNING, "message": message, "actions": actions }))
+            }
             Form::Nobody => None,
-        }
+        };
+        asked.ok_or(PermissionAnswer::Unanswerable)
     }
 
     /// The parameters of `session/request_permission`, of one shape in both dialects.
@@ -89,23 +93,28 @@ impl Matter {
         })
     }
 
-    /// The call, and whatever the session shows of it in words: the whole of a command, the reason to ask. Lines stay lines.
-    fn message(&self) -> String {
+    /// The call and all that would be done, in words; None if that is more than a message holds. Lines stay lines.
+    fn message(&self) -> Option<String> {
         let mut message = format!("pillion asks: {}", visible(&self.call.title));
-        let texts = self.question.content.iter().filter_map(|content| match content {
-            ToolCallContent::Content { content: ContentBlock::Text { text } } => Some(text),
-            _ => None,
-        });
-        for line in texts.flat_map(|text| text.split('\n')) {
+        let mut add = |line: &str| {
             message.push('\n');
-            message.push_str(&visible(line));
+            message.push_str(line);
+            (message.len() <= MAX_MESSAGE_BYTES).then_some(())
+        };
+        for content in &self.question.content {
+            match content {
+                ToolCallContent::Content { content: ContentBlock::Text { text } } => {
+                    text.split('\n').try_for_each(|line| add(&visible(line)))?
+                }
+                ToolCallContent::Diff { path, old_text, new_text } => {
+                    add(&visible(path))?;
+                    changes(old_text.as_deref().unwrap_or_default(), new_text).iter().try_for_each(|line| add(line))?;
+                }
+                // What a message cannot show.
+                ToolCallContent::Content { .. } => return None,
+            }
         }
-        let kept = cut(&message, MAX_MESSAGE_BYTES).len();
-        if kept < message.len() {
-            message.truncate(kept);
-            message.push_str("\n[this is not all of it: there is no room for more]");
-        }
-        message
+        Some(message)
     }
 
     /// What the editor's person decided.
@@ -122,7 +131,7 @@ impl Matter {
         match self.question.options.iter().find(is_chosen) {
             Some(option) => PermissionAnswer::Chosen(option.option_id),
             // The person closed the message.
-            None if answer.is_null() => PermissionAnswer::Chosen(PermissionChoice::RejectOnce),
+            None if answer.is_null() => PermissionAnswer::Cancelled,
             None => PermissionAnswer::Unanswerable,
         }
     }

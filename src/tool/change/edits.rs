@@ -1,11 +1,7 @@
 //! From one text to another by the lines that differ. Invariant: the edits applied to the old text give exactly the new one.
 
 use crate::tool::editor_files::{Point, TextEdit};
-use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
-use std::time::{Duration, Instant};
-
-/// After this long the rest of the texts is taken as different.
-const DIFF_DEADLINE: Duration = Duration::from_millis(200);
+use crate::tool::hunks::{Hunk, hunks, lines};
 
 /// The edits, in the order of their lines, without an overlap.
 pub(super) fn edits(old: &str, new: &str) -> Vec<TextEdit> {
@@ -14,34 +10,15 @@ pub(super) fn edits(old: &str, new: &str) -> Vec<TextEdit> {
         let beyond = Point { line: old.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count() + 1, character: 0 };
         return vec![TextEdit { start: Point::default(), end: beyond, text: new.to_owned() }];
     }
-    let (before, after): (Vec<&str>, Vec<&str>) = (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
+    let (before, after) = (lines(old), lines(new));
     let point = |line: usize| match before.last() {
         // Behind a last line that does not end is no other line.
         Some(last) if line == before.len() && !last.ends_with('\n') => Point { line: line - 1, character: last.encode_utf16().count() },
         _ => Point { line, character: 0 },
     };
-    let ops = capture_diff_slices_deadline(Algorithm::Myers, &before, &after, Some(Instant::now() + DIFF_DEADLINE));
-    let mut edits = Vec::new();
-    // Counted here: of an operation of `similar`, the lengths are right, and not always the indexes.
-    let (mut old_lines, mut new_lines) = (0..0, 0..0);
-    for op in ops.iter().chain([&END]) {
-        if !matches!(op, DiffOp::Equal { .. }) {
-            old_lines.end += op.old_range().len();
-            new_lines.end += op.new_range().len();
-            continue;
-        }
-        if !old_lines.is_empty() || !new_lines.is_empty() {
-            edits.push(TextEdit { start: point(old_lines.start), end: point(old_lines.end), text: after[new_lines.clone()].concat() });
-        }
-        let same = op.old_range().len();
-        old_lines = old_lines.end + same..old_lines.end + same;
-        new_lines = new_lines.end + same..new_lines.end + same;
-    }
-    edits
+    let edit = |Hunk { old, new }: Hunk| TextEdit { start: point(old.start), end: point(old.end), text: after[new].concat() };
+    hunks(&before, &after).into_iter().map(edit).collect()
 }
-
-/// Behind the last operation, so that a difference at the end is an edit too.
-const END: DiffOp = DiffOp::Equal { old_index: 0, new_index: 0, len: 0 };
 
 fn has_lone_return(text: &str) -> bool {
     let bytes = text.as_bytes();

@@ -67,7 +67,7 @@ async fn an_lsp_editor_without_cards_is_asked_by_a_message_from_then_on() {
     let replies = [
         (title("Allow once"), "Chosen(AllowOnce)"),
         (title("Reject once"), "Chosen(RejectOnce)"),
-        (nothing, "Chosen(RejectOnce)"),
+        (nothing, "Cancelled"),
         (title("Perhaps"), "Unanswerable"),
         (json!({"error": {"code": -32603, "message": "no window"}}), "Unanswerable"),
         (json!({"error": {"code": -32601, "message": "no such method"}}), "Unanswerable"),
