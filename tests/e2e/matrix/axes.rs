@@ -13,8 +13,12 @@ pub(super) enum Doing {
     Text,
     /// The model writes the arguments of a tool call.
     ToolInput,
+    /// The model asked for two tools, and a person for neither.
     AwaitingPermission,
+    /// The first of two tools that a person has allowed.
     ToolRunning,
+    /// A command of the user's own.
+    CommandRunning,
     RetryBackoff,
 }
 
@@ -28,7 +32,7 @@ impl Doing {
             Self::Text => "text",
             Self::ToolInput => "tool_input",
             Self::AwaitingPermission => "awaiting_permission",
-            Self::ToolRunning => "tool_running",
+            Self::ToolRunning | Self::CommandRunning => "tool_running",
             Self::RetryBackoff => "retry_backoff",
         }
     }
@@ -36,8 +40,33 @@ impl Doing {
     /// The tools in flight and what becomes of them.
     pub(super) fn tools(self) -> Value {
         match self {
-            Self::AwaitingPermission => json!([{ "tool": "write_file", "effect": "write", "outcome": "withdrawn" }]),
-            Self::ToolRunning => json!([{ "tool": "session/shell", "effect": "process", "outcome": "stopped" }]),
+            Self::AwaitingPermission => json!([
+                { "call_id": "call_1", "tool": "shell", "effect": "process", "outcome": "withdrawn" },
+                { "call_id": "call_2", "tool": "write_file", "effect": "write", "outcome": "withdrawn" },
+            ]),
+            Self::ToolRunning => json!([
+                { "call_id": "call_1", "tool": "shell", "effect": "process", "outcome": "stopped" },
+                { "call_id": "call_2", "tool": "write_file", "effect": "write", "outcome": "withdrawn" },
+            ]),
+            Self::CommandRunning => json!([{ "call_id": "shell", "tool": "session/shell", "effect": "process", "outcome": "stopped" }]),
+            _ => json!([]),
+        }
+    }
+
+    /// What the records of its calls say: on whose word, and what they came to.
+    pub(super) fn calls(self) -> Value {
+        match self {
+            Self::AwaitingPermission => json!([
+                { "call_id": "call_1", "permission": "withdrawn", "outcome": "not_started" },
+                { "call_id": "call_2", "permission": "withdrawn", "outcome": "not_started" },
+            ]),
+            Self::ToolRunning => json!([
+                { "call_id": "call_1", "permission": "allowed", "outcome": "interrupted", "signal": "SIGTERM" },
+                { "call_id": "call_2", "permission": "allowed", "outcome": "not_started" },
+            ]),
+            Self::CommandRunning => {
+                json!([{ "call_id": "shell", "permission": "default", "outcome": "interrupted", "signal": "SIGTERM" }])
+            }
             _ => json!([]),
         }
     }
@@ -47,8 +76,9 @@ impl Doing {
         match self {
             Self::Queued => &[],
             Self::BeforeRequest | Self::WaitingForModel | Self::Reasoning | Self::Text | Self::ToolInput => &["turn.stream_dropped"],
-            Self::AwaitingPermission => &["permission.withdrawn"],
-            Self::ToolRunning => &["process.terminated", "process.gone"],
+            Self::AwaitingPermission => &["permission.withdrawn", "permission.withdrawn"],
+            Self::ToolRunning => &["process.terminated", "process.gone", "tool.stopped"],
+            Self::CommandRunning => &["process.terminated", "process.gone"],
             Self::RetryBackoff => &["turn.backoff_ended"],
         }
     }
@@ -59,8 +89,9 @@ impl Doing {
             Self::Queued | Self::BeforeRequest | Self::WaitingForModel | Self::RetryBackoff => (0, 0, 0),
             Self::Reasoning => (0, 2, 1),
             Self::Text | Self::ToolInput => (4, 0, 1),
-            Self::AwaitingPermission => (0, 0, 1),
-            Self::ToolRunning => (0, 0, 3),
+            Self::AwaitingPermission => (0, 0, 2),
+            Self::ToolRunning => (0, 0, 4),
+            Self::CommandRunning => (0, 0, 3),
         }
     }
 
@@ -68,12 +99,13 @@ impl Doing {
         match self {
             Self::Queued | Self::BeforeRequest | Self::WaitingForModel | Self::RetryBackoff => "safe:",
             Self::Reasoning | Self::Text | Self::ToolInput | Self::AwaitingPermission => "it shows output again",
-            Self::ToolRunning => "it may repeat a change: session/shell (stopped)",
+            Self::ToolRunning => "it may repeat a change: shell (stopped)",
+            Self::CommandRunning => "it may repeat a change: session/shell (stopped)",
         }
     }
 }
 
-/// What stops it.
+/// What stops it. A command has a limit of its own that ends before the one for tools: for `tool_timeout` see `watchdogs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     ClientCancel,
@@ -86,6 +118,7 @@ pub(super) enum Stop {
     ExitWithoutShutdown,
     BrokenFraming,
     WriteFailed,
+    ProcessDied,
     Signal,
     ProviderHttp,
     ProviderTransport,
@@ -95,7 +128,7 @@ pub(super) enum Stop {
     IdleStreamTimeout,
 }
 
-pub(super) const STOPS: [Stop; 17] = [
+pub(super) const STOPS: [Stop; 18] = [
     Stop::ClientCancel,
     Stop::RpcCancel,
     Stop::Superseded,
@@ -106,6 +139,7 @@ pub(super) const STOPS: [Stop; 17] = [
     Stop::ExitWithoutShutdown,
     Stop::BrokenFraming,
     Stop::WriteFailed,
+    Stop::ProcessDied,
     Stop::Signal,
     Stop::ProviderHttp,
     Stop::ProviderTransport,
@@ -128,6 +162,7 @@ impl Stop {
             Self::ExitWithoutShutdown => "exit_without_shutdown",
             Self::BrokenFraming => "client_framing_broken",
             Self::WriteFailed => "client_write_failed",
+            Self::ProcessDied => "client_process_died",
             Self::Signal => "signal",
             Self::ProviderHttp => "provider_http",
             Self::ProviderTransport => "provider_transport",
@@ -151,6 +186,7 @@ impl Stop {
             Self::ExitWithoutShutdown => "rpc.exit",
             Self::BrokenFraming => "wire.framing_broken",
             Self::WriteFailed => "wire.write_failed",
+            Self::ProcessDied => "process.died",
             Self::Signal => "process.signal",
             Self::ProviderHttp | Self::ProviderTransport | Self::ProviderProtocol => "provider.stream_failed",
             Self::ConnectTimeout | Self::FirstByteTimeout | Self::IdleStreamTimeout => "watchdog.fired",
@@ -188,8 +224,10 @@ impl Stop {
     }
 
     /// The settings under which it happens.
-    pub(super) fn settings(self) -> &'static str {
+    pub(super) fn settings(self, doing: Doing) -> &'static str {
         match self {
+            // Such a run has a way to go before it is there.
+            Self::TurnTimeout if doing == Doing::ToolRunning => "[watchdog]\nturn_seconds = 4\n",
             Self::TurnTimeout => "[watchdog]\nturn_seconds = 1\n",
             Self::ConnectTimeout => "[retry]\nmax_attempts = 1\n[watchdog]\nconnect_seconds = 1\n",
             Self::FirstByteTimeout => "[retry]\nmax_attempts = 1\n[watchdog]\nfirst_byte_seconds = 1\n",
@@ -206,7 +244,7 @@ impl Stop {
     /// Whether it can meet such a run: only a prompt that runs can be superseded, and the time of a turn begins when it does.
     pub(super) fn meets(self, doing: Doing) -> bool {
         match self {
-            Self::Superseded => !matches!(doing, Doing::Queued | Doing::ToolRunning),
+            Self::Superseded => !matches!(doing, Doing::Queued | Doing::CommandRunning),
             Self::TurnTimeout => doing != Doing::Queued,
             Self::ProviderHttp | Self::FirstByteTimeout => doing == Doing::WaitingForModel,
             Self::ConnectTimeout => doing == Doing::BeforeRequest,
@@ -236,7 +274,7 @@ impl Titled {
             Self::Disabled => "disabled",
             Self::ByTheUser => "not_applicable",
             // A command starts no title, and a prompt that waits is not the first one: its title belongs to the turn before it.
-            _ if doing == Doing::ToolRunning => "not_applicable",
+            _ if doing == Doing::CommandRunning => "not_applicable",
             Self::Before if doing == Doing::Queued => "not_applicable",
             Self::Before => "completed_before_abort",
             Self::InFlight if stop.encloses() => "cancelled",

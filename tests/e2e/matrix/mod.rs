@@ -6,6 +6,7 @@
 
 mod axes;
 
+use crate::support::fifo::Fifo;
 use crate::support::journey::{configured, export, fields};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::process::signal;
@@ -14,6 +15,7 @@ use axes::{Doing, STOPS, Stop, Titled};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::process::Stdio;
+use tokio::process::{Child, Command};
 
 /// A run that is doing what it is to do, with all that must go on while it does.
 struct Scene {
@@ -25,12 +27,17 @@ struct Scene {
     asked: Value,
     /// Answers of the model that are kept open; the last one is the run's.
     open: Vec<Exchange>,
+    /// The process that `initialize` named, if its death is what stops the run.
+    named: Option<Child>,
 }
+
+/// A command that says when it has begun, and does not end.
+const LONG: &str = "sleep 1000 & echo $$ > fifo; wait";
 
 async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
     let home = Home::new();
     let mut server = ModelServer::start().await;
-    let command = configured(&home, stop.settings());
+    let command = configured(&home, stop.settings(doing));
     let url = server.base_url();
     let never = home.script(&never_connected(titled));
     let mut args = if doing == Doing::BeforeRequest { vec!["--model", &never] } else { vec!["--model", "openai:m", "--base-url", &url] };
@@ -38,21 +45,20 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
         args.extend(["--title-model", "none"]);
     }
     let mut editor = Editor::spawn(command, Framing::Headers, Dialect::Lsp, &args);
-    editor.initialize().await;
+    let named =
+        (stop == Stop::ProcessDied).then(|| Command::new("cat").stdin(Stdio::piped()).kill_on_drop(true).spawn().expect("cat runs"));
+    editor.call("initialize", json!({ "processId": named.as_ref().and_then(Child::id), "capabilities": {} })).await;
     let mut new = json!({ "cwd": home.workspace() });
     if titled == Titled::ByTheUser {
         new["title"] = json!("Mine");
     }
     let session = editor.call("session/new", new).await["sessionId"].as_str().expect("an id").to_owned();
     let mut open = Vec::new();
-    if doing == Doing::ToolRunning {
-        let command = "sleep 1000 & echo ready > ready; wait";
-        let fifo = home.workspace().join("ready");
-        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
-        let asked = editor.request("session/shell", json!({ "sessionId": session, "command": command })).await;
-        let ready = tokio::task::spawn_blocking(move || std::fs::read_to_string(fifo).expect("what the command writes"));
-        assert_eq!(ready.await.expect("read"), "ready\n");
-        return Scene { home, server, editor, session, asked, open };
+    if doing == Doing::CommandRunning {
+        let ready = Fifo::new(&home);
+        let asked = editor.request("session/shell", json!({ "sessionId": session, "command": LONG })).await;
+        ready.pids().await;
+        return Scene { home, server, editor, session, asked, open, named };
     }
     let mut asked = editor.prompt(&session, "tell me a story").await;
     if doing == Doing::BeforeRequest {
@@ -61,7 +67,7 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
         }
         // Answered behind the prompt: its turn has begun.
         export(&mut editor, &session).await;
-        return Scene { home, server, editor, session, asked, open };
+        return Scene { home, server, editor, session, asked, open, named };
     }
     let mut turn = server.next_request().await;
     if matches!(titled, Titled::InFlight | Titled::Before) {
@@ -76,7 +82,7 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
         }
     }
     match doing {
-        Doing::BeforeRequest | Doing::WaitingForModel | Doing::ToolRunning => {}
+        Doing::BeforeRequest | Doing::WaitingForModel | Doing::CommandRunning => {}
         Doing::Queued => {
             asked = editor.prompt(&session, "and another").await;
             // Answered behind the prompt: it waits now.
@@ -96,22 +102,32 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
             turn.delta(json!({ "content": "Once", "tool_calls": [call] })).await;
             editor.next_update("agent_message_chunk").await;
         }
-        Doing::AwaitingPermission => {
-            turn.tool_call(0, "call_1", "write_file", &json!({ "path": "new.txt", "content": "new" })).await;
+        Doing::AwaitingPermission | Doing::ToolRunning => {
+            let ready = Fifo::new(&home);
+            turn.tool_call(0, "call_1", "shell", &json!({ "command": LONG })).await;
+            turn.tool_call(1, "call_2", "write_file", &json!({ "path": "new.txt", "content": "new" })).await;
             turn.finish("tool_calls").await;
             turn.done().await;
-            editor.next("session/request_permission").await;
-            return Scene { home, server, editor, session, asked, open };
+            for _ in 0..2 {
+                let question = editor.next("session/request_permission").await;
+                if doing == Doing::ToolRunning {
+                    editor.respond(&question["id"], json!({ "outcome": { "outcome": "selected", "optionId": "allow_once" } })).await;
+                }
+            }
+            if doing == Doing::ToolRunning {
+                ready.pids().await;
+            }
+            return Scene { home, server, editor, session, asked, open, named };
         }
         Doing::RetryBackoff => {
             turn.error(503, &[("retry-after", "25")], "{}").await;
             let told = |message: &Value| message["params"]["update"]["_meta"]["pillion"]["retry"].is_object();
             editor.claim("the notice of a retry", told).await;
-            return Scene { home, server, editor, session, asked, open };
+            return Scene { home, server, editor, session, asked, open, named };
         }
     }
     open.push(turn);
-    Scene { home, server, editor, session, asked, open }
+    Scene { home, server, editor, session, asked, open, named }
 }
 
 /// A model to which no connection comes about; the title's is another matter.
@@ -123,7 +139,7 @@ fn never_connected(titled: Titled) -> Value {
 
 /// Stops the run and gives the sanitized export. Where the connection ends, another process writes it.
 async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
-    let Scene { home, editor, session, asked, open, .. } = scene;
+    let Scene { home, editor, session, asked, open, named, .. } = scene;
     let mut answer = if stop.is_fault() { open.pop() } else { None };
     match stop {
         Stop::ClientCancel => {
@@ -144,6 +160,7 @@ async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
         Stop::ExitWithoutShutdown => editor.notify("exit", Value::Null).await,
         Stop::BrokenFraming => editor.raw(b"no header at all\r\n\r\n").await,
         Stop::WriteFailed => editor.close_stdout(),
+        Stop::ProcessDied => named.as_mut().expect("a named process").kill().await.expect("cat was running"),
         Stop::Signal => signal(editor.pid(), Signal::TERM),
     }
     let stays = !stop.encloses() || stop == Stop::SessionClosed;
@@ -174,30 +191,53 @@ fn explained(home: &Home, export: &Value) -> String {
     String::from_utf8(out.stdout).expect("text")
 }
 
-async fn case(doing: Doing, stop: Stop, titled: Titled) {
-    let name = format!("{doing:?} x {stop:?} x {titled:?}");
-    // That a request has left is told to its turn a moment after the server can have it; a stop in that moment is another case.
-    let (mut scene, export) = loop {
+/// What is compared of the record of a call.
+const CALL: [&str; 4] = ["call_id", "permission", "outcome", "signal"];
+
+/// A scene and the export of its stop, the turn being where it is meant to be. That its call has begun, and that the request of the
+/// call has left, is told to the turn a moment after a client can know it: a stop in that moment is another case.
+async fn staged(doing: Doing, stop: Stop, titled: Titled) -> (Scene, Value) {
+    for _ in 0..20 {
         let mut scene = scene(doing, stop, titled).await;
         let export = stopped(&mut scene, stop).await;
-        let too_early = |abort: &Value| abort["phase"] == "before_request";
-        if doing != Doing::WaitingForModel
-            || stop.is_fault()
-            || !export["diagnostics"]["aborts"].as_array().expect("aborts").iter().any(too_early)
-        {
-            break (scene, export);
+        let abort = export["diagnostics"]["aborts"].as_array().expect("aborts").iter().find(|abort| abort["phase"] == "before_request");
+        let called = |abort: &Value| abort["propagation"].as_array().expect("hops").iter().any(|hop| hop["point"] == "turn.stream_dropped");
+        let too_early = match doing {
+            Doing::WaitingForModel => abort.is_some(),
+            Doing::BeforeRequest => abort.is_some_and(|abort| !called(abort)),
+            _ => false,
+        };
+        if stop.is_fault() || !too_early {
+            return (scene, export);
         }
         scene.editor.kill();
         scene.editor.exited().await;
-    };
+    }
+    panic!("{doing:?} x {stop:?} x {titled:?}: every stop came too early");
+}
+
+async fn case(doing: Doing, stop: Stop, titled: Titled) {
+    let name = format!("{doing:?} x {stop:?} x {titled:?}");
+    let (mut scene, export) = staged(doing, stop, titled).await;
     let aborts = export["diagnostics"]["aborts"].as_array().expect("aborts");
     let abort = aborts.iter().find(|abort| abort["prompt_request"]["id"] == scene.asked).unwrap_or_else(|| panic!("{name}: no record"));
+    // A command of the user's own is named after its turn.
+    let named = |call: &Value, names: &[&str]| {
+        let own = format!("shell_{}", abort["turn_id"].as_str().expect("a turn"));
+        let mut call = fields(call, names);
+        if call["call_id"] == own {
+            call["call_id"] = json!("shell");
+        }
+        call
+    };
+    let tools = abort["tools_in_flight"].as_array().expect("tools").iter();
+    let tools: Vec<_> = tools.map(|tool| named(tool, &["call_id", "tool", "effect", "outcome"])).collect();
+    let runs = export["diagnostics"]["tool_runs"].as_array().expect("records").iter();
+    let calls: Vec<_> = runs.filter(|run| run["abort_id"] == abort["abort_id"]).map(|run| named(run, &CALL)).collect();
     let (text, reasoning, updates) = doing.produced();
-    let tools: Vec<_> =
-        abort["tools_in_flight"].as_array().expect("tools").iter().map(|tool| fields(tool, &["tool", "effect", "outcome"])).collect();
     let told = json!({
         "abort": fields(abort, &["cause", "phase", "initiator", "via_ctx_abort", "forced", "title_generation_state", "partial"]),
-        "request": abort["request"]["method"], "tools": tools,
+        "request": abort["request"]["method"], "tools": tools, "calls": calls,
     });
     let expected = json!({
         "abort": {
@@ -205,7 +245,7 @@ async fn case(doing: Doing, stop: Stop, titled: Titled) {
             "title_generation_state": titled.state(doing, stop),
             "partial": { "text_bytes": text, "reasoning_bytes": reasoning, "updates_sent": updates, "persisted_bytes": text + reasoning },
         },
-        "request": stop.method(), "tools": doing.tools(),
+        "request": stop.method(), "tools": doing.tools(), "calls": doing.calls(),
     });
     assert_eq!(told, expected, "{name}");
     let hops: Vec<_> = abort["propagation"].as_array().expect("hops").iter().filter_map(|hop| hop["point"].as_str()).collect();
@@ -239,7 +279,7 @@ async fn cases(doing: Doing) {
     for stop in STOPS.into_iter().filter(|stop| stop.meets(doing)) {
         for titled in [Titled::Disabled, Titled::ByTheUser, Titled::InFlight, Titled::Before] {
             // Where no title is made, there is none to be in flight.
-            if doing != Doing::ToolRunning || matches!(titled, Titled::Disabled | Titled::ByTheUser) {
+            if doing != Doing::CommandRunning || matches!(titled, Titled::Disabled | Titled::ByTheUser) {
                 case(doing, stop, titled).await;
             }
         }
@@ -264,6 +304,7 @@ stopped_while! {
     tool_input: ToolInput,
     awaiting_permission: AwaitingPermission,
     tool_running: ToolRunning,
+    command_running: CommandRunning,
     retry_backoff: RetryBackoff,
 }
 
