@@ -12,6 +12,7 @@ mod output;
 mod prompt;
 mod server;
 mod sessions;
+mod trust;
 
 use crate::{build_info, process};
 use anyhow::Context as _;
@@ -38,6 +39,7 @@ enum Command {
     Export(export::ExportArgs),
     Sessions(sessions::SessionsArgs),
     Explain(explain::ExplainArgs),
+    Trust(trust::TrustArgs),
     /// Shows where things are, whether they are well, which models are within reach, what commands can be held to, and what stopped last
     Doctor,
 }
@@ -79,6 +81,7 @@ impl Cli {
             Some(Command::Export(export)) => export.run(options).await,
             Some(Command::Sessions(sessions)) => sessions.run(options).await,
             Some(Command::Explain(explain)) => explain.run(options).await,
+            Some(Command::Trust(trust)) => trust.run(options).await,
             Some(Command::Doctor) => doctor::run(options).await,
         }
     }

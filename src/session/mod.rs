@@ -37,7 +37,7 @@ mod title;
 mod toolbook;
 mod toolcalls;
 mod trace;
-mod trust;
+pub mod trust;
 mod turn;
 mod verdict;
 mod watchdog;

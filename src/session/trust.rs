@@ -42,20 +42,23 @@ pub(super) async fn look(context: &Arc<SessionContext>) -> Result<Option<String>
 
 /// Trusts the workspace as it is now, or no longer.
 pub(super) async fn choose(context: &Arc<SessionContext>, value: &str) -> Result<(), Refusal> {
-    let path = context.workspace.real();
     match value {
         TRUSTED => {
-            let digest = read(&context.workspace).await.digest;
-            let at = context.provenance.clock.wall_ms();
-            context.store.trust(TrustedPath { path, digest, at }).await.map_err(store_refusal)?;
+            let found = read(&context.workspace).await;
+            context.store.trust(trusted(&context.workspace, &found, context.provenance.clock.wall_ms())).await.map_err(store_refusal)?;
         }
         RESTRICTED => {
-            context.store.distrust(&path).await.map_err(store_refusal)?;
+            context.store.distrust(&context.workspace.real()).await.map_err(store_refusal)?;
         }
         _ => return Err(BadField::new("value", format!("must be `{TRUSTED}` or `{RESTRICTED}`")).into()),
     }
     context.permissions.set_trusted(value == TRUSTED);
     Ok(())
+}
+
+/// The trust that is given to a workspace in which this was found.
+pub fn trusted(workspace: &Workspace, found: &Instructions, at: u64) -> TrustedPath {
+    TrustedPath { path: workspace.real(), digest: found.digest.clone(), at }
 }
 
 /// The setting as a client shows it.

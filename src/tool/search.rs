@@ -60,8 +60,8 @@ impl Tool for Search {
         ToolSpec {
             name: "search",
             description: "Searches the text files of the workspace for a regular expression, line by line, and gives path:line: text. \
-                          Files that a .gitignore hides and binary files are left out; open documents are searched with their unsaved \
-                          changes. At most 200 matching lines.",
+                          Files that a .gitignore hides and binary files are left out. Unsaved changes are searched too where the \
+                          editor tells of them; read_file always has them. At most 200 matching lines.",
             input_schema: json!({
                 "type": "object",
                 "properties": {
