@@ -308,6 +308,39 @@ stopped_while! {
     retry_backoff: RetryBackoff,
 }
 
+/// Of a deleted session nothing can be exported: what the answer to its request says is all that is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleted_whatever_it_does() {
+    for doing in [Doing::Queued, Doing::Text, Doing::AwaitingPermission, Doing::ToolRunning, Doing::CommandRunning, Doing::RetryBackoff] {
+        // No other setting than a close needs.
+        let mut scene = scene(doing, Stop::SessionClosed, Titled::Disabled).await;
+        let Scene { editor, session, asked, .. } = &mut scene;
+        let delete = editor.request("session/delete", json!({ "sessionId": session })).await;
+        let abort = editor.result(asked).await["diagnostics"]["abort"].take();
+        let named = |tool: &Value| {
+            let mut tool = fields(tool, &["call_id", "tool", "effect", "outcome"]);
+            if doing == Doing::CommandRunning {
+                tool["call_id"] = json!("shell");
+            }
+            tool
+        };
+        let tools: Vec<_> = abort["tools_in_flight"].as_array().expect("tools").iter().map(named).collect();
+        let request = fields(&abort["request"], &["method", "id"]);
+        let told = json!({ "abort": fields(&abort, &["cause", "phase", "forced"]), "request": request, "tools": tools });
+        let expected = json!({
+            "abort": { "cause": "session_deleted", "phase": doing.phase(), "forced": false },
+            "request": { "method": "session/delete", "id": delete }, "tools": doing.tools(),
+        });
+        assert_eq!(told, expected, "{doing:?}");
+        editor.result(&delete).await;
+        let export = editor.request("session/export", json!({ "sessionId": session })).await;
+        assert_eq!(editor.error(&export).await["data"]["sessionId"], json!(session), "{doing:?}");
+        editor.ignore_updates();
+        editor.kill();
+        editor.exited().await;
+    }
+}
+
 /// Every cause that a record can name is produced over the wire by one of these tests, and by name.
 #[test]
 fn every_cause_stands_in_a_test() {
