@@ -11,6 +11,7 @@ mod story;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod turns;
 mod view;
 
 use crate::protocol::export::{SCHEMA, SCHEMA_VERSION};

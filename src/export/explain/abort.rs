@@ -1,8 +1,9 @@
 //! The story of one stop.
 
-use super::retry::Turns;
+use super::retry;
 use super::story::{Story, counted, duration, wall};
 use super::tools;
+use super::turns::Turns;
 use super::view::{ABSENT, View};
 use crate::protocol::abort::{Phase, TitleState, ToolOutcome};
 use crate::protocol::cause::{Cause, Initiator};
@@ -42,8 +43,8 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     story.fact("when", &when(abort));
     story.fact("phase", &phase(abort));
     story.fact("hops", &hops(abort));
-    story.fact("running", &running(abort));
-    tools::tell(turns.runs(abort), story);
+    story.fact("running", &running(abort, turns));
+    tools::tell(abort, turns, story);
     story.fact("title", &title(abort));
     story.fact("output", &output(abort));
     story.fact("ruled out", &list(abort, "ruled_out"));
@@ -52,7 +53,7 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     if !late.is_empty() {
         story.fact("later", &format!("{} came after this one had won: {}", counted(late.len() as u64, "cancel"), late.join(", ")));
     }
-    story.fact("retry", &turns.retry(abort));
+    story.fact("retry", &retry::verdict(turns, abort));
 }
 
 /// The cause of a record, or `unknown` where it is not one that this version knows.
@@ -159,16 +160,16 @@ fn hops(abort: View<'_>) -> String {
     if hops.is_empty() { "none recorded".into() } else { hops.join(" -> ") }
 }
 
-fn running(abort: View<'_>) -> String {
+fn running(abort: View<'_>, turns: &Turns<'_>) -> String {
     let tools = abort.list("tools_in_flight").map(|tool| {
         let fate = match tool.word("outcome") {
             Some(ToolOutcome::Withdrawn) => "had not started, was withdrawn",
-            Some(ToolOutcome::Stopped) => "stopped by itself",
+            Some(ToolOutcome::Stopped) => "ended when it was told to",
             Some(ToolOutcome::Killed) => "was ended from outside",
             Some(ToolOutcome::Escaped) => "had not returned when the grace was over and may have gone on",
             None => tool.said("outcome"),
         };
-        format!("{} ({}, {}) {fate}", tool.said("tool"), tool.said("effect"), tool.said("call_id"))
+        format!("{} {fate}", tools::named(tool, abort, turns))
     });
     if abort.at("tools_in_flight").is_absent() { ABSENT.into() } else { listed(&tools.collect::<Vec<_>>(), "no tool") }
 }

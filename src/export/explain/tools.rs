@@ -2,16 +2,29 @@
 
 use super::abort::NO_WORDS;
 use super::story::{Story, duration};
+use super::turns::Turns;
 use super::view::View;
 use crate::protocol::message::ResultStatus;
 use crate::protocol::tool_run::Permission;
 
+/// The most of a call's input that is told, in characters.
+const MAX_ABOUT: usize = 100;
+
 /// One line for each call.
-pub(super) fn tell(runs: &[View<'_>], story: &mut Story) {
-    for run in runs {
-        let who = format!("{} ({}, {})", run.said("tool"), run.said("effect"), run.said("call_id"));
-        story.fact("call", &format!("{who}: {}; {}", end(*run), permission(*run)));
+pub(super) fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
+    for run in turns.runs(abort) {
+        story.fact("call", &format!("{}: {}; {}", named(*run, abort, turns), end(*run), permission(*run)));
     }
+}
+
+/// The call: which tool, what it can do, its id, and what it is about.
+pub(super) fn named(call: View<'_>, abort: View<'_>, turns: &Turns<'_>) -> String {
+    let id = call.said("call_id");
+    let about = turns.about(abort, id).map(|about| match about.char_indices().nth(MAX_ABOUT) {
+        None => format!(" \"{about}\""),
+        Some((end, _)) => format!(" \"{}...\"", &about[..end]),
+    });
+    format!("{} ({}, {id}){}", call.said("tool"), call.said("effect"), about.unwrap_or_default())
 }
 
 fn end(run: View<'_>) -> String {
