@@ -31,21 +31,6 @@ fn edits(home: &Home, old: &str, new: &str) -> String {
 }
 
 impl Editor {
-    async fn opens(&mut self, uri: &str, text: &str) {
-        let document = json!({ "uri": uri, "languageId": "plaintext", "version": 3, "text": text });
-        self.notify("textDocument/didOpen", json!({ "textDocument": document })).await;
-    }
-
-    async fn changes(&mut self, uri: &str, version: i32, text: &str) {
-        let document = json!({ "uri": uri, "version": version });
-        self.notify("textDocument/didChange", json!({ "textDocument": document, "contentChanges": [{ "text": text }] })).await;
-    }
-
-    async fn allows(&mut self) {
-        let question = self.next("session/request_permission").await;
-        self.respond(&question["id"], json!({ "outcome": { "outcome": "selected", "optionId": "allow_once" } })).await;
-    }
-
     /// What the model was told of its one call.
     async fn told(&mut self, session: &str, prompt: &Value, dialect: Dialect) -> (String, String) {
         assert_eq!(self.result(prompt).await["stopReason"], "end_turn");

@@ -16,6 +16,7 @@ mod main_job;
 mod matrix;
 mod modes;
 mod pipes;
+mod project;
 mod retries;
 mod scale;
 mod secrets;

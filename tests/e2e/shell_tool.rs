@@ -23,12 +23,6 @@ async fn opened(home: &Home, config: &str, inputs: &[Value]) -> (Editor, String)
     (editor, session)
 }
 
-async fn answer(editor: &mut Editor, option: &str) -> Value {
-    let question = editor.next("session/request_permission").await;
-    editor.respond(&question["id"], json!({ "outcome": { "outcome": "selected", "optionId": option } })).await;
-    question
-}
-
 /// The results that the model was given, as they are on record.
 async fn results(editor: &mut Editor, session: &str) -> Vec<Value> {
     let export = full_export(editor, session).await;
@@ -64,7 +58,7 @@ async fn a_command_is_asked_about_as_it_is_and_its_end_is_told() {
     let mut editor = Editor::lsp(&home, &["--model", &model, "--title-model", "none"]).await;
     let session = editor.new_session(&home).await;
     let prompt = editor.prompt(&session, "Run").await;
-    let question = answer(&mut editor, "allow_once").await;
+    let question = editor.answers("allow_once").await;
     let sub = home.workspace().join("sub").display().to_string();
     let shown = format!(
         "A script for /bin/sh:\n  echo out; echo err >&2\n  pwd; exit 3\nDirectory: {sub}\nTime limit: 7 s\n\
@@ -76,8 +70,8 @@ async fn a_command_is_asked_about_as_it_is_and_its_end_is_told() {
             "rawInput": { "command": script, "directory": "sub", "timeout_seconds": 7 }, "locations": [{ "path": sub }],
             "content": [{ "type": "content", "content": { "type": "text", "text": shown } }] })
     );
-    answer(&mut editor, "allow_once").await;
-    answer(&mut editor, "reject_once").await;
+    editor.answers("allow_once").await;
+    editor.answers("reject_once").await;
     let told = editor.all_until(&prompt).await;
     let of_the_first: Vec<_> =
         told.iter().map(|update| &update["params"]["update"]).filter(|update| update["toolCallId"] == "run0").collect();
@@ -114,7 +108,7 @@ async fn it_writes_where_it_may_and_has_a_network_only_if_it_asked_for_it() {
     let prompt = editor.prompt(&session, "Run").await;
     let mut network = Vec::new();
     for _ in 0..3 {
-        let question = answer(&mut editor, "allow_once").await;
+        let question = editor.answers("allow_once").await;
         let shown = question["params"]["toolCall"]["content"][0]["content"]["text"].as_str().expect("a text").to_owned();
         network.push(shown.lines().last().expect("a line").to_owned());
     }
@@ -138,7 +132,7 @@ async fn one_that_takes_too_long_is_ended_with_all_it_started_and_the_model_goes
     let stubborn = json!({ "command": "setsid sleep 1000 & echo $$ $! > fifo; echo began; wait", "timeout_seconds": 1 });
     let (mut editor, session) = opened(&home, "", &[stubborn]).await;
     let prompt = editor.prompt(&session, "Run").await;
-    answer(&mut editor, "allow_once").await;
+    editor.answers("allow_once").await;
     let processes = fifo.watched().await;
     ended(&mut editor, &prompt).await;
     all_gone(processes, Duration::ZERO).await;
@@ -159,7 +153,7 @@ async fn of_a_long_output_the_ends_are_told_and_the_rest_can_be_read() {
     editor.initialize().await;
     let session = editor.new_session(&home).await;
     let prompt = editor.prompt(&session, "Run").await;
-    answer(&mut editor, "allow_once").await;
+    editor.answers("allow_once").await;
     ended(&mut editor, &prompt).await;
     let result = results(&mut editor, &session).await.remove(0);
     let text = result["text"].as_str().expect("a text");
@@ -203,7 +197,7 @@ async fn a_cancel_ends_it_with_all_it_started_and_the_record_says_what_became_of
     ] {
         let (mut editor, session) = opened(&home, "", &[input]).await;
         let prompt = editor.prompt(&session, "Run").await;
-        answer(&mut editor, "allow_once").await;
+        editor.answers("allow_once").await;
         let processes: Vec<Watched> = fifo.watched().await;
         editor.call("session/cancel", json!({ "sessionId": session, "source": "nvim.keymap", "initiator": "user" })).await;
         all_gone(processes, Duration::ZERO).await;
@@ -249,7 +243,7 @@ async fn rules_deny_ask_and_allow_and_allow_only_where_the_user_trusts() {
     // Trust counts from the next turn on.
     let mut reasons = Vec::new();
     for _ in 0..4 {
-        reasons.push(why(&answer(&mut editor, "reject_once").await));
+        reasons.push(why(&editor.answers("reject_once").await));
     }
     ended(&mut editor, &prompt).await;
     assert_eq!(reasons[1], "Asked because of the rule shell(echo ask *) in the settings.");
@@ -267,7 +261,7 @@ async fn rules_deny_ask_and_allow_and_allow_only_where_the_user_trusts() {
     let prompt = editor.prompt(&session, "Again").await;
     let mut asked = Vec::new();
     for _ in 0..3 {
-        asked.push(answer(&mut editor, "reject_once").await["params"]["toolCall"]["rawInput"]["command"].clone());
+        asked.push(editor.answers("reject_once").await["params"]["toolCall"]["rawInput"]["command"].clone());
     }
     ended(&mut editor, &prompt).await;
     assert_eq!(asked, ["echo ask me", "echo two; rm -rf x", "echo \"$(id)\""]);
@@ -290,7 +284,7 @@ async fn what_was_allowed_for_the_session_is_that_command_and_no_other() {
     let (mut editor, session) = opened(&home, "", &inputs).await;
     let prompt = editor.prompt(&session, "Run").await;
     for option in ["allow_always", "reject_once", "reject_once", "reject_always"] {
-        answer(&mut editor, option).await;
+        editor.answers(option).await;
     }
     ended(&mut editor, &prompt).await;
     let statuses: Vec<_> = results(&mut editor, &session).await.iter().map(|result| result["status"].clone()).collect();
@@ -305,7 +299,7 @@ async fn with_the_sandbox_off_the_question_says_so_and_nothing_is_confined() {
     let (mut editor, session) =
         opened(&home, "[sandbox]\nmode = \"off\"\n", &[json!({ "command": format!("echo x > {}", beside.display()) })]).await;
     let prompt = editor.prompt(&session, "Run").await;
-    let question = answer(&mut editor, "allow_once").await;
+    let question = editor.answers("allow_once").await;
     let shown = question["params"]["toolCall"]["content"][0]["content"]["text"].as_str().expect("a text").to_owned();
     let last: Vec<_> = shown.lines().rev().take(2).collect();
     assert_eq!(last, ["Network: on; the sandbox is off", "Writes: wherever you may; the sandbox is off (sandbox.mode)"]);

@@ -86,4 +86,27 @@ impl Editor {
     pub(crate) async fn next_message(&mut self) -> Value {
         self.claim("the next message", |_| true).await
     }
+
+    /// A document is opened with this text.
+    pub(crate) async fn opens(&mut self, uri: &str, text: &str) {
+        let document = json!({ "uri": uri, "languageId": "plaintext", "version": 3, "text": text });
+        self.notify("textDocument/didOpen", json!({ "textDocument": document })).await;
+    }
+
+    /// Its whole text is another one now.
+    pub(crate) async fn changes(&mut self, uri: &str, version: i32, text: &str) {
+        let document = json!({ "uri": uri, "version": version });
+        self.notify("textDocument/didChange", json!({ "textDocument": document, "contentChanges": [{ "text": text }] })).await;
+    }
+
+    /// Waits for a question about a call, and answers it.
+    pub(crate) async fn answers(&mut self, option: &str) -> Value {
+        let question = self.next("session/request_permission").await;
+        self.respond(&question["id"], json!({ "outcome": { "outcome": "selected", "optionId": option } })).await;
+        question
+    }
+
+    pub(crate) async fn allows(&mut self) {
+        self.answers("allow_once").await;
+    }
 }
