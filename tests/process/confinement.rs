@@ -129,8 +129,8 @@ async fn a_confined_command_writes_nowhere_else_whichever_way_it_tries() {
 async fn a_child_that_has_left_everything_is_confined_as_well_and_ended_as_well() {
     let ground = Ground::new();
     // The daemon has left its group, its session and its parent, and heeds no SIGTERM.
-    let daemon = "trap \"\" TERM; (trap \"\" TERM; echo x 2>/dev/null >../beside/new || echo held; sleep 1000) & echo $!";
-    let (mut kept, mut output) = ground.shell(&format!("setsid sh -c '{daemon}' & wait; sleep 1000"));
+    let daemon = "trap \"\" TERM; echo $$; echo x 2>/dev/null >../beside/new || echo held; sleep 1000";
+    let (mut kept, mut output) = ground.shell(&format!("(setsid sh -c '{daemon}' &); sleep 1000"));
     let daemon = Seen::next(&mut output).await;
     assert_eq!(line(&mut output).await, "held");
     kept.end(Duration::from_millis(50)).await;
