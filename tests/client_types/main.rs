@@ -9,7 +9,7 @@ use pillion::protocol::cause::Cause;
 use pillion::protocol::diagnostics::Diagnostics;
 use pillion::protocol::params::{
     CancelParams, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams,
-    SetConfigOptionParams, ShellParams,
+    SetConfigOptionParams, SetModeParams, ShellParams,
 };
 use pillion::protocol::permission::{PermissionParams, PermissionResult};
 use pillion::protocol::results::{
@@ -32,6 +32,7 @@ fn protocol() -> Model {
     sent.subschema_for::<ExportParams>();
     sent.subschema_for::<ShellParams>();
     sent.subschema_for::<SetConfigOptionParams>();
+    sent.subschema_for::<SetModeParams>();
     sent.subschema_for::<PermissionResult>();
     let mut received = SchemaSettings::draft2020_12().for_serialize().into_generator();
     received.subschema_for::<Capabilities<'_>>();

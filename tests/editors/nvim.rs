@@ -35,6 +35,7 @@ stories! {
         stop_by_key_and_by_command_is_told_with_its_source: "stop",
         a_tool_asks_before_it_writes: "permission",
         selection_file_diagnostics_and_unsaved_text_go_along: "context",
+        a_mode_and_the_trust_of_a_workspace_are_chosen: "choices",
         conversations_are_listed_and_taken_up_again: "sessions",
         a_conversation_is_exported_and_its_stops_explained: "export",
         what_is_wrong_with_the_program_is_told: "binary",

@@ -97,6 +97,8 @@ story.tell({
       story.eq(complete("'<,'>Pillion prompt @s"), { "@selection" })
       story.eq(complete("Pillion! exp"), { "explain", "export" })
       story.eq(complete("Pillion sessions "), { "all" })
+      story.eq(complete("Pillion mode a"), { "ask", "auto_edit" })
+      story.eq(complete("Pillion trust "), { "trusted", "restricted" })
       child:cmd("Pillion nonsense")
       child:wait_note("There is no `:Pillion nonsense`; there are answer, explain, export,")
     end,

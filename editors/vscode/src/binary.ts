@@ -19,6 +19,7 @@ const NEEDED: Record<keyof Methods, true> = {
   "session/cancel": true,
   "session/export": true,
   "session/set_config_option": true,
+  "session/set_mode": true,
 };
 
 export const NEEDED_METHODS = Object.keys(NEEDED);

@@ -30,6 +30,7 @@ import type {
   PromptResult,
   SessionParams,
   SetConfigOptionParams,
+  SetModeParams,
   UpdateParams,
 } from "./protocol.ts";
 
@@ -49,6 +50,7 @@ export interface Methods {
   "session/cancel": [CancelParams, CancelResult];
   "session/export": [ExportParams, ExportResult];
   "session/set_config_option": [SetConfigOptionParams, ConfigResult];
+  "session/set_mode": [SetModeParams, object];
 }
 
 /** What the sidecar says of itself. */

@@ -6,6 +6,7 @@ import { homedir } from "node:os";
 import * as path from "node:path";
 import * as vscode from "vscode";
 import { Problem } from "./binary.ts";
+import { selectMode, selectModel, selectTrust } from "./choices.ts";
 import { answeredError, type Sidecar } from "./client.ts";
 import type { Attach } from "./context.ts";
 import type { Conversations, StopSource } from "./conversations.ts";
@@ -13,7 +14,7 @@ import type { Documents } from "./documents.ts";
 import { pickDirectory } from "./folders.ts";
 import { explainSession, healthReport } from "./health.ts";
 import type { Keys } from "./keys.ts";
-import type { SessionEntry } from "./protocol.ts";
+import type { Mode, SessionEntry } from "./protocol.ts";
 import type { SessionNode, SessionTree } from "./sessions.ts";
 import type { ChatView } from "./view.ts";
 
@@ -82,7 +83,9 @@ export function registerCommands(parts: Parts): vscode.Disposable[] {
       await offerRestart(parts, "The key is removed from the editor's secret storage.");
     },
     restart: () => sidecar.restart(),
-    selectModel: () => selectModel(parts),
+    selectModel: () => selectModel(conversations),
+    selectMode: ({ mode }: { mode?: Mode } = {}) => selectMode(conversations, mode),
+    selectTrust: () => selectTrust(conversations),
     openSettings: () => vscode.commands.executeCommand("workbench.action.openSettings", `@ext:${context.extension.id}`),
   };
   return Object.entries(commands).map(([name, run]) =>
@@ -155,22 +158,4 @@ async function exportSession({ sidecar, conversations }: Parts, given: ExportArg
     throw error;
   });
   await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(file), { preview: false });
-}
-
-async function selectModel({ conversations }: Parts): Promise<void> {
-  const option = conversations.configOptions.find(({ id }) => id === "model");
-  if (option === undefined) {
-    throw new Problem("A model is chosen for a session. Open one first, or set pillion.model for all new ones.");
-  }
-  const other = "Another model…";
-  const items = [
-    ...option.options.map(({ value }) => ({ label: value, description: value === option.currentValue ? "current" : "" })),
-    { label: other, description: "as provider:model" },
-  ];
-  const picked = await vscode.window.showQuickPick(items, { title: "Pillion: Select Model", placeHolder: option.description });
-  const prompt = "The model as provider:model, such as openai:gpt-5.2 or ollama:qwen3-coder";
-  const value = picked?.label === other ? await vscode.window.showInputBox({ title: "Pillion: Select Model", prompt }) : picked?.label;
-  if (value !== undefined && value.trim() !== "") {
-    await conversations.chooseModel(value.trim());
-  }
 }

@@ -10,9 +10,12 @@ import type {
   CancelResult,
   ConfigOption,
   ContentBlock,
+  Mode,
   PermissionChoice,
   PermissionParams,
   PermissionResult,
+  SessionMode,
+  SessionModes,
   UpdateParams,
 } from "./protocol.ts";
 import { emptyConversation, reduce, type Conversation, type PromptError, type SessionEvent, type Turn } from "./session.ts";
@@ -37,6 +40,8 @@ interface Open {
   conversation: Conversation;
   cwd: string;
   configOptions: ConfigOption[];
+  /** Absent: no process has been asked yet. */
+  modes?: SessionModes;
   /** Resolves when the running sidecar has the session open. Absent: that process has not been asked yet. */
   live?: Promise<void>;
 }
@@ -46,7 +51,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   /** After every event of any conversation. */
   readonly onDidHappen = this.happened.event;
   private readonly switched = new vscode.EventEmitter<void>();
-  /** Another conversation is shown, or the shown one was read anew. */
+  /** Another conversation is shown, the shown one was read anew, or its mode is another. */
   readonly onDidSwitch = this.switched.event;
   private readonly stopped = new vscode.EventEmitter<Turn>();
   /** A session was loaded whose last turn was stopped while no window could tell it. */
@@ -55,6 +60,8 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   private readonly open = new Map<string, Open>();
   /** Sessions whose history is just being replayed. */
   private readonly replaying = new Map<string, Conversation>();
+  /** The modes that were chosen here: they are not stored, so that each new process is told. */
+  private readonly chosenModes = new Map<string, Mode>();
   private readonly questions = new Questions();
   private shown: string | undefined;
   private prompts = 0;
@@ -68,15 +75,24 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   }
 
   get current(): Conversation | undefined {
-    return this.shown === undefined ? undefined : this.open.get(this.shown)?.conversation;
+    return this.shownEntry?.conversation;
   }
 
   get currentCwd(): string | undefined {
-    return this.shown === undefined ? undefined : this.open.get(this.shown)?.cwd;
+    return this.shownEntry?.cwd;
   }
 
   get configOptions(): ConfigOption[] {
-    return this.shown === undefined ? [] : (this.open.get(this.shown)?.configOptions ?? []);
+    return this.shownEntry?.configOptions ?? [];
+  }
+
+  get modes(): SessionModes | undefined {
+    return this.shownEntry?.modes;
+  }
+
+  /** The mode of the shown session. */
+  get mode(): SessionMode | undefined {
+    return this.modes?.availableModes.find(({ id }) => id === this.modes?.currentModeId);
   }
 
   /** The session that this workspace had open last, in this window or an earlier one. */
@@ -97,8 +113,8 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   }
 
   async create(cwd: string): Promise<void> {
-    const { sessionId, configOptions } = await this.sidecar().request("session/new", { cwd });
-    this.open.set(sessionId, { conversation: emptyConversation(sessionId), cwd, configOptions, live: Promise.resolve() });
+    const { sessionId, configOptions, modes } = await this.sidecar().request("session/new", { cwd });
+    this.open.set(sessionId, { conversation: emptyConversation(sessionId), cwd, configOptions, modes, live: Promise.resolve() });
     await this.show(sessionId, cwd);
   }
 
@@ -113,7 +129,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
 
   /** Reads the shown session anew if the sidecar that has just started does not have it yet. */
   async reload(): Promise<void> {
-    const entry = this.shown === undefined ? undefined : this.open.get(this.shown);
+    const entry = this.shownEntry;
     if (entry !== undefined && entry.live === undefined) {
       await this.live(entry);
       this.switched.fire();
@@ -147,18 +163,32 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     this.questions.decide(key, decision);
   }
 
-  async chooseModel(value: string): Promise<void> {
-    const entry = this.shown === undefined ? undefined : this.open.get(this.shown);
+  /** Sets an option of the shown session. */
+  async configure(configId: "model" | "trust", value: string): Promise<void> {
+    const entry = this.shownEntry;
     if (entry !== undefined) {
+      await this.live(entry);
       const { sessionId } = entry.conversation;
-      const { configOptions } = await this.sidecar().request("session/set_config_option", { sessionId, configId: "model", value });
+      const { configOptions } = await this.sidecar().request("session/set_config_option", { sessionId, configId, value });
       entry.configOptions = configOptions;
+    }
+  }
+
+  /** Sets the mode of the shown session, for as long as this window knows the session. */
+  async chooseMode(mode: Mode): Promise<void> {
+    const entry = this.shownEntry;
+    if (entry !== undefined) {
+      await this.live(entry);
+      await this.setMode(entry, mode);
+      this.chosenModes.set(entry.conversation.sessionId, mode);
+      this.switched.fire();
     }
   }
 
   async delete(sessionId: string): Promise<void> {
     await this.sidecar().request("session/delete", { sessionId });
     this.open.delete(sessionId);
+    this.chosenModes.delete(sessionId);
     if (this.last?.sessionId === sessionId) {
       await this.memory.update(MEMORY, undefined);
     }
@@ -209,6 +239,10 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     this.stopped.dispose();
   }
 
+  private get shownEntry(): Open | undefined {
+    return this.shown === undefined ? undefined : this.open.get(this.shown);
+  }
+
   /** Waits for the answer to a prompt. */
   private async turn(sessionId: string, key: string, content: ContentBlock[]): Promise<void> {
     try {
@@ -240,9 +274,19 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
       const result = await this.sidecar().request("session/load", { sessionId });
       entry.conversation = reduce(this.replaying.get(sessionId)!, { type: "opened", result });
       entry.configOptions = result.configOptions;
+      entry.modes = result.modes;
+      const chosen = this.chosenModes.get(sessionId);
+      if (chosen !== undefined && chosen !== result.modes.currentModeId) {
+        await this.setMode(entry, chosen);
+      }
     } finally {
       this.replaying.delete(sessionId);
     }
+  }
+
+  private async setMode(entry: Open, modeId: Mode): Promise<void> {
+    await this.sidecar().request("session/set_mode", { sessionId: entry.conversation.sessionId, modeId });
+    entry.modes = { availableModes: entry.modes?.availableModes ?? [], currentModeId: modeId };
   }
 
   private async show(sessionId: string, cwd: string): Promise<void> {

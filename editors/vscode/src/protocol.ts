@@ -812,6 +812,13 @@ export interface SetConfigOptionParams {
   value: string;
 }
 
+/** `session/set_mode`. */
+export interface SetModeParams {
+  /** One of `availableModes`. */
+  modeId: string;
+  sessionId: SessionId;
+}
+
 /** `session/shell`: the user's own command, run by `/bin/sh -c` in the session's directory. */
 export interface ShellParams {
   command: string;

@@ -138,8 +138,8 @@ export class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   /** Posts everything; what was waiting is in it. */
   private show(): void {
     this.batch = [];
-    const { current: conversation } = this.conversations;
-    this.post({ type: "show", conversation, readiness: this.readiness(), offer: this.host.offer(), attach: this.host.attach() });
+    const { current: conversation, mode } = this.conversations;
+    this.post({ type: "show", conversation, readiness: this.readiness(), mode, offer: this.host.offer(), attach: this.host.attach() });
   }
 
   private happened(sessionId: string, event: SessionEvent): void {

@@ -18,6 +18,7 @@ local NEEDED = {
   "session/cancel",
   "session/export",
   "session/set_config_option",
+  "session/set_mode",
 }
 
 --- How long a call of the program may take that is waited for.

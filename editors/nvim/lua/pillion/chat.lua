@@ -3,6 +3,7 @@
 ---
 --- Invariant: a session is asked for nothing before the pillion that runs has it open.
 
+local choices = require("pillion.choices")
 local client = require("pillion.client")
 local config = require("pillion.config")
 local conversation = require("pillion.conversation")
@@ -96,7 +97,9 @@ local function load(session_id, workspace, done)
     tell_last_stop(chat)
     remember(chat)
     fetch_title(chat)
-    done(chat)
+    choices.opened(chat, result, function()
+      done(chat)
+    end)
   end)
 end
 
@@ -109,7 +112,9 @@ local function create(workspace, done)
     end
     local chat = add(result.sessionId, workspace)
     remember(chat)
-    done(chat)
+    choices.opened(chat, result, function()
+      done(chat)
+    end)
   end)
 end
 
@@ -138,17 +143,21 @@ local function reopen(chat, done)
     return table.insert(chat.reopening, done)
   end
   chat.reopening = { done }
-  client.request("session/resume", { sessionId = chat.conversation.sessionId }, function(problem, result)
+  local function reopened(problem)
     local waiting = chat.reopening or {}
     chat.reopening = nil
-    if not problem then
-      chat.closed = false
-      conversation.dispatch(chat, { type = "opened", result = result })
-      remember(chat)
-    end
+    chat.closed = problem ~= nil
     for _, each in ipairs(waiting) do
       each(problem)
     end
+  end
+  client.request("session/resume", { sessionId = chat.conversation.sessionId }, function(problem, result)
+    if problem then
+      return reopened(problem)
+    end
+    conversation.dispatch(chat, { type = "opened", result = result })
+    remember(chat)
+    choices.opened(chat, result, reopened)
   end)
 end
 
@@ -321,28 +330,6 @@ function M.restart()
       return tell(problem, vim.log.levels.ERROR)
     end
     reopen_all()
-  end)
-end
-
---- Chooses the model of this workspace's conversation; `done` gets what it is now and what else there is.
----@param model? string without it nothing is changed
----@param done fun(option?: pillion.ConfigOption, problem?: string)
-function M.model(model, done)
-  M.with_current(function(chat, problem)
-    if not chat then
-      return done(nil, problem)
-    end
-    local id = chat.conversation.sessionId
-    local method, params = "session/resume", { sessionId = id } ---@type string, table
-    if model then
-      method, params = "session/set_config_option", { sessionId = id, configId = "model", value = model }
-    end
-    client.request(method, params, function(failure, result)
-      local option = result and vim.iter(result.configOptions):find(function(each)
-        return each.id == "model"
-      end)
-      done(option, failure and failure.message)
-    end)
   end)
 end
 

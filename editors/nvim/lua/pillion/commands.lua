@@ -2,6 +2,7 @@
 
 local binary = require("pillion.binary")
 local chat = require("pillion.chat")
+local choices = require("pillion.choices")
 local client = require("pillion.client")
 local config = require("pillion.config")
 local context = require("pillion.context")
@@ -225,29 +226,44 @@ local function log()
   end)
 end
 
----@param call pillion.CommandCall
-local function model(call)
-  local named = vim.trim(call.rest)
-  local function told(option, problem)
-    if not option then
-      return complain(problem or "This pillion offers no choice of models.")
-    end
-    tell(("The model is %s."):format(option.currentValue ~= "" and option.currentValue or "not chosen yet"))
-  end
-  chat.model(named ~= "" and named or nil, function(option, problem)
-    if named ~= "" or not option or #option.options < 2 then
-      return told(option, problem)
-    end
-    local choices = { prompt = ("pillion: the model (now %s)"):format(text.plain(option.currentValue)) }
-    choices.format_item = function(choice)
-      return text.plain(choice.name)
-    end
-    vim.ui.select(option.options, choices, function(choice)
-      if choice then
-        chat.model(choice.value, told)
+--- A command that shows or sets what is chosen for this conversation.
+---@param id pillion.ChoiceId
+---@param what string
+---@return fun(call: pillion.CommandCall)
+local function choose(id, what)
+  ---@param here pillion.OpenChat
+  ---@param value string
+  local function set(here, value)
+    choices.set(here, id, value, function(problem)
+      if problem then
+        return complain(problem)
       end
+      tell(("%s is %s."):format(what, choices.current(choices.of(here, id) --[[@as pillion.Choice]])))
     end)
-  end)
+  end
+  return function(call)
+    local named = vim.trim(call.rest)
+    chat.with_current(function(here, failure)
+      if not here then
+        return complain(failure or "")
+      elseif named ~= "" then
+        return set(here, named)
+      end
+      choices.ask(here, id, function(choice, problem)
+        if not choice then
+          return complain(problem or ("This pillion offers nothing to choose for %s."):format(what))
+        elseif #choice.values < 2 then
+          return tell(("%s is %s."):format(what, choices.current(choice)))
+        end
+        local options = { prompt = ("pillion: %s (now %s)"):format(what:lower(), choices.current(choice)), format_item = choices.line }
+        vim.ui.select(choice.values, options, function(picked)
+          if picked then
+            set(here, picked.value)
+          end
+        end)
+      end)
+    end)
+  end
 end
 
 ---@param words string[]
@@ -308,7 +324,23 @@ M.commands = {
     end,
   },
   sessions = { words = "[all]", does = "goes on with an earlier conversation", run = sessions, complete = one_of({ "all" }) },
-  model = { words = "[provider:model]", does = "shows or chooses the model of this conversation", run = model },
+  model = {
+    words = "[provider:model]",
+    does = "shows or chooses the model of this conversation",
+    run = choose("model", "The model"),
+  },
+  mode = {
+    words = "[read_only|ask|auto_edit]",
+    does = "shows or chooses what this conversation may do without a question",
+    run = choose("mode", "The mode"),
+    complete = one_of(choices.WORDS.mode),
+  },
+  trust = {
+    words = "[trusted|restricted]",
+    does = "shows or chooses whether this workspace is trusted",
+    run = choose("trust", "The workspace"),
+    complete = one_of(choices.WORDS.trust),
+  },
   export = {
     words = "[file]",
     does = "writes the conversation with all its records to a file",

@@ -12,7 +12,7 @@ local M = {}
 --- A burst of words is drawn this often.
 local DRAW_MS = 40
 
----@class pillion.OpenChat : pillion.Chat
+---@class pillion.OpenChat : pillion.Chosen
 ---@field workspace string
 ---@field inbox pillion.Event[] what came and is not in the state yet
 ---@field drawing boolean a drawing is due

@@ -655,6 +655,11 @@ M.PROTOCOL_VERSION = 1
 ---@field sessionId pillion.SessionId
 ---@field value string
 
+--- `session/set_mode`.
+---@class pillion.SetModeParams
+---@field modeId string One of `availableModes`.
+---@field sessionId pillion.SessionId
+
 --- `session/shell`: the user's own command, run by `/bin/sh -c` in the session's directory.
 ---@class pillion.ShellParams
 ---@field command string

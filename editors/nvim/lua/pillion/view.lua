@@ -16,6 +16,7 @@ local M = {}
 ---@field conversation pillion.Conversation
 ---@field state pillion.ChatState
 ---@field page? pillion.Page
+---@field badge? string what has to be seen of the session all the time
 
 ---@type table<integer, pillion.Chat> by buffer
 local chats = {}
@@ -307,6 +308,9 @@ function M.winbar()
     return ""
   end
   local hint = STATES[chat.state](config.get().keys)
+  if chat.badge then
+    hint = ("%s, %s"):format(text.plain(chat.badge), hint)
+  end
   local room = vim.api.nvim_win_get_width(win) - vim.fn.strdisplaywidth(hint) - 4
   local title = text.cut(text.plain(chat.conversation.title or "pillion"), math.max(room, 8))
   -- A percent sign would be an instruction, and a title is a model's or a stranger's text.

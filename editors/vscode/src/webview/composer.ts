@@ -2,12 +2,14 @@
 
 import type { Attach } from "../context.ts";
 import { exactLine } from "../plain.ts";
+import type { SessionMode } from "../protocol.ts";
 import { element, icon, iconButton } from "./dom.ts";
 import type { Offer } from "./messages.ts";
 
 export interface ComposerActions {
   send(text: string, attach: Attach): void;
   stop(): void;
+  selectMode(): void;
   /** The text or the toggles changed, and should outlive the page. */
   changed(): void;
 }
@@ -20,6 +22,7 @@ export class Composer {
   });
   private readonly selection: HTMLButtonElement;
   private readonly file: HTMLButtonElement;
+  private readonly modeButton = element("button", { type: "button", class: "mode", hidden: true });
   private readonly sendButton: HTMLButtonElement;
   private readonly stopButton: HTMLButtonElement;
   private readonly refusal = element("div", { class: "refusal", hidden: true, attributes: { role: "alert" } });
@@ -30,11 +33,12 @@ export class Composer {
     this.actions = actions;
     this.selection = this.toggle("selection");
     this.file = this.toggle("file");
+    this.modeButton.addEventListener("click", () => actions.selectMode());
     this.sendButton = iconButton("send", "Send (Enter)", () => this.send());
     this.stopButton = iconButton("debug-stop", "Stop", () => actions.stop());
     this.stopButton.classList.add("stop-button");
     this.stopButton.hidden = true;
-    const bar = element("div", { class: "bar" }, this.selection, this.file, element("span", { class: "space" }), this.stopButton, this.sendButton);
+    const bar = element("div", { class: "bar" }, this.modeButton, this.selection, this.file, element("span", { class: "space" }), this.stopButton, this.sendButton);
     this.element = element("form", { class: "composer" }, this.refusal, element("div", { class: "box" }, this.input, bar));
     this.element.addEventListener("submit", (event) => event.preventDefault());
     this.input.addEventListener("keydown", (event) => {
@@ -66,6 +70,17 @@ export class Composer {
   offer({ selection, file }: Offer): void {
     this.label(this.selection, "list-selection", selection);
     this.label(this.file, "file", file);
+  }
+
+  /** What the session may do without a question. */
+  mode(mode: SessionMode | undefined): void {
+    this.modeButton.hidden = mode === undefined;
+    if (mode !== undefined) {
+      const name = exactLine(mode.name);
+      this.modeButton.title = `Mode: ${name}. ${exactLine(mode.description)}`;
+      this.modeButton.dataset["mode"] = mode.id;
+      this.modeButton.replaceChildren(icon("shield"), element("span", {}, name));
+    }
   }
 
   working(working: boolean): void {

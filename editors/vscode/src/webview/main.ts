@@ -37,6 +37,7 @@ const view = new ConversationView({
 const composer = new Composer({
   send: (text, attach) => post({ type: "prompt", text, attach }),
   stop: () => post({ type: "stop" }),
+  selectMode: () => post({ type: "command", command: "selectMode" }),
   changed: () => vscode.setState({ text: composer.text, attach: composer.attach }),
 });
 const notice = element("div", { class: "notice", hidden: true });
@@ -57,6 +58,7 @@ window.addEventListener("message", ({ data }: MessageEvent<ToPage>) => {
       composer.attach = draft?.attach ?? data.attach;
       composer.press();
       composer.offer(data.offer);
+      composer.mode(data.mode);
       forgetSentDraft();
       break;
     }
@@ -163,7 +165,7 @@ function noticeParts(): HTMLElement[] {
       return isEmpty
         ? [
             element("p", { class: "welcome" }, "Ask about the code in this workspace, or for a change to it."),
-            element("p", { class: "welcome" }, "Reading and searching is free; before a file is written, you are asked. Enter sends, Shift+Enter begins a new line."),
+            element("p", { class: "welcome" }, "Reading and searching is free; what may be done without a question is up to the mode. Enter sends, Shift+Enter begins a new line."),
           ]
         : [];
   }

@@ -1,7 +1,7 @@
 // What the chat's page and the extension say to each other, and nothing else.
 
 import type { Attach } from "../context.ts";
-import type { PermissionChoice } from "../protocol.ts";
+import type { PermissionChoice, SessionMode } from "../protocol.ts";
 import type { Conversation, SessionEvent } from "../session.ts";
 
 /** What can go along with the next prompt, as its toggles show it; `undefined`: there is nothing of the kind. */
@@ -19,7 +19,7 @@ export type Readiness =
 
 export type ToPage =
   /** All of it: after the page was made, or when another session is shown. */
-  | { type: "show"; conversation: Conversation | undefined; readiness: Readiness; offer: Offer; attach: Attach }
+  | { type: "show"; conversation: Conversation | undefined; readiness: Readiness; mode: SessionMode | undefined; offer: Offer; attach: Attach }
   /** What happened since, in order. */
   | { type: "happened"; events: SessionEvent[] }
   | { type: "readiness"; readiness: Readiness }
@@ -31,7 +31,7 @@ export type ToPage =
   | { type: "focus" };
 
 /** Commands that the page has buttons for. */
-export const PAGE_COMMANDS = ["newSession", "explainLastStop", "exportSession", "showLog", "restart", "openSettings", "health"] as const;
+export const PAGE_COMMANDS = ["newSession", "explainLastStop", "exportSession", "showLog", "restart", "openSettings", "health", "selectMode"] as const;
 
 export type FromPage =
   | { type: "loaded" }

@@ -4,7 +4,7 @@ import * as assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import * as vscode from "vscode";
-import { pillions, variable } from "../support/room.ts";
+import { pillions, scripted, variable } from "../support/room.ts";
 import { ended, extension, lastTurn, prompt, session, shownDocument, text, tool } from "./support.ts";
 
 const folder = (): string => vscode.workspace.workspaceFolders![0]!.uri.fsPath;
@@ -84,6 +84,51 @@ export function commands(): void {
       assert.equal(tool(turn).permission!.decision, decision);
       assert.equal(tool(turn).status, decision === "allow_once" ? "completed" : "failed");
       assert.equal(existsSync(path.join(folder(), file)), decision === "allow_once");
+    }
+  });
+
+  it("has a mode for each session, also after pillion was started anew", async () => {
+    const { conversations } = await extension();
+    await session("mode", []);
+    assert.equal(conversations.mode?.name, "Ask");
+    const written = async (mode: string, file: string): Promise<unknown[]> => {
+      await conversations.configure("model", scripted(file, write(file)));
+      await prompt("Write it");
+      const turn = await lastTurn("the end of the turn", (turn) => ended(turn) && JSON.stringify(turn.items).includes(file));
+      assert.equal(conversations.mode?.id, mode);
+      return [tool(turn).status, tool(turn).permission, existsSync(path.join(folder(), file))];
+    };
+    await command("selectMode", { mode: "auto_edit" });
+    assert.deepEqual(await written("auto_edit", "first.txt"), ["completed", undefined, true]);
+    await command("restart");
+    assert.deepEqual(await written("auto_edit", "second.txt"), ["completed", undefined, true]);
+    await command("selectMode", { mode: "read_only" });
+    assert.deepEqual(await written("read_only", "third.txt"), ["failed", undefined, false]);
+    await session("another mode", []);
+    assert.equal(conversations.mode?.name, "Ask");
+  });
+
+  it("changes a document with unsaved changes in the editor, as one undo, and leaves saving to the user", async () => {
+    const { conversations } = await extension();
+    for (const isDirty of [true, false]) {
+      const file = isDirty ? "dirty.txt" : "clean.txt";
+      const editor = await open(file, "one\ntwo\nthree\n");
+      if (isDirty) {
+        await editor.edit((edit) => edit.insert(new vscode.Position(0, 0), "MINE "));
+      }
+      const before = editor.document.getText();
+      await session(file, [[{ tool_call: { name: "edit_file", input: { path: file, edits: [{ old_text: "two", new_text: "TWO" }, { old_text: "three", new_text: "THREE" }] } } }], [{ text: "done" }]]);
+      await prompt("Edit it");
+      const asking = await lastTurn("a question", (turn) => turn.items.some((item) => item.type === "tool" && item.permission !== undefined));
+      conversations.decide(String(tool(asking).permission!.key), "allow_once");
+      const turn = await lastTurn("the end of the turn", ended);
+      assert.equal(tool(turn).status, "completed");
+      const after = before.replace("two", "TWO").replace("three", "THREE");
+      const onDisk = () => readFileSync(path.join(folder(), file), "utf8");
+      assert.deepEqual([editor.document.getText(), editor.document.isDirty, onDisk()], [after, isDirty, isDirty ? "one\ntwo\nthree\n" : after]);
+      await vscode.commands.executeCommand("undo");
+      assert.equal(editor.document.getText(), before);
+      await vscode.commands.executeCommand("workbench.action.revertAndCloseActiveEditor");
     }
   });
 

@@ -14,7 +14,7 @@ export async function extension(): Promise<Exports> {
 export async function session(name: string, steps: Step[]): Promise<string> {
   const { conversations } = await extension();
   await conversations.create(vscode.workspace.workspaceFolders![0]!.uri.fsPath);
-  await conversations.chooseModel(scripted(name, steps));
+  await conversations.configure("model", scripted(name, steps));
   return conversations.current!.sessionId;
 }
 

@@ -38,6 +38,10 @@ export class Chat {
     return this.frame.getByRole("button", { name: "Stop" });
   }
 
+  get modeButton(): Locator {
+    return this.frame.locator("button.mode");
+  }
+
   async prompt(text: string): Promise<void> {
     await this.input.fill(text);
     await this.input.press("Enter");
