@@ -3,6 +3,7 @@
 //! The rooms stand in reading order, each on its floor; a room imports only from floors below (`tests/tidy.rs`).
 
 pub mod protocol;
+pub mod text;
 pub mod build_info;
 pub mod config;
 pub mod net;

@@ -1,10 +1,10 @@
 //! Exit codes, and how a failure is told: one line on stderr that says what to do next.
 
 use super::output;
-use crate::export::plain;
 use crate::protocol::cause::Cause;
 use crate::protocol::results::StopReason;
 use crate::rpc::client::{ClientError, ErrorObjectOwned};
+use crate::text::plain;
 use serde::Deserialize;
 use std::io::Write as _;
 

@@ -4,10 +4,10 @@ use super::exit::Exit;
 use super::options::Options;
 use super::output::Output;
 use super::when;
-use crate::export::plain;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::results::SessionEntry;
 use crate::store::{ListQuery, Store};
+use crate::text::plain;
 use std::io::{BufWriter, Write};
 
 /// Lists the sessions, the one that was used last first.

@@ -6,6 +6,7 @@
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure};
 use crate::protocol::ids::is_plain_name;
+use crate::text;
 use serde::Deserialize;
 
 /// The longest message that a failure keeps, in bytes.
@@ -109,14 +110,14 @@ impl ProtocolKind {
 }
 
 /// An error status. `code` is kept if it is short and plain.
-pub fn http(status: u16, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
+pub fn http(status: u16, message: impl AsRef<str>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
     Box::new(StreamFailure {
         cause: Cause::ProviderHttp { http_status: status },
         boundary: Boundary::ProviderError,
         confidence: Confidence::Certain,
         evidence: phrases(evidence),
         kind: format!("http_{status}"),
-        message: cut(message.into()),
+        message: cut(message.as_ref()),
         os_error: None,
         code: plain(code),
         retry_after_ms: None,
@@ -124,7 +125,7 @@ pub fn http(status: u16, message: impl Into<String>, code: Option<&str>, evidenc
 }
 
 /// A connection that failed or broke.
-pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'static str]) -> Box<StreamFailure> {
+pub fn transport(kind: TransportKind, message: impl AsRef<str>, evidence: &[&'static str]) -> Box<StreamFailure> {
     let confidence = match kind {
         TransportKind::UnexpectedEof | TransportKind::ConnectionBroken | TransportKind::ConnectFailed => Confidence::Likely,
         _ => Confidence::Certain,
@@ -135,7 +136,7 @@ pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'
         confidence,
         evidence: phrases(evidence),
         kind: kind.name().into(),
-        message: cut(message.into()),
+        message: cut(message.as_ref()),
         os_error: None,
         code: None,
         retry_after_ms: None,
@@ -143,14 +144,14 @@ pub fn transport(kind: TransportKind, message: impl Into<String>, evidence: &[&'
 }
 
 /// Bytes that make no sense, or an error that the provider reported inside the stream.
-pub fn protocol(kind: ProtocolKind, message: impl Into<String>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
+pub fn protocol(kind: ProtocolKind, message: impl AsRef<str>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
     Box::new(StreamFailure {
         cause: Cause::ProviderProtocol,
         boundary: kind.boundary(),
         confidence: Confidence::Certain,
         evidence: phrases(evidence),
         kind: kind.name().into(),
-        message: cut(message.into()),
+        message: cut(message.as_ref()),
         os_error: None,
         code: plain(code),
         retry_after_ms: None,
@@ -165,9 +166,8 @@ fn plain(code: Option<&str>) -> Option<String> {
     code.filter(|code| is_plain_name(code)).map(str::to_owned)
 }
 
-fn cut(mut message: String) -> String {
-    message.truncate(message.floor_char_boundary(MESSAGE_LIMIT));
-    message
+fn cut(message: &str) -> String {
+    text::cut(message, MESSAGE_LIMIT).to_owned()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::protocol::ids::BadRequestId;
 use crate::protocol::results::TurnFailure;
 use crate::provenance::KnownKeys;
 use crate::session::error::Refusal;
+use crate::text::{exact, first};
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,17 +97,8 @@ impl WireError {
 /// A name that the client chose, as a sentence can show it: not long, and nothing in it that a screen would obey.
 pub(super) fn shown(name: &str) -> String {
     const MAX_CHARS: usize = 79;
-    let mut shown = String::new();
-    for char in name.chars().take(MAX_CHARS) {
-        match char {
-            '"' | '\'' | '\\' => shown.push(char),
-            _ => shown.extend(char.escape_debug()),
-        }
-    }
-    if name.chars().nth(MAX_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
+    let start = first(name, MAX_CHARS);
+    format!("{}{}", exact(start), if start.len() < name.len() { "…" } else { "" })
 }
 
 /// What the parser said of parameters that did not fit, retold with the name of the field.

@@ -3,6 +3,7 @@
 //! Invariant: O_NONBLOCK belongs to an open file description, which a shell or a terminal may share with us. It is set on
 //! pipes that we opened anew, or on pipes and sockets that an editor made for us; never on a terminal or a file.
 
+use crate::text::cut;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -66,7 +67,7 @@ pub async fn stdout_gone() {
 
 /// Says one line on stderr if there is room for it right now; otherwise it is lost. Long lines are cut.
 pub fn stderr_line(text: &str) {
-    let text = &text[..text.floor_char_boundary(PIPE_BUF - 1)];
+    let text = cut(text, PIPE_BUF - 1);
     let line = [text.as_bytes(), b"\n"].concat();
     static OWN: OnceLock<Option<OwnedFd>> = OnceLock::new();
     let stderr = rustix::stdio::stderr();

@@ -12,8 +12,8 @@ use crate::protocol::tool_run::Permission;
 use crate::protocol::update::{ToolCall, ToolCallContent};
 use crate::provenance::Stopped;
 use crate::store::Diagnostic;
+use crate::text::exact;
 use crate::tool::ToolPlan;
-use crate::tool::text::visible;
 use crate::tool::workspace::Confirmed;
 use std::fmt::Write as _;
 use tokio::sync::oneshot;
@@ -136,8 +136,8 @@ pub(super) fn denied(by: &By) -> String {
     let mut told = "The call was not run: ".to_owned();
     // Writing to a String cannot fail.
     let _ = match by {
-        By::Rule(rule) => write!(told, "the user's settings deny it (rule {}).", visible(rule)),
-        By::WorkspaceRule(rule) => write!(told, "the workspace denies it (rule {}).", visible(rule)),
+        By::Rule(rule) => write!(told, "the user's settings deny it (rule {}).", exact(rule)),
+        By::WorkspaceRule(rule) => write!(told, "the workspace denies it (rule {}).", exact(rule)),
         By::Mode(mode) => write!(told, "the session is in the mode {}, in which nothing is changed and no command is run.", mode.id()),
         By::Remembered => write!(told, "it was rejected for the whole session."),
         By::Default => write!(told, "it is not allowed."),
@@ -150,9 +150,9 @@ fn reason(why: &Why) -> Option<String> {
     Some(match why {
         Why::NoRule => return None,
         Why::NotUnderstood(what) => format!("Asked because the command cannot be judged by its text: {what}."),
-        Why::Rule(rule) => format!("Asked because of the rule {} in the settings.", visible(rule)),
-        Why::WorkspaceRule(rule) => format!("Asked because of the rule {} of the workspace.", visible(rule)),
-        Why::Protected(name) => format!("Asked because programs obey what stands in {}: look at it closely.", visible(name)),
+        Why::Rule(rule) => format!("Asked because of the rule {} in the settings.", exact(rule)),
+        Why::WorkspaceRule(rule) => format!("Asked because of the rule {} of the workspace.", exact(rule)),
+        Why::Protected(name) => format!("Asked because programs obey what stands in {}: look at it closely.", exact(name)),
         Why::Restricted => "Asked because this workspace is not trusted: its own programs would run.".to_owned(),
     })
 }

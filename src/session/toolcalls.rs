@@ -12,7 +12,7 @@ use crate::protocol::cause::Cause;
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::store::Diagnostic;
-use crate::tool::text::visible;
+use crate::text::exact;
 use crate::tool::workspace::{Confirmed, Place};
 use crate::tool::{Approved, CommandEnd, Image, Tool, ToolContext, ToolOutput, ToolPlan};
 use futures_util::stream::FuturesUnordered;
@@ -97,7 +97,7 @@ async fn announce(job: &TurnJob, call: Call, context: &ToolContext, written: &mu
     };
     let (title, locations) = match &next {
         Next::Run(_, plan) => (plan.title.clone(), plan.locations.clone()),
-        Next::Refuse(_) | Next::PlanLater(_) => (visible(&call.tool).into_owned(), Vec::new()),
+        Next::Refuse(_) | Next::PlanLater(_) => (exact(&call.tool).into_owned(), Vec::new()),
     };
     let tool_call = ToolCall {
         tool_call_id: call.call_id.clone(),

@@ -2,8 +2,8 @@
 //!
 //! Invariant: nothing here decides where a path leads; what is named to the client was decided by `workspace` before.
 
-use super::text::{cut, visible};
 use crate::provenance::CancelToken;
+use crate::text::{cut, exact};
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub enum Refusal {
     #[error("the editor has no such file")]
     NotFound,
     /// The client's own words.
-    #[error("the editor refused: {}", visible(cut(.0, MAX_REASON_BYTES)))]
+    #[error("the editor refused: {}", exact(cut(.0, MAX_REASON_BYTES)))]
     Said(String),
     #[error("the connection to the editor ended")]
     Gone,

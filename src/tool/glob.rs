@@ -1,13 +1,13 @@
 //! `glob`: the files of the workspace whose paths match a pattern.
 
 use super::arguments::Arguments;
-use super::text::{cut, visible};
 use super::walk::Walk;
 use super::workspace::{Place, Workspace};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::ToolKind;
+use crate::text::{cut, exact};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ignore::overrides::{Override, OverrideBuilder};
@@ -79,7 +79,7 @@ impl Request {
         let mut globs = OverrideBuilder::new(".");
         let built = globs.add(pattern).and_then(|globs| globs.build());
         let globs = built.map_err(|error| arguments.wrong("pattern", &format!("is no valid glob: {error}")))?;
-        let title = format!("Find {} in {place}", cut(&visible(pattern), MAX_TITLE_PATTERN_BYTES));
+        let title = format!("Find {} in {place}", cut(&exact(pattern), MAX_TITLE_PATTERN_BYTES));
         Ok(Self { place, pattern: globs, title })
     }
 
@@ -163,7 +163,7 @@ mod tests {
         std::os::unix::fs::symlink("../outside/a", room.path("file")).unwrap();
         room.fifo("pipe");
         room.file("new\nline", "");
-        assert_eq!(globbed(&room, json!({ "pattern": "**" })).await, "new\\u{a}line\n");
+        assert_eq!(globbed(&room, json!({ "pattern": "**" })).await, "new\\nline\n");
         for path in ["dir", "file", "..", "pipe", "none", "new\nline"] {
             assert!(room.call(&Glob, json!({ "pattern": "**", "path": path })).await.is_err(), "{path}");
         }

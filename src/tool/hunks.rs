@@ -2,7 +2,7 @@
 //!
 //! Invariant: no difference is left out, and the lines outside of all hunks are the same in both.
 
-use super::text::visible;
+use crate::text::exact;
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -58,8 +58,8 @@ pub fn changes(old: &str, new: &str) -> Vec<String> {
 
 fn told(sign: char, line: &str) -> String {
     match line.strip_suffix('\n') {
-        Some(line) => format!("{sign} {}", visible(line)),
-        None => format!("{sign} {} [no line end]", visible(line)),
+        Some(line) => format!("{sign} {}", exact(line)),
+        None => format!("{sign} {} [no line end]", exact(line)),
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(shown("a\nb\nc\nd\n", "A\nb\nc\nD\ne\n"), ["- a", "+ A", "@ line 4", "- d", "+ D", "+ e"]);
         assert_eq!(shown("", "x\ny\n"), ["+ x", "+ y"]);
         assert_eq!(shown("x\n", ""), ["- x"]);
-        assert_eq!(shown("a\r\nb\n", "a\nb"), ["- a\\u{d}", "- b", "+ a", "+ b [no line end]"]);
+        assert_eq!(shown("a\r\nb\n", "a\nb"), ["- a\\r", "- b", "+ a", "+ b [no line end]"]);
         assert_eq!(shown("a\n", "a\n\u{202e}b\u{1b}[2K\n"), ["@ line 2", "+ \\u{202e}b\\u{1b}[2K"]);
         assert_eq!(shown("a\n", "a\n"), [""; 0]);
     }

@@ -1,8 +1,8 @@
 //! What a workspace tells whoever works in it: `AGENTS.md` for the model, `.pillion.toml` for pillion. Read when a turn
 //! begins, never when the workspace is opened; the digest of both is what trust is bound to.
 
-use super::text::cut;
 use super::workspace::{Place, Workspace};
+use crate::text::cut;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 

@@ -1,13 +1,13 @@
 //! `list_directory`: the names in one directory, without those that `.gitignore` files or rules hide.
 
 use super::arguments::Arguments;
-use super::text::visible;
 use super::walk::Rules;
 use super::workspace::{EntryKind, Place};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::ToolKind;
+use crate::text::exact;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ fn listed(place: &Place, context: &ToolContext) -> Result<String, ToolError> {
             EntryKind::Other => " (no regular file)",
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}{mark}", visible(&entry.name.to_string_lossy()));
+        let _ = writeln!(text, "{}{mark}", exact(&entry.name.to_string_lossy()));
     }
     if all == 0 {
         text.push_str("[the directory is empty]\n");
@@ -138,7 +138,7 @@ mod tests {
         let room = Room::new();
         room.file("a\nb", "");
         std::fs::write(room.workspace.path().join(OsStr::from_bytes(b"bad\xff")), "").unwrap();
-        assert_eq!(room.text_of_call(&ListDirectory, json!({})).await, "a\\u{a}b\nbad\u{fffd}\n");
+        assert_eq!(room.text_of_call(&ListDirectory, json!({})).await, "a\\nb\nbad\u{fffd}\n");
     }
 
     #[tokio::test]

@@ -20,7 +20,6 @@ mod shell;
 mod stoppable;
 #[cfg(test)]
 mod test_room;
-pub mod text;
 mod update_plan;
 mod walk;
 pub mod workspace;

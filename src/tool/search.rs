@@ -6,13 +6,13 @@ mod tests;
 use super::arguments::Arguments;
 use super::documents::WorkspaceDocuments;
 use super::stoppable::Stoppable;
-use super::text::{cut, visible};
 use super::walk::Walk;
 use super::workspace::{OpenFile, Place, Workspace, WorkspaceError};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::ToolKind;
+use crate::text::{cut, exact};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
@@ -116,7 +116,7 @@ impl Request {
         }
         let glob = globs.build().map_err(|error| ToolError(format!("the argument glob is no valid glob: {error}")))?;
         let place = arguments.optional_text("path")?.map_or_else(|| Ok(Place::root()), |path| workspace.place(path))?;
-        let title = format!("Search {place} for {}", cut(&visible(pattern), MAX_TITLE_PATTERN_BYTES));
+        let title = format!("Search {place} for {}", cut(&exact(pattern), MAX_TITLE_PATTERN_BYTES));
         Ok(Self { place, matcher, glob, title })
     }
 

@@ -1,12 +1,12 @@
 //! `update_plan`: what the model is going to do, step by step, for the user to see. It does nothing else.
 
 use super::arguments::Arguments;
-use super::text::visible;
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
 use crate::policy::Access;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{PlanEntry, PlanPriority, PlanStatus, ToolKind};
+use crate::text::exact;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ fn entry(given: &Arguments<'_>) -> Result<PlanEntry, ToolError> {
     }
     Ok(PlanEntry {
         // It is shown as a line of a list.
-        content: visible(content).into_owned(),
+        content: exact(content).into_owned(),
         priority: given.optional_word("priority", &PRIORITIES)?.unwrap_or(PlanPriority::Medium),
         status: given.optional_word("status", &STATUSES)?.ok_or_else(|| given.wrong("status", "is missing; it must be a string"))?,
     })
@@ -125,7 +125,7 @@ mod tests {
         let entry = |content: &str, priority, status| PlanEntry { content: content.into(), priority, status };
         let plan = vec![
             entry("Look", PlanPriority::High, PlanStatus::Completed),
-            entry("Change\\u{a}\\u{202e}it", PlanPriority::Medium, PlanStatus::InProgress),
+            entry("Change\\n\\u{202e}it", PlanPriority::Medium, PlanStatus::InProgress),
             entry("Tell", PlanPriority::Low, PlanStatus::Pending),
         ];
         let text = "the user sees the plan: 1 of 3 steps are completed";

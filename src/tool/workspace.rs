@@ -152,7 +152,7 @@ impl Workspace {
         if text.contains('\0') {
             return Err(WorkspaceError::Nul);
         }
-        self.place_of(Path::new(text)).ok_or_else(|| WorkspaceError::Outside(super::text::visible(text).into_owned()))
+        self.place_of(Path::new(text)).ok_or_else(|| WorkspaceError::Outside(crate::text::exact(text).into_owned()))
     }
 
     /// The same for a path that a client gave; None if it is not in this workspace.
@@ -184,7 +184,7 @@ impl Workspace {
     pub(super) fn may_read(&self, place: &Place) -> Result<(), WorkspaceError> {
         let hidden = self.hidden();
         match hidden.iter().find_map(|rules| rules.hiding(place.as_path())) {
-            Some(rule) => Err(WorkspaceError::Hidden { place: place.clone(), rule: super::text::visible(rule.text()).into_owned() }),
+            Some(rule) => Err(WorkspaceError::Hidden { place: place.clone(), rule: crate::text::exact(rule.text()).into_owned() }),
             None => Ok(()),
         }
     }

@@ -204,11 +204,11 @@ async fn a_name_forges_nothing_where_a_person_reads_it() {
         let update = editor.next_update("tool_call").await;
         titles.push(update["params"]["update"]["title"].clone());
     }
-    assert_eq!(titles, [r"Make a\u{202e}txt", r"Make a\u{a}.code-workspace", r"no\u{202e}\u{a}tool"]);
+    assert_eq!(titles, [r"Make a\u{202e}txt", r"Make a\n.code-workspace", r"no\u{202e}\ntool"]);
     let (asked, _) = yes_to_all(&mut editor, &prompt).await;
     let expected = json!({
         "rule": r"Asked because of the rule edit(*\u{202e}txt) of the workspace.",
-        "protected": r"Asked because programs obey what stands in a\u{a}.code-workspace: look at it closely.",
+        "protected": r"Asked because programs obey what stands in a\n.code-workspace: look at it closely.",
     });
     assert_eq!(asked, expected);
     editor.finish().await;

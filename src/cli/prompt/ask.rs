@@ -1,7 +1,7 @@
 //! Permission questions: answered by `--allow`, by `--deny`, or by the person at the terminal. Nobody there is a no.
 
-use crate::export::plain;
 use crate::rpc::client::{Answerer, Unanswered};
+use crate::text::plain;
 use crate::tool::hunks::changes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;

@@ -3,8 +3,8 @@
 //! Invariant: stdout holds the model's text and nothing else (or, with `--json`, one object a line), ends with a line
 //! break, and is flushed with every update. stderr is written to only when it is a terminal.
 
-use crate::export::plain;
 use crate::protocol::content::ContentBlock;
+use crate::text::plain;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;

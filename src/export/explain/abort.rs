@@ -7,6 +7,7 @@ use super::turns::Turns;
 use super::view::{ABSENT, View};
 use crate::protocol::abort::{Phase, TitleState, ToolOutcome};
 use crate::protocol::cause::{Cause, Initiator};
+use crate::text::first;
 
 /// What is said of a word that an older version wrote and this one does not know.
 pub(super) const NO_WORDS: &str = "this version has no words for it";
@@ -77,10 +78,8 @@ fn cause_name(record: View<'_>) -> String {
 /// The arguments that the model repeated, as far as a line can show them.
 fn input(abort: View<'_>) -> String {
     let input = abort.at("input").value().to_string();
-    match input.char_indices().nth(MAX_INPUT) {
-        None => input,
-        Some((end, _)) => format!("{}... ({} bytes in all)", &input[..end], input.len()),
-    }
+    let start = first(&input, MAX_INPUT);
+    if start.len() < input.len() { format!("{start}... ({} bytes in all)", input.len()) } else { input }
 }
 
 /// The client and the request that a stop or a cancel request came by.

@@ -1,6 +1,6 @@
 //! The paper that the story is written on, and how times are written.
 
-use crate::export::plain;
+use crate::text::plain;
 use std::fmt::Write;
 
 /// Lines of plain text. What goes in may hold anything; what comes out cannot deceive a reader.

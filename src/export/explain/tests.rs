@@ -136,6 +136,28 @@ fn every_call_of_the_turn_is_told_with_its_end_and_on_whose_word() {
 }
 
 #[test]
+fn a_call_is_told_with_what_it_is_about_as_far_as_a_line_goes() {
+    for (input, about) in [
+        (json!({ "command": "cargo test", "path": "src" }), " \"cargo test\"".to_owned()),
+        (json!({ "argv": ["git", "commit"] }), " \"git commit\"".into()),
+        (json!({ "pattern": "a.*b" }), " \"a.*b\"".into()),
+        (json!({ "path": "src/a.rs" }), " \"src/a.rs\"".into()),
+        (json!({ "command": "é".repeat(101) }), format!(" \"{}...\"", "é".repeat(100))),
+        (json!({ "command": "a\n\u{1b}[2J\u{202e}b" }), " \"a\\n\\u{1b}[2J\\u{202e}b\"".into()),
+        (json!({ "entries": [] }), String::new()),
+        (json!("no object"), String::new()),
+    ] {
+        let story = stopped(|memory| {
+            for part in &mut memory.messages[1].1.parts {
+                part.input = part.input.as_ref().map(|_| input.clone());
+            }
+        });
+        let call = fact(&story, "call");
+        assert!(call.starts_with(&format!("write_file (write, x_call_2){about}: ")), "{call}");
+    }
+}
+
+#[test]
 fn every_cause_is_told_and_an_unknown_one_keeps_its_word() {
     for cause in [Cause::ClientEof, Cause::CrashRecovered, Cause::StoreFailure, Cause::ProviderHttp { http_status: 429 }] {
         let story = stopped(|memory| memory.aborts[0].cause = cause.clone());

@@ -6,6 +6,7 @@ use super::turns::Turns;
 use super::view::View;
 use crate::protocol::message::ResultStatus;
 use crate::protocol::tool_run::Permission;
+use crate::text::first;
 
 /// The most of a call's input that is told, in characters.
 const MAX_ABOUT: usize = 100;
@@ -20,9 +21,9 @@ pub(super) fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
 /// The call: which tool, what it can do, its id, and what it is about.
 pub(super) fn named(call: View<'_>, abort: View<'_>, turns: &Turns<'_>) -> String {
     let id = call.said("call_id");
-    let about = turns.about(abort, id).map(|about| match about.char_indices().nth(MAX_ABOUT) {
-        None => format!(" \"{about}\""),
-        Some((end, _)) => format!(" \"{}...\"", &about[..end]),
+    let about = turns.about(abort, id).map(|about| {
+        let start = first(&about, MAX_ABOUT);
+        format!(" \"{start}{}\"", if start.len() < about.len() { "..." } else { "" })
     });
     format!("{} ({}, {id}){}", call.said("tool"), call.said("effect"), about.unwrap_or_default())
 }

@@ -7,6 +7,7 @@ use super::script::{Entry, Finish, HttpError, ProtocolError, Script, Short, Toke
 use crate::protocol::diagnostics::{StreamFailure, Usage, UsageSource};
 use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
 use crate::provider::failure::{ProtocolKind, TransportKind, http, protocol, transport};
+use crate::text::cut;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -234,11 +235,11 @@ impl Words {
     /// The `n`th of `chunks` about equal pieces, counted on through the repetitions.
     fn piece(&self, n: usize) -> &str {
         let n = n % self.chunks;
-        let cut = |k: usize| {
+        let start = |k: usize| {
             let share = self.text.len() as u128 * k as u128 / self.chunks as u128;
-            self.text.floor_char_boundary(usize::try_from(share).unwrap_or(usize::MAX))
+            cut(&self.text, usize::try_from(share).unwrap_or(usize::MAX)).len()
         };
-        &self.text[cut(n)..cut(n + 1)]
+        &self.text[start(n)..start(n + 1)]
     }
 }
 

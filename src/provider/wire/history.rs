@@ -4,6 +4,7 @@
 //! turn that was recorded. Reasoning is never sent back: the history keeps its words, not the vendor's proof of them.
 
 use crate::protocol::message::{Message, Part, PartKind, ResultStatus, Role};
+use crate::text::first;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -169,7 +170,7 @@ fn tool_name(name: Option<&str>) -> Cow<'_, str> {
     if name.len() <= 64 && name.chars().all(fits) {
         return Cow::Borrowed(name);
     }
-    name.chars().take(64).map(|c| if fits(c) { c } else { '_' }).collect()
+    first(name, 64).chars().map(|c| if fits(c) { c } else { '_' }).collect()
 }
 
 fn outcome(part: &Part) -> Outcome<'_> {

@@ -6,6 +6,7 @@ use crate::protocol::PROTOCOL_VERSION;
 use crate::protocol::abort::Client;
 use crate::protocol::results::Capabilities;
 use crate::rpc::error::{WireError, code};
+use crate::text::first;
 use serde_json::{Map, Value, json};
 
 /// The longest name or version of a client that is kept, in characters.
@@ -148,5 +149,5 @@ const LSP_METHODS: [&str; 12] = [
 const ACP_EXTRA_METHODS: [&str; 2] = ["_pillion/session/export", "_pillion/session/shell"];
 
 fn cut(text: &str) -> String {
-    text.chars().take(MAX_NAME_CHARS).collect()
+    first(text, MAX_NAME_CHARS).to_owned()
 }

@@ -11,8 +11,8 @@ use crate::protocol::permission::{
 };
 use crate::protocol::update::{ToolCall, ToolCallContent};
 use crate::session::editor::{PermissionAnswer, PermissionQuestion};
+use crate::text::exact;
 use crate::tool::hunks::changes;
-use crate::tool::text::visible;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -95,7 +95,7 @@ impl Matter {
 
     /// The call and all that would be done, in words; None if that is more than a message holds. Lines stay lines.
     fn message(&self) -> Option<String> {
-        let mut message = format!("pillion asks: {}", visible(&self.call.title));
+        let mut message = format!("pillion asks: {}", exact(&self.call.title));
         let mut add = |line: &str| {
             message.push('\n');
             message.push_str(line);
@@ -104,10 +104,10 @@ impl Matter {
         for content in &self.question.content {
             match content {
                 ToolCallContent::Content { content: ContentBlock::Text { text } } => {
-                    text.split('\n').try_for_each(|line| add(&visible(line)))?
+                    text.split('\n').try_for_each(|line| add(&exact(line)))?
                 }
                 ToolCallContent::Diff { path, old_text, new_text } => {
-                    add(&visible(path))?;
+                    add(&exact(path))?;
                     changes(old_text.as_deref().unwrap_or_default(), new_text).iter().try_for_each(|line| add(line))?;
                 }
                 // What a message cannot show.

@@ -15,6 +15,7 @@ use crate::session::attempt;
 use crate::session::context::SessionContext;
 use crate::session::retry;
 use crate::session::trace::AttemptTrace;
+use crate::text::first;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
@@ -89,7 +90,7 @@ fn request(trace: &AttemptTrace, record: &TitleGeneration, prompt: &str) -> Mode
             message_id: record.parent_id.clone(),
             role: Role::User,
             created_at: record.started_at,
-            parts: vec![Part::text(prompt.chars().take(PROMPT_CHARS).collect::<String>())],
+            parts: vec![Part::text(first(prompt, PROMPT_CHARS))],
             turn_id: None,
             model: None,
         })],

@@ -113,7 +113,7 @@ async fn no_answer_a_no_and_an_end_are_told_apart() {
         (Some(Refusal::Gone), unknown("the connection to the editor ended")),
         (
             Some(Refusal::Said("not\nnow".into())),
-            "a was not changed: the editor refused: not\\u{a}now; read it again before the next try".into(),
+            "a was not changed: the editor refused: not\\nnow; read it again before the next try".into(),
         ),
     ] {
         let room = Room::new();

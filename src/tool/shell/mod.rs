@@ -8,7 +8,6 @@ mod tests;
 
 use super::arguments::Arguments;
 use super::command::{self, Commands, Ran, Terms};
-use super::text::visible;
 use super::workspace::Place;
 use super::{Approved, CommandEnd, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
 use crate::config::{SandboxMode, SandboxNetwork};
@@ -17,6 +16,7 @@ use crate::process::{Capture, Captured, Command, Confinement, Enforced, Exit, Ne
 use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolKind, ToolLocation};
+use crate::text::exact;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ impl Request {
         match (exit, &failure) {
             (Some(Exit::Code(code)), _) => note(format!("exit code {code}")),
             (Some(signal), _) => note(format!("ended by {}", signal.signal_name().unwrap_or_default())),
-            (None, Some(why)) => note(visible(&commands.keys.scrub(why)).into_owned()),
+            (None, Some(why)) => note(exact(&commands.keys.scrub(why)).into_owned()),
             (None, None) => note("how it ended is not known".into()),
         }
         if fate == ToolOutcome::Escaped && failure.is_none() {

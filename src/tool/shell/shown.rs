@@ -6,7 +6,7 @@ use crate::policy::{Invocation, NetworkAccess};
 use crate::process::{Ability, Hold};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::update::ToolCallContent;
-use crate::tool::text::{cut, visible};
+use crate::text::{cut, exact};
 
 /// The longest command in a title, in bytes.
 const MAX_TITLE_BYTES: usize = 100;
@@ -14,7 +14,7 @@ const MAX_TITLE_BYTES: usize = 100;
 /// The command in one line; a long one is cut, which shows.
 pub(super) fn title(invocation: &Invocation) -> String {
     let text = match invocation {
-        Invocation::Script(text) => visible(text.trim()).into_owned(),
+        Invocation::Script(text) => exact(text.trim()).into_owned(),
         Invocation::Program(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
     };
     match cut(&text, MAX_TITLE_BYTES) {
@@ -28,7 +28,7 @@ pub(super) fn question(request: &Request, directory: &str, sandbox: &Sandbox, ab
     let mut lines = match &request.invocation {
         Invocation::Script(text) => {
             // A line break is shown as one; whatever else cannot be seen is written out.
-            let script = text.split('\n').map(|line| format!("  {}", visible(line)));
+            let script = text.split('\n').map(|line| format!("  {}", exact(line)));
             std::iter::once("A script for /bin/sh:".to_owned()).chain(script).collect::<Vec<_>>()
         }
         Invocation::Program(words) => {
@@ -36,7 +36,7 @@ pub(super) fn question(request: &Request, directory: &str, sandbox: &Sandbox, ab
             std::iter::once("A program and its arguments:".to_owned()).chain(words).collect()
         }
     };
-    lines.push(format!("Directory: {}", visible(directory)));
+    lines.push(format!("Directory: {}", exact(directory)));
     lines.push(format!("Time limit: {} s", request.limit.as_secs()));
     lines.extend(held(request.network, sandbox, ability));
     ToolCallContent::Content { content: ContentBlock::text(lines.join("\n")) }
@@ -47,9 +47,9 @@ fn held(network: NetworkAccess, sandbox: &Sandbox, ability: &Ability) -> [String
     if sandbox.mode == SandboxMode::Off {
         return ["Writes: wherever you may; the sandbox is off (sandbox.mode)".into(), "Network: on; the sandbox is off".into()];
     }
-    let lacking = |hold: &Hold| hold.lacks().map(|lacks| format!("NOT confined by this machine: {}", visible(lacks)));
+    let lacking = |hold: &Hold| hold.lacks().map(|lacks| format!("NOT confined by this machine: {}", exact(lacks)));
     let writes = lacking(&ability.writes).unwrap_or_else(|| {
-        let more: Vec<_> = sandbox.writable.iter().map(|path| visible(&path.to_string_lossy()).into_owned()).collect();
+        let more: Vec<_> = sandbox.writable.iter().map(|path| exact(&path.to_string_lossy()).into_owned()).collect();
         let more = if more.is_empty() { String::new() } else { format!(", {}", more.join(", ")) };
         format!("in the workspace, a scratch directory{more}; nowhere else")
     });
@@ -64,5 +64,5 @@ fn held(network: NetworkAccess, sandbox: &Sandbox, ability: &Ability) -> [String
 /// One word as a shell would take it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", visible(word).replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", exact(word).replace('\'', r"'\''")) }
 }

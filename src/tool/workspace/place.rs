@@ -1,6 +1,6 @@
 //! A path as it was asked for: relative to the root, of plain names only. It decides nothing: opening it does.
 
-use crate::tool::text::visible;
+use crate::text::exact;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -64,6 +64,6 @@ impl Place {
 /// The path as people and models read it.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_root() { f.write_str(".") } else { f.write_str(&visible(&self.0.to_string_lossy())) }
+        if self.is_root() { f.write_str(".") } else { f.write_str(&exact(&self.0.to_string_lossy())) }
     }
 }

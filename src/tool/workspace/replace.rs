@@ -108,7 +108,7 @@ impl Workspace {
         let name = self.may_write(place)?;
         match (self.protected(place), confirmed) {
             (Some(name), Confirmed::No) => {
-                let name = crate::tool::text::visible(&name).into_owned();
+                let name = crate::text::exact(&name).into_owned();
                 Err(WorkspaceError::Protected { place: place.clone(), name })
             }
             _ => Ok(name),
@@ -189,10 +189,9 @@ fn stamp(about: &Metadata) -> (u64, u64, u64, i64, i64, i64, i64) {
 /// Names the link that an open stumbled over, or tells the error as it is.
 fn link_or(directory: BorrowedFd<'_>, name: &OsStr, place: &Place, errno: Errno) -> WorkspaceError {
     match readlinkat(directory, name, Vec::new()) {
-        Ok(target) => WorkspaceError::WriteThroughLink {
-            place: place.clone(),
-            target: crate::tool::text::visible(&target.to_string_lossy()).into_owned(),
-        },
+        Ok(target) => {
+            WorkspaceError::WriteThroughLink { place: place.clone(), target: crate::text::exact(&target.to_string_lossy()).into_owned() }
+        }
         Err(_) => WorkspaceError::at(place, errno),
     }
 }

@@ -1,0 +1,96 @@
+//! Text on its way to a model or a person. Every cut of a text is made here, always between two characters; and here stands
+//! which characters would deceive who reads it.
+
+use std::borrow::Cow;
+
+/// The longest beginning of `text` that has at most `max` bytes and splits no character.
+pub fn cut(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// The first `max` characters of `text`.
+pub fn first(text: &str, max: usize) -> &str {
+    text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Prose on one line: what would move the cursor, turn text around or hide it is written out, such as `\n` or `\u{202e}`.
+/// What joins emoji and letters stays.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    written_out(text, deceives)
+}
+
+/// What must be read exactly, such as a path or a command: every character that cannot be seen is written out.
+pub fn exact(text: &str) -> Cow<'_, str> {
+    written_out(text, |c| deceives(c) || joins(c))
+}
+
+fn written_out(text: &str, is_written_out: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_written_out) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_written_out(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn deceives(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            // Bidirectional marks, embeddings, overrides and isolates; line and paragraph separators.
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+            // Invisible: zero-width space, word joiner and its kin, byte order mark, the copy of ASCII in tag characters.
+            | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Shows nothing of its own, and has a place in prose.
+fn joins(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200c}' | '\u{200d}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_cut_never_splits_a_character() {
+        assert_eq!(cut("añb", 0), "");
+        assert_eq!(cut("añb", 2), "a");
+        assert_eq!(cut("añb", 3), "añ");
+        assert_eq!(cut("añb", 99), "añb");
+        assert_eq!(cut("👩‍🚀", 3), "");
+        assert_eq!([first("añb", 0), first("añb", 2), first("añb", 3), first("añb", 9)], ["", "añ", "añb", "añb"]);
+    }
+
+    #[test]
+    fn what_deceives_is_written_out_and_the_rest_is_untouched() {
+        for shown in [plain, exact] {
+            assert_eq!(shown("a\u{1b}[2J\r\n\u{202e}b\u{9b}\u{200b}"), "a\\u{1b}[2J\\r\\n\\u{202e}b\\u{9b}\\u{200b}");
+            assert_eq!(shown("rm\u{e0020}\u{e002d}"), "rm\\u{e0020}\\u{e002d}", "letters that nobody sees");
+            for text in ["src/main.rs", "Grüße, 世界", "שלום", ""] {
+                assert!(matches!(shown(text), Cow::Borrowed(kept) if kept == text));
+            }
+        }
+        let emoji = "\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}";
+        assert_eq!((plain(emoji).as_ref(), exact(emoji).as_ref()), (emoji, "\u{1f468}\\u{200d}\u{1f469} \u{2764}\\u{fe0f}"));
+        assert_eq!(exact("ma\u{ad}in\u{e0101}.rs"), "ma\\u{ad}in\\u{e0101}.rs");
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_is_the_longest_that_fits(text: String, max in 0usize..40) {
+            let kept = cut(&text, max);
+            prop_assert!(text.starts_with(kept) && kept.len() <= max);
+            let next = text[kept.len()..].chars().next();
+            prop_assert!(next.is_none_or(|c| kept.len() + c.len_utf8() > max));
+        }
+    }
+}
