@@ -1,6 +1,7 @@
 //! The output of a command, bounded: its beginning and its end are kept, and how much there was in all; for who asks for it
 //! also the whole, up to a bound of its own.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// Takes in output as it comes.
@@ -24,8 +25,8 @@ pub struct Captured {
     pub bytes: u64,
     /// How much of it `text` leaves out, in bytes.
     pub left_out: u64,
-    /// If `text` leaves something out and the whole was asked for: all of it, as it came, or its beginning up to the bound. How
-    /// much the bound cut off, [`Captured::cut_off`] tells.
+    /// If `text` leaves something out or replaces it, and the whole was asked for: all of it, as it came, or its beginning up to
+    /// the bound. How much the bound cut off, [`Captured::cut_off`] tells.
     pub whole: Option<Vec<u8>>,
 }
 
@@ -59,7 +60,11 @@ impl Capture {
         let mut bytes = self.head.clone();
         if self.total == kept {
             bytes.extend(&self.tail);
-            return Captured { text: String::from_utf8_lossy(&bytes).into_owned(), bytes: self.total, left_out: 0, whole: None };
+            let (text, whole) = match String::from_utf8_lossy(&bytes) {
+                Cow::Borrowed(text) => (text.to_owned(), None),
+                Cow::Owned(replaced) => (replaced, self.whole()),
+            };
+            return Captured { text, bytes: self.total, left_out: 0, whole };
         }
         // Not in the middle of a character: the cut must not look like broken output.
         let cut = bytes.iter().rev().take(4).position(|byte| !is_continuation(*byte)).map_or(0, |back| back + 1);
@@ -71,7 +76,11 @@ impl Capture {
         let begin = tail.iter().take(4).position(|byte| !is_continuation(*byte)).unwrap_or(0);
         let left_out = self.total - (bytes.len() + tail.len() - begin) as u64;
         let text = format!("{}\n[{left_out} bytes left out]\n{}", String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&tail[begin..]));
-        Captured { text, bytes: self.total, left_out, whole: self.whole.as_ref().map(|(_, whole)| whole.clone()) }
+        Captured { text, bytes: self.total, left_out, whole: self.whole() }
+    }
+
+    fn whole(&self) -> Option<Vec<u8>> {
+        self.whole.as_ref().map(|(_, whole)| whole.clone())
     }
 }
 
@@ -127,8 +136,10 @@ mod tests {
             pieces.iter().for_each(|piece| capture.take(piece));
             capture.captured()
         };
-        let fits = captured(20, &[b"one ", b"two\xff"]);
-        assert_eq!(fits, Captured { text: "one two\u{fffd}".into(), bytes: 8, left_out: 0, whole: None });
+        let fits = captured(20, &[b"one ", b"two\n"]);
+        assert_eq!(fits, Captured { text: "one two\n".into(), bytes: 8, left_out: 0, whole: None });
+        let broken = captured(20, &[b"one ", b"two\xff"]);
+        assert_eq!(broken, Captured { text: "one two\u{fffd}".into(), bytes: 8, left_out: 0, whole: Some(b"one two\xff".into()) });
         let text = "abcd\n[18 bytes left out]\nwxyz".to_owned();
         for (bound, kept, cut_off) in [(26, 26, 0), (25, 25, 1), (3, 3, 23), (1000, 26, 0)] {
             let all = captured(bound, &[&letters[..5], &letters[5..]]);

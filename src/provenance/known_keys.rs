@@ -66,6 +66,16 @@ impl KnownKeys {
         }
     }
 
+    /// Bytes that may be text, without the keys. What is no text stays as it is.
+    pub fn scrub_bytes<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        if self.is_empty() {
+            return Cow::Borrowed(bytes);
+        }
+        // A key is text, so that each place of one lies within one piece of text.
+        let pieces = bytes.utf8_chunks();
+        Cow::Owned(pieces.flat_map(|piece| [self.scrub(piece.valid()).as_bytes(), piece.invalid()].concat()).collect())
+    }
+
     /// How many places of `text` hold a key.
     pub fn count(&self, text: &str) -> u64 {
         match self.pattern() {

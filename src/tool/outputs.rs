@@ -20,16 +20,16 @@ impl Outputs {
         Self(data_dir.join("outputs").join(format!("of_{session}")))
     }
 
-    /// Keeps the text, and says where.
+    /// Keeps the bytes, and says where.
     ///
     /// # Errors
     /// The file could not be written.
-    pub fn keep(&self, text: &str) -> io::Result<PathBuf> {
+    pub fn keep(&self, bytes: &[u8]) -> io::Result<PathBuf> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
-        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let path = self.0.join(format!("{digest}.txt"));
         let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(bytes)?;
         Ok(path)
     }
 
@@ -67,8 +67,8 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let outputs = Outputs::of(data.path(), "..");
         assert!(!data.path().join("outputs").exists());
-        let path = outputs.keep("long\n").unwrap();
-        assert_eq!(path, outputs.keep("long\n").unwrap());
+        let path = outputs.keep(b"long\n").unwrap();
+        assert_eq!(path, outputs.keep(b"long\n").unwrap());
         let name = "bbdbb75b415ee9a40f0b3796a8b41a0b7723afe5726b870474ad220a4886d06d.txt";
         assert_eq!(path, data.path().join("outputs/of_..").join(name));
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;

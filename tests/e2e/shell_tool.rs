@@ -186,6 +186,30 @@ async fn of_a_long_output_the_ends_are_told_and_the_rest_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_text_are_replaced_where_they_are_shown_and_kept_as_they_are() {
+    let home = Home::new();
+    let key = "sk-0123456789abcdefghijklmnopqrstuvwxyz";
+    home.file("key", key);
+    let script = "printf 'caf\\351 '; cat key; echo \" ${OPENAI_API_KEY-unset}\"; printf '\\377'";
+    let model = home.script(&commands(&[json!({ "command": script })]));
+    let mut command = home.command();
+    command.env("OPENAI_API_KEY", key);
+    let mut editor = Editor::spawn(command, Framing::Lines, Dialect::Lsp, &["--model", &model, "--title-model", "none"]);
+    editor.initialize().await;
+    let session = editor.new_session(&home).await;
+    let prompt = editor.prompt(&session, "Run").await;
+    editor.allows().await;
+    ended(&mut editor, &prompt).await;
+    let text = results(&mut editor, &session).await.remove(0)["text"].as_str().expect("a text").to_owned();
+    let (shown, notes) = text.split_once("\n[").expect("notes");
+    assert_eq!(shown, "caf\u{fffd} [redacted:known_key] unset\n\u{fffd}");
+    let path = notes.strip_prefix("the output has bytes that are no text; all 52 bytes of it are in ").expect("where it is");
+    let path = path.strip_suffix("]\n[exit code 0]\n").expect("the end");
+    assert_eq!(std::fs::read(path).expect("the whole"), b"caf\xe9 [redacted:known_key] unset\n\xff");
+    leave(editor).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancel_ends_it_with_all_it_started_and_the_record_says_what_became_of_it() {
     let home = Home::new();
     let fifo = Fifo::new(&home);

@@ -86,6 +86,14 @@ fn other_text_is_left_alone_without_a_copy() {
 }
 
 #[test]
+fn bytes_that_are_no_text_stay_and_the_keys_between_them_go() {
+    let bytes = [b"\xff", KEY.as_bytes(), b"\xe2\x82", KEY.as_bytes(), b"\0caf\xe9"].concat();
+    let clean = [b"\xff", PLACEHOLDER.as_bytes(), b"\xe2\x82", PLACEHOLDER.as_bytes(), b"\0caf\xe9"].concat();
+    assert_eq!(keys().scrub_bytes(&bytes), clean);
+    assert!(matches!(KnownKeys::default().scrub_bytes(&bytes), Cow::Borrowed(kept) if kept == bytes));
+}
+
+#[test]
 fn keys_too_large_for_a_pattern_hide_everything() {
     let keys = KnownKeys { keys: vec![KEY.into()], pattern: OnceLock::from(Pattern::Everything) };
     assert_eq!(keys.scrub("anything"), PLACEHOLDER);

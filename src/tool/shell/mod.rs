@@ -216,12 +216,14 @@ impl Request {
     }
 }
 
-/// Keeps the whole output, if not all of it is shown, and says where.
+/// Keeps the whole output, if not all of it is shown or not as it is, and says where.
 fn kept(captured: &Captured, commands: &Commands) -> Option<String> {
     let whole = captured.whole.as_ref()?;
-    let text = String::from_utf8_lossy(whole);
-    let kept = commands.outputs.keep(&commands.keys.scrub(&text));
+    let kept = commands.outputs.keep(&commands.keys.scrub_bytes(whole));
     Some(match (kept, captured.cut_off()) {
+        (Ok(path), 0) if captured.left_out == 0 => {
+            format!("the output has bytes that are no text; all {} bytes of it are in {}", captured.bytes, path.display())
+        }
         (Ok(path), 0) => format!("all {} bytes of the output are in {}", captured.bytes, path.display()),
         (Ok(path), _) => format!("the first {} of {} bytes of the output are in {}", whole.len(), captured.bytes, path.display()),
         (Err(error), _) => format!("the output has {} bytes, and it could not be kept: {error}", captured.bytes),
