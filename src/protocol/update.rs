@@ -2,6 +2,7 @@
 
 use super::content::ContentBlock;
 use super::ids::{MessageId, SessionId, TurnId};
+use super::results::ConfigOption;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -53,6 +54,11 @@ pub enum SessionUpdate {
     /// What the model says that it is going to do; it replaces the plan before it.
     Plan {
         entries: Vec<PlanEntry>,
+    },
+    /// A setting of the session is another one now, and the client has not set it.
+    ConfigOptionUpdate {
+        /// All of them.
+        config_options: Vec<ConfigOption>,
     },
     SessionInfoUpdate {
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,7 @@ use crate::protocol::message::Message;
 use crate::protocol::mode::{Mode, SessionModes};
 use crate::protocol::params::{BadField, NewSessionParams, OpenSessionParams, SetConfigOptionParams};
 use crate::protocol::results::{CancelResult, ConfigOption, Empty, NewSessionResult, OpenSessionResult};
+use crate::protocol::update::SessionUpdate;
 use crate::store::{LastTurn, SessionChange, StoreError};
 use crate::tool::command::{Commands, KILLED_WITHIN};
 use crate::tool::outputs::Outputs;
@@ -128,6 +129,11 @@ pub(super) fn set_mode(runner: &Runner, mode_id: &str) -> Result<Empty, Refusal>
 /// The settings of a session as a client shows them.
 pub(super) fn options(runner: &Runner) -> Vec<ConfigOption> {
     vec![runner.model.option(&runner.context.parts), trust::option(runner.context.permissions.is_trusted())]
+}
+
+/// Tells the client the settings when it was not the client that changed one.
+pub(super) fn tell_options(runner: &Runner) {
+    runner.context.announce([(None, SessionUpdate::ConfigOptionUpdate { config_options: options(runner) })]);
 }
 
 fn modes(runner: &Runner) -> SessionModes {

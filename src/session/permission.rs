@@ -42,12 +42,14 @@ impl Permissions {
         self.lock().is_trusted = is_trusted;
     }
 
-    /// What the workspace itself says, and whether it is trusted, as a turn has found it.
-    pub(super) fn enter(&self, trust: Trust, workspace: Arc<Rules>) {
+    /// What the workspace itself says, and whether it is trusted, as a turn has found it. Gives whether clients were told
+    /// otherwise.
+    pub(super) fn enter(&self, trust: Trust, workspace: Arc<Rules>) -> bool {
         let mut book = self.lock();
         book.trust = trust;
-        book.is_trusted = trust == Trust::Trusted;
         book.workspace = workspace;
+        let is_trusted = trust == Trust::Trusted;
+        std::mem::replace(&mut book.is_trusted, is_trusted) != is_trusted
     }
 
     /// `rules` are the user's own.

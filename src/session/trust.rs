@@ -21,8 +21,16 @@ pub(super) const CONFIG_ID: &str = "trust";
 const TRUSTED: &str = "trusted";
 const RESTRICTED: &str = "restricted";
 
-/// Looks at the workspace and lets what is found hold from now on. Gives what its `AGENTS.md` tells, if it is trusted.
-pub(super) async fn look(context: &Arc<SessionContext>) -> Result<Option<String>, StoreError> {
+/// What a turn has found.
+pub(super) struct Look {
+    /// What `AGENTS.md` tells, if the workspace is trusted.
+    pub(super) agents: Option<String>,
+    /// The workspace is trusted and clients were told that it is not, or the other way round.
+    pub(super) is_news: bool,
+}
+
+/// Looks at the workspace and lets what is found hold from now on.
+pub(super) async fn look(context: &Arc<SessionContext>) -> Result<Look, StoreError> {
     let found = read(&context.workspace).await;
     let rules = match &found.policy {
         None => Rules::default(),
@@ -36,8 +44,8 @@ pub(super) async fn look(context: &Arc<SessionContext>) -> Result<Option<String>
     };
     let rules = Arc::new(rules);
     context.workspace.hide(vec![Arc::clone(&context.settings.rules), Arc::clone(&rules)]);
-    context.permissions.enter(trust, rules);
-    Ok(found.agents.filter(|_| trust == Trust::Trusted))
+    let is_news = context.permissions.enter(trust, rules);
+    Ok(Look { agents: found.agents.filter(|_| trust == Trust::Trusted), is_news })
 }
 
 /// Trusts the workspace as it is now, or no longer.

@@ -10,7 +10,7 @@ use super::spending::{OverLimit, Spending};
 use super::title::{Title, TurnStart};
 use super::watchdog::TimeLimit;
 use super::{Refusal, history};
-use super::{toolcalls, trust};
+use super::{opening, toolcalls, trust};
 use crate::protocol::cause::Cause;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::{MessageId, TurnId};
@@ -120,8 +120,12 @@ impl TurnJob {
         self.context.lifecycle(LifecyclePoint::Started, &self.turn_id, None);
         let start = TurnStart { turn_id: &self.turn_id, message_id: &self.message_id, prompt: &self.prompt, token: &self.token };
         self.title.start(&self.context, self.title_provider.as_ref(), &start);
-        let agents = self.token.race(trust::look(&self.context)).await??;
-        let system = self.system_prompt(agents.as_deref());
+        let found = self.token.race(trust::look(&self.context)).await??;
+        if found.is_news {
+            // A runner that is gone has nobody to tell it to.
+            let _ = self.runner.send(Mail::Desk(Box::new(|runner| runner.iter().for_each(|runner| opening::tell_options(runner)))));
+        }
+        let system = self.system_prompt(found.agents.as_deref());
         let mut call_ids = history::call_ids(&self.history);
         let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
         let mut spending = Spending::new(self.context.settings.allowance);

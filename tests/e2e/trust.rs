@@ -60,6 +60,8 @@ async fn agents_md_is_given_while_the_workspace_is_trusted_as_it_is() {
     for (file, text) in [("AGENTS.md", changed), (".pillion.toml", "# nothing\n")] {
         home.file(file, text);
         assert!(!system_prompt(&mut editor, &mut server, &session).await.contains(changed), "{file}");
+        let told = editor.next_update("config_option_update").await;
+        assert_eq!((trust_of(&told["params"]["update"]), told["params"]["_meta"]["pillion"].get("turnId")), (json!("restricted"), None));
         assert_eq!(shown_trust(&mut editor, &session).await, "restricted", "{file}");
         assert_eq!(choose_trust(&mut editor, &session, "trusted").await, "trusted");
         assert!(system_prompt(&mut editor, &mut server, &session).await.contains(changed), "{file}");

@@ -67,12 +67,21 @@ story.tell({
     end,
   },
   {
-    "a workspace is trusted, and the next Neovim knows it",
+    "a workspace is trusted as it is, and the next Neovim knows it",
     function()
       local model = story.model({ { text = "Here." } })
       local before = story.child({ model = model })
       before:cmd("Pillion trust trusted")
       before:wait_note("The workspace is Trusted.")
+      story.write(story.workspace .. "/AGENTS.md", "Use tabs.\n")
+      before:cmd("Pillion prompt @none Hello")
+      before:wait_note("The workspace is no longer trusted: its AGENTS.md or .pillion.toml has changed.")
+      before:cmd("Pillion trust trusted")
+      story.wait("the workspace to be trusted again", function()
+        return vim.iter(before:notes()):filter(function(note)
+          return vim.inspect(note):find("The workspace is Trusted.", 1, true)
+        end):totable()[2]
+      end)
       before:quit()
       local child = story.child({ model = model })
       child:lua(PICK, "Restricted")

@@ -46,6 +46,10 @@ interface Open {
   live?: Promise<void>;
 }
 
+function trustOf(options: ConfigOption[]): string | undefined {
+  return options.find(({ id }) => id === "trust")?.currentValue;
+}
+
 export class Conversations implements SidecarEvents, vscode.Disposable {
   private readonly happened = new vscode.EventEmitter<{ sessionId: string; event: SessionEvent }>();
   /** After every event of any conversation. */
@@ -56,6 +60,10 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   private readonly stopped = new vscode.EventEmitter<Turn>();
   /** A session was loaded whose last turn was stopped while no window could tell it. */
   readonly onDidFindStop = this.stopped.event;
+
+  private readonly distrusted = new vscode.EventEmitter<string>();
+  /** The trust in a session's workspace has ended: what the trust was given to has changed. */
+  readonly onDidLoseTrust = this.distrusted.event;
 
   private readonly open = new Map<string, Open>();
   /** Sessions whose history is just being replayed. */
@@ -205,6 +213,14 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     } else {
       this.dispatch(params.sessionId, { type: "updated", params });
     }
+    const entry = this.open.get(params.sessionId);
+    if (entry !== undefined && params.update.sessionUpdate === "config_option_update") {
+      const before = trustOf(entry.configOptions);
+      entry.configOptions = params.update.configOptions;
+      if (before === "trusted" && trustOf(entry.configOptions) === "restricted") {
+        this.distrusted.fire(entry.cwd);
+      }
+    }
   }
 
   asked(params: PermissionParams, token: vscode.CancellationToken): Promise<PermissionResult> {
@@ -237,6 +253,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     this.happened.dispose();
     this.switched.dispose();
     this.stopped.dispose();
+    this.distrusted.dispose();
   }
 
   private get shownEntry(): Open | undefined {

@@ -79,6 +79,7 @@ export function activate(context: vscode.ExtensionContext): Exports {
     ...registerCommands({ context, log, sidecar, conversations, chat, tree, documents, keys, prompt }),
     editors.onDidChange(() => chat.offer()),
     conversations.onDidFindStop((turn) => tellStop(turn)),
+    conversations.onDidLoseTrust((cwd) => tellDistrust(cwd)),
     conversations.onDidHappen(({ event }) => {
       if (event.type === "asked" || event.type === "decided") {
         chat.badge(conversations.openQuestions);
@@ -129,6 +130,15 @@ function tellStop({ sentence }: Turn): void {
   void vscode.window.showInformationMessage(`Pillion, about the last turn: ${exactLine(sentence ?? "")}`, "Show", "Explain").then((action) => {
     if (action !== undefined) {
       void vscode.commands.executeCommand(action === "Show" ? "pillion.prompt" : "pillion.explainLastStop");
+    }
+  });
+}
+
+function tellDistrust(cwd: string): void {
+  const sentence = `Pillion no longer trusts ${exactLine(cwd)}: its AGENTS.md or .pillion.toml has changed.`;
+  void vscode.window.showWarningMessage(sentence, "Trust Workspace").then((action) => {
+    if (action !== undefined) {
+      void vscode.commands.executeCommand("pillion.selectTrust");
     }
   });
 }

@@ -803,6 +803,8 @@ export type SessionUpdate =
   | { sessionUpdate: "tool_call_update" } & ToolCallUpdate
   /** What the model says that it is going to do; it replaces the plan before it. */
   | { entries: PlanEntry[]; sessionUpdate: "plan" }
+  /** A setting of the session is another one now, and the client has not set it. */
+  | { configOptions: ConfigOption[]; sessionUpdate: "config_option_update" }
   | { _meta?: InfoMeta; sessionUpdate: "session_info_update"; title?: string; updatedAt?: string };
 
 /** `session/set_config_option`. */

@@ -338,6 +338,10 @@ client.hook({
     local chat = chats[params.sessionId]
     if chat then
       conversation.dispatch(chat, { type = "updated", params = params })
+      local news = choices.updated(chat, params.update)
+      if news then
+        tell(news, vim.log.levels.WARN)
+      end
     end
   end,
   asked = function(params, reply)

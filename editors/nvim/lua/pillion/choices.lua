@@ -110,6 +110,30 @@ function M.set(chat, id, value, done)
   end)
 end
 
+---@param options? pillion.ConfigOption[]
+---@return string?
+local function trust_of(options)
+  local option = vim.iter(options or {}):find(function(each)
+    return each.id == "trust"
+  end)
+  return option and option.currentValue
+end
+
+--- An update of a session: pillion may say that a setting is another one now. Gives what the user should hear of it.
+---@param chat pillion.Chosen
+---@param update pillion.SessionUpdate
+---@return string?
+function M.updated(chat, update)
+  if update.sessionUpdate ~= "config_option_update" then
+    return nil
+  end
+  local before = trust_of(chat.options)
+  chat.options = update.configOptions
+  if before == "trusted" and trust_of(chat.options) == "restricted" then
+    return "The workspace is no longer trusted: its AGENTS.md or .pillion.toml has changed. `:Pillion trust` trusts it as it is now."
+  end
+end
+
 ---@param each {value: string, name: string, description?: string}
 ---@return string
 function M.line(each)

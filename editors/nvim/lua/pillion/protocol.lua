@@ -638,7 +638,7 @@ M.PROTOCOL_VERSION = 1
 --- The `update` object of a `session/update` notification.
 ---@class pillion.SessionUpdate
 ---@field content? pillion.ContentBlock|pillion.ToolCallContent[]
----@field sessionUpdate "user_message_chunk"|"agent_message_chunk"|"agent_thought_chunk"|"tool_call"|"tool_call_update"|"plan"|"session_info_update"
+---@field sessionUpdate "user_message_chunk"|"agent_message_chunk"|"agent_thought_chunk"|"tool_call"|"tool_call_update"|"plan"|"config_option_update"|"session_info_update"
 ---@field kind? pillion.ToolKind
 ---@field locations? pillion.ToolLocation[]
 ---@field rawInput? any
@@ -646,6 +646,7 @@ M.PROTOCOL_VERSION = 1
 ---@field title? string
 ---@field toolCallId? string
 ---@field entries? pillion.PlanEntry[]
+---@field configOptions? pillion.ConfigOption[]
 ---@field _meta? pillion.InfoMeta
 ---@field updatedAt? string
 

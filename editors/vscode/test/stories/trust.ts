@@ -21,6 +21,7 @@ const model = scripted("trust", [
   [{ text: "At work." }],
   [{ tool_call: { name: "write_file", input: { path: "second.txt", content: "written\n" } } }],
   [{ text: "It is written." }],
+  [{ text: "Looked." }],
 ]);
 const editor = await Editor.open({ workspace, extension, settings: { "pillion.model": model }, asksForTrust: true });
 const { page } = editor;
@@ -59,4 +60,8 @@ await editor.tell(async () => {
   await choice("Trusted").waitFor({ state: "hidden", timeout: PATIENCE_MS });
   const { stdout } = spawnSync(variable("PILLION"), ["trust", "--list"], { encoding: "utf8" });
   assert.ok(stdout.includes(folders[1]!.path) && !stdout.includes(folders[0]!.path), stdout);
+  writeFileSync("second/AGENTS.md", "Use tabs.\n");
+  await chat.prompt("Look");
+  await editor.notification(`Pillion no longer trusts ${folders[1]!.path}: its AGENTS.md or .pillion.toml has changed.`);
+  await chat.see("Looked.");
 });
