@@ -345,6 +345,6 @@ fn template_failure(error: &minijinja::Error) -> Box<StreamFailure> {
     failure(ProtocolKind::ChatTemplate, format!("the model's chat template cannot be used: {error}; choose another model"))
 }
 
-fn failure(kind: ProtocolKind, message: impl Into<String>) -> Box<StreamFailure> {
+fn failure(kind: ProtocolKind, message: impl AsRef<str>) -> Box<StreamFailure> {
     protocol(kind, message, None, &["the model runs in this process"])
 }
