@@ -14,9 +14,12 @@ use tokio::sync::watch;
 /// How often a process is looked at where the kernel cannot tell of its end.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// How long after a closed pipe the death of a process still explains it, and how long after a death what the process had
-/// said is still read.
+/// How long after a closed pipe the death of a process still explains it.
 const EXPLANATION: Duration = Duration::from_millis(50);
+
+/// How long after a death what the process had said is still read. It is used up only where somebody else holds the pipe, and
+/// on a machine so busy that a shorter time would be over before anything was read.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What ended the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +139,7 @@ impl Ending {
             };
             // What it had said is still to be read, and came before its death; behind it comes the end of its pipe, unless
             // somebody else holds that.
-            let _ = tokio::time::timeout(EXPLANATION, until(&mut reasons, |reasons| reasons.first.is_some())).await;
+            let _ = tokio::time::timeout(LAST_WORDS, until(&mut reasons, |reasons| reasons.first.is_some())).await;
             ending.end(reason);
         });
     }
