@@ -44,11 +44,16 @@ story.tell({
       child:wait_chat("One.")
       story.eq(exists("first.txt"), true)
 
-      child:cmd("Pillion restart")
-      child:cmd("Pillion model " .. story.model(write("second.txt"), { { text = "Two." } }))
-      child:cmd("Pillion prompt @none Write")
+      local second = story.model(write("second.txt"), { { text = "Two." } })
+      child:cmd("Pillion model " .. second)
+      child:wait_note("The model is " .. second)
+      -- The prompt comes while the old pillion is still going.
+      child:lua([[vim.cmd("Pillion restart") vim.cmd("Pillion prompt @none Write")]])
       child:wait_chat("Two.")
+      child:wait_turns(2)
       story.eq(exists("second.txt"), true)
+      local turn = child:conversation().turns[2]
+      story.eq({ turn.state, turn.sentence }, { "completed" }, "the prompt was for the new one, so that nothing was lost")
       story.has(child:screen(), "Auto edit, ")
 
       child:cmd("Pillion mode read_only")
@@ -56,6 +61,7 @@ story.tell({
       child:cmd("Pillion model " .. story.model(write("third.txt"), { { text = "Three." } }))
       child:cmd("Pillion prompt @none Write")
       child:wait_chat("Three.")
+      child:wait_turns(3)
       story.eq(exists("third.txt"), false)
       child:cmd("Pillion mode yolo")
       child:wait_note("must be one of `read_only`, `ask`, `auto_edit`")

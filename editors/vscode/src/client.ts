@@ -57,6 +57,8 @@ export interface Methods {
 export interface SidecarEvents {
   updated(params: UpdateParams): void;
   asked(params: PermissionParams, token: vscode.CancellationToken): Promise<PermissionResult>;
+  /** The process was asked to end, or is gone: what is asked from now on is asked of the next one. */
+  leaving(): void;
   /** The process is gone; `sentence` says why. */
   ended(sentence: string): void;
 }
@@ -274,6 +276,7 @@ export class Sidecar implements vscode.Disposable {
       return;
     }
     this.run = undefined;
+    this.events.leaving();
     this.become({ kind: "stopped" });
     // The answers to the running prompts come before the end, so they are not lost.
     await this.discard(run);
@@ -303,6 +306,7 @@ export class Sidecar implements vscode.Disposable {
     void run.client.dispose().catch(() => {});
     const sentence = exitSentence(run.child.exitCode, run.child.signalCode);
     this.log.error(`process ${run.child.pid}: ${sentence}`);
+    this.events.leaving();
     this.events.ended(sentence);
     const now = Date.now();
     this.crashes = [...this.crashes.filter((at) => now - at < CRASHES.withinMs), now];

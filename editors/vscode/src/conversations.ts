@@ -231,13 +231,18 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     return answer;
   }
 
+  leaving(): void {
+    for (const entry of this.open.values()) {
+      delete entry.live;
+    }
+  }
+
   ended(sentence: string): void {
     this.questions.withdrawAll();
-    for (const [sessionId, entry] of [...this.open]) {
+    for (const sessionId of [...this.open.keys()]) {
       if (this.isWorking(sessionId)) {
         this.dispatch(sessionId, { type: "lost", sentence });
       }
-      delete entry.live;
       if (sessionId !== this.shown) {
         this.open.delete(sessionId);
       }
@@ -285,6 +290,8 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   }
 
   private async read(entry: Open): Promise<void> {
+    // What a process that is going still says belongs to the conversation as it stands.
+    await this.sidecar().start();
     const { sessionId, title } = entry.conversation;
     this.replaying.set(sessionId, { ...emptyConversation(sessionId), ...(title === undefined ? {} : { title }) });
     try {

@@ -333,6 +333,13 @@ function M.restart()
   end)
 end
 
+--- No pillion that can be asked has a session open.
+local function close_all()
+  for _, chat in pairs(chats) do
+    chat.closed = true
+  end
+end
+
 client.hook({
   updated = function(params)
     local chat = chats[params.sessionId]
@@ -352,9 +359,10 @@ client.hook({
     conversation.ask(chat, params, reply)
   end,
   ready = documents.follow,
+  leaving = close_all,
   ended = function(sentence)
+    close_all()
     for _, chat in pairs(chats) do
-      chat.closed = true
       conversation.dispatch(chat, { type = "lost", sentence = sentence })
     end
   end,

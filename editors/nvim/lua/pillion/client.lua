@@ -29,6 +29,7 @@ local GRACE_MS = 2500
 ---@field updated fun(params: table) a `session/update`
 ---@field asked fun(params: table, reply: fun(result: table)) a `session/request_permission`
 ---@field ready fun(client_id: integer) a pillion can be talked to
+---@field leaving fun() it was asked to end: what is asked from now on is asked of the next one
 ---@field ended fun(sentence: string) it ended, wanted or not
 ---@field lost fun(sentence: string) it ended although nobody asked it to
 ---@field restarted fun() it is there again after that
@@ -340,6 +341,7 @@ function M.stop(done)
   if run.state ~= "stopping" then
     local starting = run.state == "starting"
     run.state = "stopping"
+    hooks.leaving()
     if starting then
       tell_waiting(run, "pillion was stopped while it started.")
     end

@@ -100,8 +100,14 @@ export function commands(): void {
     };
     await command("selectMode", { mode: "auto_edit" });
     assert.deepEqual(await written("auto_edit", "first.txt"), ["completed", undefined, true]);
-    await command("restart");
-    assert.deepEqual(await written("auto_edit", "second.txt"), ["completed", undefined, true]);
+    await conversations.configure("model", scripted("second.txt", write("second.txt")));
+    // The prompt comes while the old process is still going.
+    const restarted = command("restart");
+    await prompt("Write it");
+    await restarted;
+    const second = await lastTurn("the end of the turn", (turn) => ended(turn) && JSON.stringify(turn.items).includes("second.txt"));
+    assert.deepEqual([second.state, second.sentence, tool(second).status, tool(second).permission], ["completed", undefined, "completed", undefined]);
+    assert.ok(existsSync(path.join(folder(), "second.txt")));
     await command("selectMode", { mode: "read_only" });
     assert.deepEqual(await written("read_only", "third.txt"), ["failed", undefined, false]);
     await session("another mode", []);
