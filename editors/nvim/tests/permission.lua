@@ -211,6 +211,46 @@ story.tell({
     end,
   },
   {
+    "what a command wrote is folded, and its line says how it ended",
+    function()
+      local function run(command)
+        return { tool_call = { name = "shell", input = { command = command } } }
+      end
+      local model = story.model({ run("printf 'one\\033[2J\\n```\\ntwo'; exit 3"), run("seq 3"), run("true") }, { { text = "Done." } })
+      local child = asking({ model = model })
+      child:cmd("Pillion prompt Run")
+      for at = 1, 3 do
+        wait_offer(child, at)
+        child:lua("_G.choose(1)")
+      end
+      child:wait_chat("Done.")
+      child:wait_turns(1)
+      story.eq(vim.list_slice(child:chat(), 7), {
+        "- ✗ `` Run printf 'one\\033[2J\\n```\\ntwo'; exit 3 ``: exit code 3",
+        "````",
+        "one\\u{1b}[2J",
+        "```",
+        "two",
+        "[exit code 3]",
+        "````",
+        "- ✓ `Run seq 3`: you allowed it",
+        "```",
+        "1",
+        "2",
+        "3",
+        "[exit code 0]",
+        "```",
+        "- ✓ `Run true`: you allowed it",
+        "",
+        "Done.",
+        "",
+      })
+      local screen = child:screen()
+      story.has(screen, "+ the output, 4 lines")
+      story.eq(screen:find("[exit code 0]", 1, true), nil)
+    end,
+  },
+  {
     "two changes of one file: each is asked about by its own title",
     function()
       local model = story.model({ write("b.txt", "b\n"), write("b.txt", "c\n") }, { { text = "Done." } })
@@ -318,7 +358,7 @@ story.tell({
       local child = asking({ model = story.model({ write(name, "new\n") }, { { text = "Done." } }) })
       child:cmd("Pillion prompt Write")
       local prompt = wait_offer(child, 1).prompt
-      story.eq(prompt, "pillion asks: Make " .. [[a\u{1b}[2K\u{a}\u{202e}txt.sh (+1 -0)?]])
+      story.eq(prompt, "pillion asks: Make " .. [[a\u{1b}[2K\n\u{202e}txt.sh (+1 -0)?]])
       child:lua("_G.choose(3)")
       child:wait_chat("Done.")
     end,

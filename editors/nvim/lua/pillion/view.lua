@@ -175,6 +175,17 @@ end
 ---@param win integer
 local function to_end(win)
   vim.api.nvim_win_set_cursor(win, { vim.api.nvim_buf_line_count(vim.api.nvim_win_get_buf(win)), 0 })
+  -- What was folded meanwhile has left room: Neovim would leave it empty.
+  local seen = vim.fn.getwininfo(win)[1]
+  local top = seen.topline
+  while top > 1 and vim.api.nvim_win_text_height(win, { start_row = top - 2 }).all <= seen.height do
+    top = top - 1
+  end
+  if top ~= seen.topline then
+    vim.api.nvim_win_call(win, function()
+      vim.fn.winrestview({ topline = top })
+    end)
+  end
 end
 
 local SPLITS = { right = "botright vsplit", left = "topleft vsplit", bottom = "botright split", top = "topleft split" }
@@ -321,7 +332,7 @@ function M.winbar()
   return (" %%#PillionAgent#%s%%*%%=%%#%s#%s "):format(literal(title), tint, literal(hint))
 end
 
---- The fold level of a line: what was thought, and changes that were decided on, are folded.
+--- The fold level of a line: what was thought, changes that were decided on, and the output of commands, are folded.
 ---@return string
 function M.foldexpr()
   local chat = chats[vim.api.nvim_get_current_buf()]
@@ -347,8 +358,8 @@ function M.foldtext()
   local drawn = chat and chat.page and chat.page:at(vim.v.foldstart - 1)
   local count = vim.v.foldend - vim.v.foldstart + 1
   local first = vim.fn.getline(vim.v.foldstart):gsub("^> ", "")
-  if drawn and drawn.label == "Change" then
-    return ("  + the change, %d lines"):format(count)
+  if drawn and drawn.label then
+    return ("  + the %s, %d lines"):format(drawn.label, count)
   end
   return ("> Thought: %s%s"):format(text.cut(first, 60), count > 1 and (" (%d lines)"):format(count) or "")
 end

@@ -16,7 +16,7 @@ local namespace = vim.api.nvim_create_namespace("pillion.view")
 ---@field height integer
 ---@field fold_from? integer
 ---@field fold_to? integer
----@field label? string what its fold is called
+---@field label? "change"|"output" what its fold is called
 
 ---@class pillion.Section the blocks of one turn
 ---@field blocks pillion.Drawn[]
@@ -106,7 +106,7 @@ function Page:_draw(row, section, at, block)
     height = #drawing.lines,
     fold_from = drawing.fold_from,
     fold_to = drawing.fold_to,
-    label = block.folds == "thought" and "Thought" or "Change",
+    label = drawing.fold_label,
   }
   section.height = section.height - before + #drawing.lines
   self:_set(row, row + before, drawing.lines)

@@ -21,6 +21,7 @@ local M = {}
 ---@field marks? pillion.Mark[]
 ---@field fold_from? integer the line, from 0, where its fold begins; without it there is none
 ---@field fold_to? integer its last line, if that is not the drawing's
+---@field fold_label? "change"|"output" what is folded, if it is not what the model thought
 
 ---@class pillion.Mark a highlight of one whole line, or text behind it
 ---@field line integer from 0
@@ -117,6 +118,20 @@ local function told_reason(item)
   end
 end
 
+--- What a command that has ended wrote, and the note behind it that says how it ended. Nothing for any other call.
+---@param item pillion.ToolItem
+---@return string[]
+---@return string?
+local function output_of(item)
+  local is_over = item.status == "completed" or item.status == "failed"
+  local lines = is_over and item.kind == "execute" and M.words_of(item) or {}
+  while lines[#lines] == "" do
+    table.remove(lines)
+  end
+  local ending = (lines[#lines] or ""):match("^%[(.*)%]$")
+  return ending and #lines > 1 and lines or {}, ending
+end
+
 ---@param item pillion.ToolItem
 ---@return string sign
 ---@return string? remark
@@ -132,7 +147,8 @@ local function tool_state(item)
   elseif item.status == "completed" then
     return "✓", permission and "you allowed it" or nil, nil
   elseif item.status == "failed" then
-    return "✗", told_reason(item) or "failed", "PillionToolFailed"
+    local _, ending = output_of(item)
+    return "✗", ending or told_reason(item) or "failed", "PillionToolFailed"
   elseif item.status == "stopped" then
     return "■", "stopped", "PillionStopped"
   end
@@ -149,31 +165,36 @@ local function draw_tool(item, after_tool)
   local marks = { { line = #lines - 1, highlight = highlight or "PillionTool" } }
   local change = M.change_of(item)
   local asks = item.permission and not item.permission.decision
-  local words = asks and M.words_of(item) or {}
-  if #words > 0 then
-    local fence = fence_for(words)
-    lines[#lines + 1] = fence
-    vim.list_extend(lines, words)
-    lines[#lines + 1] = fence
-  end
-  if not change then
-    return { lines = lines, marks = marks }
-  end
-  local diff = M.diff(change.oldText or "", change.newText)
-  local fence = fence_for(diff)
-  lines[#lines + 1] = fence .. "diff"
-  local fold_from = #lines
-  for _, line in ipairs(diff) do
-    lines[#lines + 1] = line
-    local kind = line:sub(1, 1)
-    if kind == "+" or kind == "-" then
-      marks[#marks + 1] = { line = #lines - 1, highlight = kind == "+" and "PillionAdded" or "PillionRemoved" }
-    end
-  end
-  lines[#lines + 1] = fence
+  local label ---@type "change"|"output"?
   -- What the user is asked about is shown without being opened first. The fences stand outside of the fold: Neovim hides
   -- their lines, and with its first line a fold would be hidden.
-  return { lines = lines, marks = marks, fold_from = not asks and fold_from or nil, fold_to = #lines - 2 }
+  local fold_from ---@type integer?
+  ---@param content string[]
+  ---@param language string
+  local function fenced(content, language)
+    local fence = fence_for(content)
+    lines[#lines + 1] = fence .. language
+    fold_from = not asks and #lines or nil
+    vim.list_extend(lines, content)
+    lines[#lines + 1] = fence
+  end
+  local words = asks and M.words_of(item) or output_of(item)
+  if #words > 0 then
+    label = "output"
+    fenced(words, "")
+  end
+  if change then
+    label = "change"
+    local diff = M.diff(change.oldText or "", change.newText)
+    for at, line in ipairs(diff) do
+      local kind = line:sub(1, 1)
+      if kind == "+" or kind == "-" then
+        marks[#marks + 1] = { line = #lines + at, highlight = kind == "+" and "PillionAdded" or "PillionRemoved" }
+      end
+    end
+    fenced(diff, "diff")
+  end
+  return { lines = lines, marks = marks, fold_from = fold_from, fold_to = #lines - 2, fold_label = label }
 end
 
 ---@param turn pillion.Turn
