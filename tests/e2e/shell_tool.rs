@@ -23,6 +23,20 @@ async fn opened(home: &Home, config: &str, inputs: &[Value]) -> (Editor, String)
     (editor, session)
 }
 
+/// A key that pillion knows from its environment.
+const KEY: &str = "sk-0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// A session of a pillion that knows [`KEY`], with a model that runs this.
+async fn opened_with_key(home: &Home, input: &Value) -> (Editor, String) {
+    let model = home.script(&commands(std::slice::from_ref(input)));
+    let mut command = home.command();
+    command.env("OPENAI_API_KEY", KEY);
+    let mut editor = Editor::spawn(command, Framing::Lines, Dialect::Lsp, &["--model", &model, "--title-model", "none"]);
+    editor.initialize().await;
+    let session = editor.new_session(home).await;
+    (editor, session)
+}
+
 /// The results that the model was given, as they are on record.
 async fn results(editor: &mut Editor, session: &str) -> Vec<Value> {
     let export = full_export(editor, session).await;
@@ -144,14 +158,8 @@ async fn one_that_takes_too_long_is_ended_with_all_it_started_and_the_model_goes
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_long_output_the_ends_are_told_and_the_rest_can_be_read() {
     let home = Home::new();
-    let key = "sk-0123456789abcdefghijklmnopqrstuvwxyz";
-    let model = home.script(&commands(&[json!({ "command": "seq 30000; cat key" })]));
-    home.file("key", key);
-    let mut command = home.command();
-    command.env("OPENAI_API_KEY", key);
-    let mut editor = Editor::spawn(command, Framing::Lines, Dialect::Lsp, &["--model", &model, "--title-model", "none"]);
-    editor.initialize().await;
-    let session = editor.new_session(&home).await;
+    home.file("key", KEY);
+    let (mut editor, session) = opened_with_key(&home, &json!({ "command": "seq 30000; cat key" })).await;
     let prompt = editor.prompt(&session, "Run").await;
     editor.answers("allow_once").await;
     ended(&mut editor, &prompt).await;
@@ -161,7 +169,7 @@ async fn of_a_long_output_the_ends_are_told_and_the_rest_can_be_read() {
         text.lines().find_map(|line| line.strip_prefix("[all 168933 bytes of the output are in ")?.strip_suffix(']')).expect("where it is");
     assert!(text.starts_with("1\n2\n3\n") && text.contains("bytes left out]\n") && text.len() < 33_500, "{} bytes", text.len());
     let kept = std::fs::read_to_string(path).expect("the whole");
-    assert!(kept.contains("\n15000\n") && !kept.contains(key) && !text.contains(key), "the known key is gone");
+    assert!(kept.contains("\n15000\n") && !kept.contains(KEY) && !text.contains(KEY), "the known key is gone");
     leave(editor).await;
 
     // What is kept can be read by its session, and nothing beside it; it goes with the session.
@@ -188,15 +196,9 @@ async fn of_a_long_output_the_ends_are_told_and_the_rest_can_be_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_no_text_are_replaced_where_they_are_shown_and_kept_as_they_are() {
     let home = Home::new();
-    let key = "sk-0123456789abcdefghijklmnopqrstuvwxyz";
-    home.file("key", key);
+    home.file("key", KEY);
     let script = "printf 'caf\\351 '; cat key; echo \" ${OPENAI_API_KEY-unset}\"; printf '\\377'";
-    let model = home.script(&commands(&[json!({ "command": script })]));
-    let mut command = home.command();
-    command.env("OPENAI_API_KEY", key);
-    let mut editor = Editor::spawn(command, Framing::Lines, Dialect::Lsp, &["--model", &model, "--title-model", "none"]);
-    editor.initialize().await;
-    let session = editor.new_session(&home).await;
+    let (mut editor, session) = opened_with_key(&home, &json!({ "command": script })).await;
     let prompt = editor.prompt(&session, "Run").await;
     editor.allows().await;
     ended(&mut editor, &prompt).await;
