@@ -16,6 +16,7 @@ case $code in
     0) rm "$report.err"; exit 0 ;;
     130) echo "it was stopped" ;;
     3) echo "the answer was cut off at the model's token limit" ;;
+    4) echo "it reached a limit of its own, such as budget.model_calls" ;;
     5) echo "the model refused" ;;
     6) echo "the model's provider failed" ;;
     7) echo "no model is chosen: set PILLION_MODEL" ;;

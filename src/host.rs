@@ -201,6 +201,7 @@ fn new_file(path: &str) -> Result<std::fs::File, BadField> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => BadField::new("path", "must name a file that does not exist yet; nothing is overwritten"),
+        io::ErrorKind::NotFound => BadField::new("path", "must be in a directory that exists; make it, or choose another place"),
         _ => BadField::new("path", format!("must be a file that can be created: {error}")),
     })
 }

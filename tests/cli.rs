@@ -122,7 +122,7 @@ fn a_session_goes_on_with_continue_or_by_its_id() {
     assert_eq!(user.run_prompt(&["--session", &id, "three"]).code, 0);
     assert_eq!((user.sessions().len(), &user.export()["stats"]["turns"]), (1, &3.into()));
     let unknown = user.run_prompt(&["--session", "nobody", "four"]);
-    assert_eq!((unknown.code, unknown.stderr.contains("nobody")), (1, true), "{unknown:?}");
+    assert_eq!(unknown.all(), (1, "", "pillion: there is no session nobody; `pillion sessions` lists them\n"));
 }
 
 #[test]
@@ -236,6 +236,9 @@ fn an_export_is_whole_in_a_file_and_through_a_pipe_and_can_be_explained() {
     let again = user.run(&to_file);
     assert_eq!((again.code, again.stderr.contains("is there already; choose another name, or replace it with --force")), (1, true));
     assert_eq!(user.run(&[&to_file[..], &["--force"]].concat()).code, 0);
+    let missing = user.path("not there");
+    let told = format!("pillion: the directory {} does not exist; make it, or choose another place\n", missing.display());
+    assert_eq!(user.run(&["export", &id, "-o", missing.join("x.json").to_str().expect("text")]).all(), (1, "", told.as_str()));
 
     let story = user.run(&["explain", &id]);
     assert!(story.stdout.contains("The turn was cancelled by a program (cli.timeout)."), "{story:?}");

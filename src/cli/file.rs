@@ -33,7 +33,12 @@ impl WholeFile {
         draft.push(format!(".{}.part", std::process::id()));
         let draft = PathBuf::from(draft);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        let file = file.with_context(|| format!("cannot write beside {}", place.display()))?;
+        let file = file.map_err(|error| match (error.kind(), place.parent()) {
+            (io::ErrorKind::NotFound, Some(directory)) => {
+                anyhow::Error::msg(format!("the directory {} does not exist; make it, or choose another place", directory.display()))
+            }
+            _ => anyhow::Error::new(error).context(format!("cannot write {}", place.display())),
+        })?;
         Ok(Self { file, draft, place: place.to_owned(), existing })
     }
 

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// Runs one turn: the model's text on stdout, progress and questions on stderr when it is a terminal.
 ///
-/// Exit codes: 0 the model ended, 3 token limit, 5 refusal, 6 the provider failed, 7 no model chosen, 130 cancelled,
-/// 1 anything else. Ctrl-C cancels the turn and says what was recorded; a second Ctrl-C leaves at once.
+/// Exit codes: 0 the model ended, 3 token limit, 4 a limit of the turn's own, 5 refusal, 6 the provider failed, 7 no model
+/// chosen, 130 cancelled, 141 nobody reads stdout any more, 1 anything else. Ctrl-C cancels the turn and says what was recorded; a second Ctrl-C leaves at once.
 #[derive(Debug, clap::Args)]
 pub(super) struct PromptArgs {
     /// What to say to the model; `-` reads it from stdin

@@ -46,10 +46,12 @@ async fn a_file_is_new_private_and_as_it_was_said() {
     assert_eq!(document["schema"], "pillion-session-export");
 
     let missing = home.workspace().join("not there").join("x.json");
+    let below = path.join("x.json");
     let refusals = [
         (path.to_str().expect("UTF-8"), "must name a file that does not exist yet"),
         ("export.json", "must be an absolute path"),
-        (missing.to_str().expect("UTF-8"), "must be a file that can be created"),
+        (missing.to_str().expect("UTF-8"), "must be in a directory that exists"),
+        (below.to_str().expect("UTF-8"), "must be a file that can be created"),
         ("/dev/null", "must name a file that does not exist yet"),
     ];
     for (path, must) in refusals {

@@ -198,17 +198,18 @@ impl Request {
         if timed_out {
             note(format!("it was ended: it took longer than {} s (timeout_seconds)", self.limit.as_secs()));
         }
-        match (exit, &failure) {
-            (Some(Exit::Code(code)), _) => note(format!("exit code {code}")),
-            (Some(signal), _) => note(format!("ended by {}", signal.signal_name().unwrap_or_default())),
-            (None, Some(why)) => note(exact(&commands.keys.scrub(why)).into_owned()),
-            (None, None) => note("how it ended is not known".into()),
-        }
         if fate == ToolOutcome::Escaped && failure.is_none() {
             note("some of what it started could not be ended and may go on".into());
         }
         if let Some(shortfall) = held.as_ref().and_then(Enforced::shortfall) {
             note(format!("it was not confined as it should have been: {shortfall}"));
+        }
+        // The last line, so that a client finds it.
+        match (exit, &failure) {
+            (Some(Exit::Code(code)), _) => note(format!("exit code {code}")),
+            (Some(signal), _) => note(format!("ended by {}", signal.signal_name().unwrap_or_default())),
+            (None, Some(why)) => note(exact(&commands.keys.scrub(why)).into_owned()),
+            (None, None) => note("how it ended is not known".into()),
         }
         let exit_code = exit.and_then(|exit| if let Exit::Code(code) = exit { Some(i64::from(code)) } else { None });
         let end = CommandEnd { exit_code, signal: exit.and_then(Exit::signal_name), fate };

@@ -102,10 +102,10 @@ fn how_it_ended_is_told_with_whatever_is_not_as_it_should_be() {
     let unknown = Ran { exit: None, failure: Some(gone.into()), fate: ToolOutcome::Escaped, ..ran() };
     assert_eq!(told(unknown), format!("[{gone}]\n"));
     let left = Ran { fate: ToolOutcome::Escaped, ..ran() };
-    assert_eq!(told(left), "[exit code 0]\n[some of what it started could not be ended and may go on]\n");
+    assert_eq!(told(left), "[some of what it started could not be ended and may go on]\n[exit code 0]\n");
     let held = Enforced { writes: Hold::None { why: "no Landlock".into() }, network: None };
     let free = "[it was not confined as it should have been: writes are not confined: no Landlock]\n";
-    assert_eq!(told(Ran { held: Some(held), ..ran() }), format!("[exit code 0]\n{free}"));
+    assert_eq!(told(Ran { held: Some(held), ..ran() }), format!("{free}[exit code 0]\n"));
     let captured = Captured { text: "a".into(), bytes: 1, left_out: 0, whole: None };
     let killed = Ran { exit: Some(Exit::Signal(9)), timed_out: true, captured, ..ran() };
     assert_eq!(told(killed), "a\n[it was ended: it took longer than 120 s (timeout_seconds)]\n[ended by SIGKILL]\n");
