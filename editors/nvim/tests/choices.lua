@@ -56,12 +56,38 @@ story.tell({
       story.eq({ turn.state, turn.sentence }, { "completed" }, "the prompt was for the new one, so that nothing was lost")
       story.has(child:screen(), "Auto edit, ")
 
+      -- A second restart while the session is being opened in the first one's process.
+      local third = story.model({ { text = "Still here." } })
+      child:cmd("Pillion model " .. third)
+      child:wait_note("The model is " .. third)
+      child:lua([[
+        local client = require("pillion.client")
+        local request = client.request
+        client.request = function(method, params, done)
+          request(method, params, function(...)
+            if method == "session/resume" and not _G.again then
+              _G.again = true
+              vim.cmd("Pillion restart")
+            end
+            done(...)
+          end)
+        end
+        vim.cmd("Pillion restart")
+        vim.cmd("Pillion prompt @none Are you there?")
+      ]])
+      child:wait_chat("Still here.")
+      child:wait_turns(3)
+      story.has(child:screen(), "Auto edit, ")
+      story.eq(vim.iter(child:notes()):any(function(note)
+        return note:find("is not open", 1, true) ~= nil
+      end), false)
+
       child:cmd("Pillion mode read_only")
       child:wait_note("The mode is " .. READ_ONLY .. ".")
       child:cmd("Pillion model " .. story.model(write("third.txt"), { { text = "Three." } }))
       child:cmd("Pillion prompt @none Write")
       child:wait_chat("Three.")
-      child:wait_turns(3)
+      child:wait_turns(4)
       story.eq(exists("third.txt"), false)
       child:cmd("Pillion mode yolo")
       child:wait_note("must be one of `read_only`, `ask`, `auto_edit`")

@@ -42,8 +42,8 @@ interface Open {
   configOptions: ConfigOption[];
   /** Absent: no process has been asked yet. */
   modes?: SessionModes;
-  /** Resolves when the running sidecar has the session open. Absent: that process has not been asked yet. */
-  live?: Promise<void>;
+  /** The process that has the session open once `opened` resolves. Absent: no process has been asked yet. */
+  live?: { process: number; opened: Promise<void> };
 }
 
 function trustOf(options: ConfigOption[]): string | undefined {
@@ -61,13 +61,17 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   /** A session was loaded whose last turn was stopped while no window could tell it. */
   readonly onDidFindStop = this.stopped.event;
 
-  private readonly distrusted = new vscode.EventEmitter<string>();
+  private readonly distrusted = new vscode.EventEmitter<{ sessionId: string; cwd: string }>();
   /** The trust in a session's workspace has ended: what the trust was given to has changed. */
   readonly onDidLoseTrust = this.distrusted.event;
 
+  /** Counts the processes: what an older one said of a session holds no more for the next one. */
+  private process = 0;
   private readonly open = new Map<string, Open>();
+  /** Sessions that are being opened. */
+  private readonly opening = new Map<string, Open>();
   /** Sessions whose history is just being replayed. */
-  private readonly replaying = new Map<string, Conversation>();
+  private readonly replaying = new Map<string, { conversation: Conversation }>();
   /** The modes that were chosen here: they are not stored, so that each new process is told. */
   private readonly chosenModes = new Map<string, Mode>();
   private readonly questions = new Questions();
@@ -121,15 +125,20 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   }
 
   async create(cwd: string): Promise<void> {
+    await this.sidecar().start();
+    const { process } = this;
     const { sessionId, configOptions, modes } = await this.sidecar().request("session/new", { cwd });
-    this.open.set(sessionId, { conversation: emptyConversation(sessionId), cwd, configOptions, modes, live: Promise.resolve() });
+    const live = { process, opened: Promise.resolve() };
+    this.open.set(sessionId, { conversation: emptyConversation(sessionId), cwd, configOptions, modes, live });
     await this.show(sessionId, cwd);
   }
 
   /** Shows a session: as it stands if it is open already, else from its stored history. */
   async load(sessionId: string, cwd: string): Promise<void> {
-    const entry = this.open.get(sessionId) ?? { conversation: emptyConversation(sessionId), cwd, configOptions: [] };
-    await this.live(entry);
+    const fresh = { conversation: emptyConversation(sessionId), cwd, configOptions: [] };
+    const entry = this.open.get(sessionId) ?? this.opening.get(sessionId) ?? fresh;
+    this.opening.set(sessionId, entry);
+    await this.live(entry).finally(() => this.opening.delete(sessionId));
     this.open.set(sessionId, entry);
     await this.show(sessionId, cwd);
     await this.tellStop();
@@ -138,7 +147,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   /** Reads the shown session anew if the sidecar that has just started does not have it yet. */
   async reload(): Promise<void> {
     const entry = this.shownEntry;
-    if (entry !== undefined && entry.live === undefined) {
+    if (entry !== undefined && entry.live?.process !== this.process) {
       await this.live(entry);
       this.switched.fire();
       await this.tellStop();
@@ -209,7 +218,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   updated(params: UpdateParams): void {
     const replayed = this.replaying.get(params.sessionId);
     if (replayed !== undefined) {
-      this.replaying.set(params.sessionId, reduce(replayed, { type: "updated", params }));
+      replayed.conversation = reduce(replayed.conversation, { type: "updated", params });
     } else {
       this.dispatch(params.sessionId, { type: "updated", params });
     }
@@ -218,7 +227,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
       const before = trustOf(entry.configOptions);
       entry.configOptions = params.update.configOptions;
       if (before === "trusted" && trustOf(entry.configOptions) === "restricted") {
-        this.distrusted.fire(entry.cwd);
+        this.distrusted.fire({ sessionId: params.sessionId, cwd: entry.cwd });
       }
     }
   }
@@ -232,9 +241,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   }
 
   leaving(): void {
-    for (const entry of this.open.values()) {
-      delete entry.live;
-    }
+    this.process += 1;
   }
 
   ended(sentence: string): void {
@@ -282,21 +289,27 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
 
   /** Makes sure that the running sidecar has the session open. */
   private live(entry: Open): Promise<void> {
-    entry.live ??= this.read(entry).catch((error: unknown) => {
-      delete entry.live;
-      throw error;
-    });
-    return entry.live;
+    if (entry.live?.process !== this.process) {
+      const live = { process: this.process, opened: this.read(entry) };
+      entry.live = live;
+      live.opened.catch(() => {
+        if (entry.live === live) {
+          delete entry.live;
+        }
+      });
+    }
+    return entry.live.opened;
   }
 
   private async read(entry: Open): Promise<void> {
     // What a process that is going still says belongs to the conversation as it stands.
     await this.sidecar().start();
     const { sessionId, title } = entry.conversation;
-    this.replaying.set(sessionId, { ...emptyConversation(sessionId), ...(title === undefined ? {} : { title }) });
+    const replay = { conversation: { ...emptyConversation(sessionId), ...(title === undefined ? {} : { title }) } };
+    this.replaying.set(sessionId, replay);
     try {
       const result = await this.sidecar().request("session/load", { sessionId });
-      entry.conversation = reduce(this.replaying.get(sessionId)!, { type: "opened", result });
+      entry.conversation = reduce(replay.conversation, { type: "opened", result });
       entry.configOptions = result.configOptions;
       entry.modes = result.modes;
       const chosen = this.chosenModes.get(sessionId);
@@ -304,7 +317,9 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
         await this.setMode(entry, chosen);
       }
     } finally {
-      this.replaying.delete(sessionId);
+      if (this.replaying.get(sessionId) === replay) {
+        this.replaying.delete(sessionId);
+      }
     }
   }
 

@@ -79,7 +79,7 @@ export function activate(context: vscode.ExtensionContext): Exports {
     ...registerCommands({ context, log, sidecar, conversations, chat, tree, documents, keys, prompt }),
     editors.onDidChange(() => chat.offer()),
     conversations.onDidFindStop((turn) => tellStop(turn)),
-    conversations.onDidLoseTrust((cwd) => tellDistrust(cwd)),
+    conversations.onDidLoseTrust((session) => tellDistrust(session)),
     conversations.onDidHappen(({ event }) => {
       if (event.type === "asked" || event.type === "decided") {
         chat.badge(conversations.openQuestions);
@@ -134,11 +134,13 @@ function tellStop({ sentence }: Turn): void {
   });
 }
 
-function tellDistrust(cwd: string): void {
-  const sentence = `Pillion no longer trusts ${exactLine(cwd)}: its AGENTS.md or .pillion.toml has changed.`;
-  void vscode.window.showWarningMessage(sentence, "Trust Workspace").then((action) => {
+function tellDistrust(session: { sessionId: string; cwd: string }): void {
+  const sentence = `Pillion no longer trusts ${exactLine(session.cwd)}: its AGENTS.md or .pillion.toml has changed.`;
+  void vscode.window.showWarningMessage(sentence, "Trust Workspace").then(async (action) => {
     if (action !== undefined) {
-      void vscode.commands.executeCommand("pillion.selectTrust");
+      // Another session, of another folder, may be shown by now.
+      await vscode.commands.executeCommand("pillion.openSession", session);
+      await vscode.commands.executeCommand("pillion.selectTrust");
     }
   });
 }

@@ -24,6 +24,9 @@ local current = {}
 ---@type table<string, (fun(chat?: pillion.OpenChat, problem?: string))[]> who waits for a workspace's conversation
 local opening = {}
 
+--- Counts the pillions that were asked to leave.
+local process = 0
+
 ---@param message string
 ---@param level? integer
 local function tell(message, level)
@@ -143,7 +146,13 @@ local function reopen(chat, done)
     return table.insert(chat.reopening, done)
   end
   chat.reopening = { done }
+  local asked_of ---@type integer
+  local again ---@type fun()
   local function reopened(problem)
+    if asked_of ~= process then
+      -- What the one that has left meanwhile said is worth nothing to the next one.
+      return again()
+    end
     local waiting = chat.reopening or {}
     chat.reopening = nil
     chat.closed = problem ~= nil
@@ -151,14 +160,18 @@ local function reopen(chat, done)
       each(problem)
     end
   end
-  client.request("session/resume", { sessionId = chat.conversation.sessionId }, function(problem, result)
-    if problem then
-      return reopened(problem)
-    end
-    conversation.dispatch(chat, { type = "opened", result = result })
-    remember(chat)
-    choices.opened(chat, result, reopened)
-  end)
+  function again()
+    asked_of = process
+    client.request("session/resume", { sessionId = chat.conversation.sessionId }, function(problem, result)
+      if problem or asked_of ~= process then
+        return reopened(problem)
+      end
+      conversation.dispatch(chat, { type = "opened", result = result })
+      remember(chat)
+      choices.opened(chat, result, reopened)
+    end)
+  end
+  again()
 end
 
 ---@return string
@@ -359,7 +372,10 @@ client.hook({
     conversation.ask(chat, params, reply)
   end,
   ready = documents.follow,
-  leaving = close_all,
+  leaving = function()
+    process = process + 1
+    close_all()
+  end,
   ended = function(sentence)
     close_all()
     for _, chat in pairs(chats) do

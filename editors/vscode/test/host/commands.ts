@@ -114,6 +114,26 @@ export function commands(): void {
     assert.equal(conversations.mode?.name, "Ask");
   });
 
+  it("goes on with a session that was made or opened just when pillion was to leave", async () => {
+    const { conversations, sidecar } = await extension();
+    const answers = async (words: string): Promise<void> => {
+      await conversations.configure("model", scripted(words, [[{ text: words }]]));
+      await prompt("Go");
+      const turn = await lastTurn(words, (turn) => ended(turn) && text(turn) === words);
+      assert.equal(turn.state, "completed");
+    };
+    await sidecar.start();
+    await Promise.all([conversations.create(folder()), sidecar.restart()]);
+    await answers("made");
+    const { sessionId } = conversations.current!;
+    await conversations.create(folder());
+    await sidecar.restart();
+    // Twice at once, as by two clicks.
+    await Promise.all([conversations.load(sessionId, folder()), conversations.load(sessionId, folder())]);
+    assert.deepEqual(conversations.current!.turns.map(text), ["made"]);
+    await answers("opened");
+  });
+
   it("changes a document with unsaved changes in the editor, as one undo, and leaves saving to the user", async () => {
     const { conversations } = await extension();
     for (const isDirty of [true, false]) {
