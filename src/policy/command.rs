@@ -20,6 +20,9 @@ const RESERVED: [&str; 22] = [
     "coproc", "[[", "]]", "!", "{", "}",
 ];
 
+/// Commands of the shell's own behind which other words mean something else, or run later.
+const TURNING: [&str; 9] = ["alias", "unalias", "trap", ".", "source", "eval", "hash", "enable", "set"];
+
 impl Script {
     pub(super) fn read(text: &str) -> Self {
         match (Reader { rest: text.chars().peekable(), commands: Vec::new(), words: Vec::new() }).read() {
@@ -32,7 +35,16 @@ impl Script {
 
 /// Whatever could be a word of a command somewhere in `text`: for rules that must not be got around.
 pub(super) fn loose_words(text: &str) -> Vec<String> {
-    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '+' | '@' | '%' | ',');
+    split_loosely(text, |_| false)
+}
+
+/// A pattern of a rule in the same words.
+pub(super) fn loose_pattern(pattern: &str) -> Vec<String> {
+    split_loosely(pattern, |c| c == '*')
+}
+
+fn split_loosely(text: &str, also: impl Fn(char) -> bool) -> Vec<String> {
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '+' | '@' | '%' | ',') || also(c);
     // Quotes and backslashes inside of a word vanish in a shell: `r\m` and `r"m"` run rm.
     let text: String = text.chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
     text.split(|c| !is_word(c)).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -92,6 +104,9 @@ impl Reader<'_> {
         let first = words.first().map_or("", String::as_str);
         if RESERVED.contains(&first) {
             return Err("it has the words of a shell program");
+        }
+        if TURNING.contains(&first) {
+            return Err("it changes what a shell makes of other words");
         }
         if first.contains('=') {
             return Err("it sets variables");
@@ -217,6 +232,11 @@ mod tests {
             "",
             "  ",
             "a <<X\nb\nX",
+            "alias x=rm\nx y",
+            "trap 'rm x' EXIT",
+            ". ./x",
+            "source x",
+            "eval rm x",
         ] {
             assert!(matches!(Script::read(text), Script::Opaque(_)), "{text:?}");
         }

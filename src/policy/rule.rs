@@ -4,7 +4,7 @@
 //! them, or the words of a command. `network` fits commands that are to reach the network, `tool(name)` every call of it.
 
 use super::access::{Access, Invocation, NetworkAccess};
-use super::command::{Script, loose_words};
+use super::command::{Script, loose_pattern, loose_words};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::path::Path;
 
@@ -37,9 +37,56 @@ struct Words {
 pub struct BadRule(String);
 
 /// Programs that run another one, which a rule that forbids must see.
-const RUNNERS: [&str; 25] = [
-    "sudo", "doas", "env", "nice", "ionice", "nohup", "timeout", "time", "xargs", "parallel", "watch", "setsid", "stdbuf", "unshare",
-    "chroot", "command", "exec", "builtin", "eval", "busybox", "sh", "bash", "dash", "zsh", "ksh",
+const RUNNERS: [&str; 49] = [
+    "sudo",
+    "doas",
+    "su",
+    "env",
+    "nice",
+    "ionice",
+    "nohup",
+    "timeout",
+    "time",
+    "xargs",
+    "parallel",
+    "watch",
+    "setsid",
+    "stdbuf",
+    "unshare",
+    "chroot",
+    "flock",
+    "script",
+    "ssh",
+    "strace",
+    "command",
+    "exec",
+    "builtin",
+    "eval",
+    "busybox",
+    "sh",
+    "bash",
+    "dash",
+    "zsh",
+    "ksh",
+    "fish",
+    "perl",
+    "python",
+    "python2",
+    "python3",
+    "ruby",
+    "node",
+    "nodejs",
+    "deno",
+    "bun",
+    "php",
+    "lua",
+    "awk",
+    "gawk",
+    "mawk",
+    "tclsh",
+    "expect",
+    "osascript",
+    "find",
 ];
 
 /// Arguments with which a program runs another one.
@@ -83,7 +130,7 @@ impl Rule {
     pub(super) fn restricts(&self, tool: &str, access: &Access) -> bool {
         match (&self.subject, access) {
             (Subject::Tool(name), _) => name == tool,
-            (Subject::Read(paths), Access::Read(path)) => fits(paths.as_ref(), path),
+            (Subject::Read(paths), Access::Read(path)) => covers(paths.as_ref(), path),
             (Subject::Edit(paths), Access::Write(write)) => fits(paths.as_ref(), &write.path),
             (Subject::Shell(None), Access::Run(_)) => true,
             (Subject::Shell(Some(words)), Access::Run(run)) => words.may_be_in(&run.command),
@@ -139,6 +186,13 @@ fn fits(paths: Option<&Gitignore>, path: &Path) -> bool {
     paths.is_none_or(|paths| !path.has_root() && paths.matched_path_or_any_parents(path, false).is_ignore())
 }
 
+/// The same for what may be a directory: `secrets/` covers `secrets` itself.
+fn covers(paths: Option<&Gitignore>, path: &Path) -> bool {
+    // The root of a workspace has no name that a pattern could fit.
+    let is_named = !path.has_root() && !path.as_os_str().is_empty();
+    paths.is_none_or(|paths| is_named && paths.matched_path_or_any_parents(path, true).is_ignore())
+}
+
 impl Words {
     fn read(pattern: &str) -> Self {
         let mut words: Vec<_> = pattern.split_whitespace().map(str::to_owned).collect();
@@ -159,28 +213,68 @@ impl Words {
         };
         match (script, command) {
             (Script::Plain(commands), _) => commands.iter().any(|command| self.may_be_run_by(command)),
-            (Script::Opaque(_), Invocation::Script(text)) => self.begins_in(&loose_words(text)),
+            (Script::Opaque(_), Invocation::Script(text)) => self.begins_in(text),
             (Script::Opaque(_), Invocation::Program(_)) => true,
         }
     }
 
     fn may_be_run_by(&self, command: &[String]) -> bool {
         let Some((program, arguments)) = command.split_first() else { return false };
-        let name = program.rsplit('/').next().unwrap_or(program).to_owned();
-        let runs_another = RUNNERS.contains(&name.as_str()) || arguments.iter().any(|word| RUNNING_ARGUMENTS.contains(&word.as_str()));
-        let by_name: Vec<_> = std::iter::once(name).chain(arguments.iter().cloned()).collect();
-        self.fit(command) || self.fit(&by_name) || (runs_another && self.begins_in(&loose_words(&arguments.join(" "))))
+        let name = program.rsplit('/').next().unwrap_or(program);
+        let runs_another = RUNNERS.contains(&name) || arguments.iter().any(|word| RUNNING_ARGUMENTS.contains(&word.as_str()));
+        self.fits_among_options(command) || (runs_another && self.begins_in(&arguments.join(" ")))
     }
 
-    /// Whether the pattern fits what begins at any of these words; what follows is not looked at.
-    fn begins_in(&self, words: &[String]) -> bool {
-        (0..words.len()).any(|at| {
-            let here = &words[at..];
-            let name = here[0].rsplit('/').next().unwrap_or(&here[0]);
-            here.len() >= self.words.len()
-                && self.words.iter().enumerate().all(|(i, pattern)| matches(pattern, if i == 0 { name } else { &here[i] }))
-        })
+    /// Whether the pattern fits the command when options, each with a word behind it or without, are passed over: `git -C . push`
+    /// pushes.
+    fn fits_among_options(&self, command: &[String]) -> bool {
+        // Where the next word of the pattern may stand.
+        let mut ways = vec![0];
+        for (at, pattern) in self.words.iter().enumerate() {
+            if at > 0 {
+                pass_options(command, &mut ways);
+            }
+            let fits = |way: &usize| {
+                command.get(*way).is_some_and(|word| if at == 0 { is_program(pattern, word) } else { matches(pattern, word) })
+            };
+            ways = ways.into_iter().filter(fits).map(|way| way + 1).collect();
+        }
+        pass_options(command, &mut ways);
+        if self.and_more { !ways.is_empty() } else { ways.contains(&command.len()) }
     }
+
+    /// Whether the pattern fits what begins at any word of `text`; what follows is not looked at.
+    fn begins_in(&self, text: &str) -> bool {
+        let (words, pattern) = (loose_words(text), self.words.iter().flat_map(|word| loose_pattern(word)).collect::<Vec<_>>());
+        let fits =
+            |(at, (pattern, word)): (usize, (&String, &String))| if at == 0 { is_program(pattern, word) } else { matches(pattern, word) };
+        words.windows(pattern.len().max(1)).any(|here| pattern.iter().zip(here).enumerate().all(fits))
+    }
+}
+
+/// Adds the places behind the options that stand at `ways`.
+fn pass_options(command: &[String], ways: &mut Vec<usize>) {
+    let mut at = 0;
+    while let Some(&way) = ways.get(at) {
+        if command.get(way).is_some_and(|word| word.starts_with('-')) {
+            for next in [way + 1, way + 2] {
+                if next <= command.len() && !ways.contains(&next) {
+                    ways.push(next);
+                }
+            }
+        }
+        at += 1;
+    }
+}
+
+/// A program by its name alone, by the end of its path, or as it was written.
+fn is_program(pattern: &str, word: &str) -> bool {
+    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+    let name = word.rsplit('/').next().unwrap_or(word);
+    matches(pattern, word)
+        || matches(pattern, word.strip_prefix("./").unwrap_or(word))
+        || matches(pattern, name)
+        || matches(&format!("*/{pattern}"), word)
 }
 
 /// `*` is any characters, also none.
@@ -219,6 +313,8 @@ mod tests {
             ("read(.env)", "a/b/.env", true),
             ("read(/.env)", "a/.env", false),
             ("read(secrets/)", "secrets/a/b", true),
+            ("read(secrets/)", "secrets", true),
+            ("read(secrets/)", "", false),
             ("read(*.pem)", "keys/a.pem", true),
             ("read(src/**/*.rs)", "src/a/b.rs", true),
             ("read(src/**/*.rs)", "lib/b.rs", false),
@@ -249,9 +345,37 @@ mod tests {
             "if true; then rm y; fi",
             "echo a > b; rm y",
             "rm",
+            "alias x=rm\nx y",
+            "trap 'rm x' EXIT",
+            "perl -e 'system(\"rm y\")'",
+            "python3 -c 'import os; os.system(\"rm y\")'",
+            "awk 'BEGIN { system(\"rm y\") }'",
+            "ssh host rm y",
         ] {
             assert!(restricts("shell(rm *)", &script(text)), "{text}");
         }
+        for text in [
+            "scripts/deploy.sh",
+            "./scripts/deploy.sh now",
+            "sh scripts/deploy.sh",
+            "bash -x ./scripts/deploy.sh",
+            "/ws/scripts/deploy.sh",
+            "scripts/deploy.sh > o",
+        ] {
+            assert!(restricts("shell(scripts/deploy.sh *)", &script(text)), "{text}");
+            assert!(restricts("shell(./scripts/deploy.sh *)", &script(text)), "{text}");
+        }
+        for text in ["git push", "git -C . push", "git -c a.b=c push", "git --no-pager --git-dir .git push -f", "/usr/bin/git -C . push"] {
+            assert!(restricts("shell(git push *)", &script(text)), "{text}");
+        }
+        assert!(restricts("shell(git push)", &script("git -C . push -f")));
+        assert!(!restricts("shell(git push)", &script("git push origin")));
+        assert!(!restricts("shell(git push *)", &script("git stash push")));
+        assert!(
+            restricts("shell(dd if=* *)", &script("dd if=/dev/sda 2>&1")) && restricts("shell(dd if=* *)", &script("dd if=/dev/sda of=x"))
+        );
+        let many = format!("git {}", "-c a ".repeat(3_000));
+        assert!(!restricts("shell(git push *)", &script(&many)));
         for text in ["cargo test", "git commit -m 'rm old files'", "echo rm", "ls farm"] {
             assert!(!restricts("shell(rm *)", &script(text)), "{text}");
         }
