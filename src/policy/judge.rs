@@ -39,8 +39,22 @@ pub enum Trust {
 /// What a person has said once and for all, in one session.
 #[derive(Debug, Clone, Default)]
 pub struct Remembered {
-    allowed: Vec<Access>,
-    rejected: Vec<Access>,
+    allowed: Vec<Said>,
+    rejected: Vec<Said>,
+}
+
+/// What an answer was about. Of a reading also the tool: a list of names is not what stands in the files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Said {
+    tool: Option<String>,
+    access: Access,
+}
+
+impl Said {
+    fn of(tool: &str, access: &Access) -> Self {
+        let tool = matches!(access, Access::Read(_) | Access::Nothing).then(|| tool.to_owned());
+        Self { tool, access: access.clone() }
+    }
 }
 
 /// Whether a call may run, and on whose word.
@@ -117,12 +131,12 @@ impl Rules {
 }
 
 impl Remembered {
-    pub fn allow(&mut self, access: Access) {
-        self.allowed.push(access);
+    pub fn allow(&mut self, tool: &str, access: &Access) {
+        self.allowed.push(Said::of(tool, access));
     }
 
-    pub fn reject(&mut self, access: Access) {
-        self.rejected.push(access);
+    pub fn reject(&mut self, tool: &str, access: &Access) {
+        self.rejected.push(Said::of(tool, access));
     }
 }
 
@@ -136,7 +150,7 @@ impl Grounds<'_> {
         {
             return Verdict::Ask(Question { why: Why::Protected(name.clone()), lasting: Lasting::OnlyOnce });
         }
-        if self.remembered.allowed.contains(access) {
+        if self.remembered.allowed.contains(&Said::of(tool, access)) {
             return Verdict::Allow(By::Remembered);
         }
         let ask = |why| Verdict::Ask(Question { why, lasting: Lasting::Possible });
@@ -171,7 +185,7 @@ impl Grounds<'_> {
         if self.mode == Mode::ReadOnly && matches!(access, Access::Write(_) | Access::Run(_)) {
             return Some(By::Mode(self.mode));
         }
-        self.remembered.rejected.contains(access).then_some(By::Remembered)
+        self.remembered.rejected.contains(&Said::of(tool, access)).then_some(By::Remembered)
     }
 
     /// The rule that allows the command, or the last of those that allow its parts.

@@ -96,7 +96,7 @@ fn a_protected_name_is_asked_about_whatever_the_rules_say() {
     let allow = rules(&[], &[], &["edit"]);
     assert_eq!(judged_in(&allow, Mode::AutoEdit, Trust::Trusted, &access), once);
     let mut remembered = Remembered::default();
-    remembered.allow(access.clone());
+    remembered.allow("a_tool", &access);
     let grounds =
         Grounds { rules: &allow, workspace: &Rules::default(), mode: Mode::AutoEdit, trust: Trust::Trusted, remembered: &remembered };
     assert_eq!(grounds.judge("a_tool", &access), once);
@@ -125,8 +125,9 @@ fn what_runs_the_workspaces_own_programs_needs_trust() {
 #[test]
 fn an_answer_for_the_session_holds_for_exactly_that_and_not_against_a_rule_that_denies() {
     let mut remembered = Remembered::default();
-    remembered.allow(script("make"));
-    remembered.reject(write("b"));
+    remembered.allow("a_tool", &script("make"));
+    remembered.reject("a_tool", &write("b"));
+    remembered.allow("a_tool", &Access::Read("names".into()));
     let deny = rules(&["shell(make)"], &[], &[]);
     let judge = |rules: &Rules, access: &Access| {
         let grounds = Grounds { rules, workspace: &Rules::default(), mode: Mode::Ask, trust: Trust::Restricted, remembered: &remembered };
@@ -138,4 +139,11 @@ fn an_answer_for_the_session_holds_for_exactly_that_and_not_against_a_rule_that_
     assert_eq!(judge(&none, &script("make install")), asked(Why::NoRule));
     assert_eq!(judge(&none, &write("b")), Verdict::Deny(By::Remembered));
     assert_eq!(judge(&deny, &script("make")), Verdict::Deny(By::Rule("shell(make)".into())));
+    // A list of names is not what stands in the files.
+    let ask = rules(&[], &["read"], &[]);
+    let grounds =
+        Grounds { rules: &ask, workspace: &Rules::default(), mode: Mode::Ask, trust: Trust::Restricted, remembered: &remembered };
+    let names = Access::Read("names".into());
+    assert_eq!(grounds.judge("a_tool", &names), Verdict::Allow(By::Remembered));
+    assert_eq!(grounds.judge("another", &names), asked(Why::Rule("read".into())));
 }

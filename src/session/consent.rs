@@ -89,12 +89,12 @@ impl Sought<'_> {
             Ok(Ok(PermissionAnswer::Chosen(choice))) if options.iter().any(|option| option.option_id == choice) => match choice {
                 PermissionChoice::AllowOnce => (Permission::Allowed, None),
                 PermissionChoice::AllowAlways => {
-                    permissions.remember_allowed(self.plan.access.clone());
+                    permissions.remember_allowed(self.tool, &self.plan.access);
                     (Permission::Allowed, None)
                 }
                 PermissionChoice::RejectOnce => (Permission::Rejected, Some("The call was rejected and not run.")),
                 PermissionChoice::RejectAlways => {
-                    permissions.remember_rejected(self.plan.access.clone());
+                    permissions.remember_rejected(self.tool, &self.plan.access);
                     let told = "The call was rejected for the whole session and not run; do not ask for it again.";
                     (Permission::Rejected, Some(told))
                 }

@@ -38,8 +38,13 @@ impl Permissions {
         self.lock().is_trusted
     }
 
+    /// What is taken back is so at once; what is given counts when a turn has looked at what it is given to.
     pub(super) fn set_trusted(&self, is_trusted: bool) {
-        self.lock().is_trusted = is_trusted;
+        let mut book = self.lock();
+        book.is_trusted = is_trusted;
+        if !is_trusted {
+            book.trust = Trust::Restricted;
+        }
     }
 
     /// What the workspace itself says, and whether it is trusted, as a turn has found it. Gives whether clients were told
@@ -59,12 +64,12 @@ impl Permissions {
         Grounds { rules, workspace, mode: *mode, trust: *trust, remembered }.judge(tool, access)
     }
 
-    pub(super) fn remember_allowed(&self, access: Access) {
-        self.lock().remembered.allow(access);
+    pub(super) fn remember_allowed(&self, tool: &str, access: &Access) {
+        self.lock().remembered.allow(tool, access);
     }
 
-    pub(super) fn remember_rejected(&self, access: Access) {
-        self.lock().remembered.reject(access);
+    pub(super) fn remember_rejected(&self, tool: &str, access: &Access) {
+        self.lock().remembered.reject(tool, access);
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
