@@ -2,6 +2,7 @@
 //! which characters would deceive who reads it.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// The longest beginning of `text` that has at most `max` bytes and splits no character.
 pub fn cut(text: &str, max: usize) -> &str {
@@ -16,22 +17,37 @@ pub fn first(text: &str, max: usize) -> &str {
 /// Prose on one line: what would move the cursor, turn text around or hide it is written out, such as `\n` or `\u{202e}`.
 /// What joins emoji and letters stays.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    written_out(text, deceives)
+    written_out(text, deceives, |c, shown| shown.extend(c.escape_default()))
 }
 
-/// What must be read exactly, such as a path or a command: every character that cannot be seen is written out.
+/// What must be read exactly, such as a path or a command: every character that cannot be seen, or looks like a blank, is
+/// written out, such as `⟨U+000A⟩`. No two texts look the same, since the bracket is written out too.
 pub fn exact(text: &str) -> Cow<'_, str> {
-    written_out(text, |c| deceives(c) || joins(c))
+    written_out(text, is_no_plain_letter, by_number)
 }
 
-fn written_out(text: &str, is_written_out: impl Fn(char) -> bool) -> Cow<'_, str> {
+/// The same for a line of a program, where a tab is what it looks like.
+pub fn exact_line(text: &str) -> Cow<'_, str> {
+    written_out(text, |c| c != '\t' && is_no_plain_letter(c), by_number)
+}
+
+fn is_no_plain_letter(c: char) -> bool {
+    c == '⟨' || deceives(c) || joins(c) || (c.is_whitespace() && c != ' ')
+}
+
+fn by_number(c: char, shown: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write!(shown, "⟨U+{:04X}⟩", u32::from(c));
+}
+
+fn written_out(text: &str, is_written_out: impl Fn(char) -> bool, write_out: impl Fn(char, &mut String)) -> Cow<'_, str> {
     if !text.contains(&is_written_out) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_written_out(c) {
-            shown.extend(c.escape_default());
+            write_out(c, &mut shown);
         } else {
             shown.push(c);
         }
@@ -52,7 +68,7 @@ fn deceives(c: char) -> bool {
 fn joins(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200c}' | '\u{200d}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0100}'..='\u{e01ef}')
+        | '\u{2800}' | '\u{3164}' | '\u{1d173}'..='\u{1d17a}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 #[cfg(test)]
@@ -72,16 +88,26 @@ mod tests {
 
     #[test]
     fn what_deceives_is_written_out_and_the_rest_is_untouched() {
+        assert_eq!(plain("a\u{1b}[2J\r\n\u{202e}b\u{9b}\u{200b}"), "a\\u{1b}[2J\\r\\n\\u{202e}b\\u{9b}\\u{200b}");
+        assert_eq!(exact("a\u{1b}[2J\n\u{202e}b\u{200b}"), "a⟨U+001B⟩[2J⟨U+000A⟩⟨U+202E⟩b⟨U+200B⟩");
+        assert_eq!(exact("rm\u{e0020}\u{e002d}"), "rm⟨U+E0020⟩⟨U+E002D⟩", "letters that nobody sees");
         for shown in [plain, exact] {
-            assert_eq!(shown("a\u{1b}[2J\r\n\u{202e}b\u{9b}\u{200b}"), "a\\u{1b}[2J\\r\\n\\u{202e}b\\u{9b}\\u{200b}");
-            assert_eq!(shown("rm\u{e0020}\u{e002d}"), "rm\\u{e0020}\\u{e002d}", "letters that nobody sees");
             for text in ["src/main.rs", "Grüße, 世界", "שלום", ""] {
                 assert!(matches!(shown(text), Cow::Borrowed(kept) if kept == text));
             }
         }
         let emoji = "\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}";
-        assert_eq!((plain(emoji).as_ref(), exact(emoji).as_ref()), (emoji, "\u{1f468}\\u{200d}\u{1f469} \u{2764}\\u{fe0f}"));
-        assert_eq!(exact("ma\u{ad}in\u{e0101}.rs"), "ma\\u{ad}in\\u{e0101}.rs");
+        assert_eq!((plain(emoji).as_ref(), exact(emoji).as_ref()), (emoji, "\u{1f468}⟨U+200D⟩\u{1f469} \u{2764}⟨U+FE0F⟩"));
+        assert_eq!(exact("ma\u{ad}in\u{e0101}.rs"), "ma⟨U+00AD⟩in⟨U+E0101⟩.rs");
+        assert_eq!(exact("a\u{a0}b\u{2003}c\u{2800}d\u{3000}e"), "a⟨U+00A0⟩b⟨U+2003⟩c⟨U+2800⟩d⟨U+3000⟩e");
+    }
+
+    #[test]
+    fn no_two_texts_look_the_same() {
+        assert_eq!(exact("# tidy\nrm -rf x"), "# tidy⟨U+000A⟩rm -rf x");
+        assert_eq!(exact(r"# tidy\nrm -rf x"), r"# tidy\nrm -rf x");
+        assert_eq!((exact_line("\ta\n"), exact("\ta")), ("\ta⟨U+000A⟩".into(), "⟨U+0009⟩a".into()));
+        assert_eq!(exact("# tidy⟨U+000A⟩rm -rf x"), "# tidy⟨U+27E8⟩U+000A⟩rm -rf x");
     }
 
     proptest! {

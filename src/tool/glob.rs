@@ -59,9 +59,10 @@ impl Tool for Glob {
         .boxed()
     }
 
-    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, input: Value, approved: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         blocking(move || {
-            let request = Request::of(&input, &context.workspace)?;
+            let mut request = Request::of(&input, &context.workspace)?;
+            request.place = approved.place(&request.place, &context)?;
             Ok(ToolOutput::text(found(&request, &context.workspace, &|| context.token.is_stopped())?))
         })
     }
@@ -163,7 +164,7 @@ mod tests {
         std::os::unix::fs::symlink("../outside/a", room.path("file")).unwrap();
         room.fifo("pipe");
         room.file("new\nline", "");
-        assert_eq!(globbed(&room, json!({ "pattern": "**" })).await, "new\\nline\n");
+        assert_eq!(globbed(&room, json!({ "pattern": "**" })).await, "new⟨U+000A⟩line\n");
         for path in ["dir", "file", "..", "pipe", "none", "new\nline"] {
             assert!(room.call(&Glob, json!({ "pattern": "**", "path": path })).await.is_err(), "{path}");
         }
@@ -190,7 +191,7 @@ mod tests {
         assert!(room.error_of_call(&Glob, json!({ "pattern": "[" })).await.starts_with("the argument pattern is no valid glob: "));
         let plan = Glob.plan(&json!({ "pattern": "a\u{202e}*" }), &room.context()).await.unwrap();
         let location = ToolLocation { path: room.context().workspace.absolute(&Place::root()), line: None };
-        let (title, access) = ("Find a\\u{202e}* in .".into(), Access::Read("".into()));
+        let (title, access) = ("Find a⟨U+202E⟩* in .".into(), Access::Read("".into()));
         assert_eq!(plan, ToolPlan { title, locations: vec![location], content: Vec::new(), access, seen: None });
     }
 

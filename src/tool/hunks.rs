@@ -2,7 +2,7 @@
 //!
 //! Invariant: no difference is left out, and the lines outside of all hunks are the same in both.
 
-use crate::text::exact;
+use crate::text::exact_line;
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -58,8 +58,8 @@ pub fn changes(old: &str, new: &str) -> Vec<String> {
 
 fn told(sign: char, line: &str) -> String {
     match line.strip_suffix('\n') {
-        Some(line) => format!("{sign} {}", exact(line)),
-        None => format!("{sign} {} [no line end]", exact(line)),
+        Some(line) => format!("{sign} {}", exact_line(line)),
+        None => format!("{sign} {} [no line end]", exact_line(line)),
     }
 }
 
@@ -74,8 +74,8 @@ mod tests {
         assert_eq!(shown("a\nb\nc\nd\n", "A\nb\nc\nD\ne\n"), ["- a", "+ A", "@ line 4", "- d", "+ D", "+ e"]);
         assert_eq!(shown("", "x\ny\n"), ["+ x", "+ y"]);
         assert_eq!(shown("x\n", ""), ["- x"]);
-        assert_eq!(shown("a\r\nb\n", "a\nb"), ["- a\\r", "- b", "+ a", "+ b [no line end]"]);
-        assert_eq!(shown("a\n", "a\n\u{202e}b\u{1b}[2K\n"), ["@ line 2", "+ \\u{202e}b\\u{1b}[2K"]);
+        assert_eq!(shown("a\r\nb\n", "a\nb"), ["- a⟨U+000D⟩", "- b", "+ a", "+ b [no line end]"]);
+        assert_eq!(shown("a\n", "a\n\u{202e}b\u{1b}[2K\n"), ["@ line 2", "+ ⟨U+202E⟩b⟨U+001B⟩[2K"]);
         assert_eq!(shown("a\n", "a\n"), [""; 0]);
     }
 

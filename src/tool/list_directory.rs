@@ -49,9 +49,9 @@ impl Tool for ListDirectory {
         .boxed()
     }
 
-    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, input: Value, approved: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         blocking(move || {
-            let place = place(&input, &context)?;
+            let place = approved.place(&place(&input, &context)?, &context)?;
             Ok(ToolOutput::text(listed(&place, &context)?))
         })
     }
@@ -138,7 +138,7 @@ mod tests {
         let room = Room::new();
         room.file("a\nb", "");
         std::fs::write(room.workspace.path().join(OsStr::from_bytes(b"bad\xff")), "").unwrap();
-        assert_eq!(room.text_of_call(&ListDirectory, json!({})).await, "a\\nb\nbad\u{fffd}\n");
+        assert_eq!(room.text_of_call(&ListDirectory, json!({})).await, "a⟨U+000A⟩b\nbad\u{fffd}\n");
     }
 
     #[tokio::test]

@@ -125,7 +125,7 @@ mod tests {
         let entry = |content: &str, priority, status| PlanEntry { content: content.into(), priority, status };
         let plan = vec![
             entry("Look", PlanPriority::High, PlanStatus::Completed),
-            entry("Change\\n\\u{202e}it", PlanPriority::Medium, PlanStatus::InProgress),
+            entry("Change⟨U+000A⟩⟨U+202E⟩it", PlanPriority::Medium, PlanStatus::InProgress),
             entry("Tell", PlanPriority::Low, PlanStatus::Pending),
         ];
         let text = "the user sees the plan: 1 of 3 steps are completed";

@@ -205,7 +205,7 @@ async fn an_editor_without_cards_asks_its_person_by_a_message() {
         let names: Vec<_> = card["params"]["options"].as_array().expect("options").iter().map(|option| &option["name"]).collect();
         assert_eq!((titles, &message["params"]["type"]), (names, &json!(2)));
         let text = message["params"]["message"].as_str().expect("a message");
-        assert!(text.contains("\n  echo 'a\\u{202e}b'\n  touch made\n"), "the whole command, and nothing in it hidden: {text}");
+        assert!(text.contains("\n  echo 'a⟨U+202E⟩b'\n  touch made\n"), "the whole command, and nothing in it hidden: {text}");
         editor.respond(&message["id"], answer).await;
         assert_eq!(editor.told(&session, &prompt, Dialect::Lsp).await.0, status);
         assert_eq!(home.workspace().join("made").exists(), status == "completed");

@@ -135,7 +135,7 @@ async fn what_has_no_meaning_here_is_refused_or_passed_over() {
         }
         // What is said of a name is readable and short, whatever the name is.
         raw.send(json!({ "jsonrpc": "2.0", "id": 1, "method": format!("a\u{0}\u{202E}{}", "é".repeat(100_000)) }).to_string()).await;
-        let shown = format!("there is no method a\\u{{0}}\\u{{202e}}{}… here", "é".repeat(76));
+        let shown = format!("there is no method a⟨U+0000⟩⟨U+202E⟩{}… here", "é".repeat(76));
         assert_eq!(raw.next().await, error("1", -32601, &shown));
         let twice = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": { "capabilities": {} } });
         raw.send(twice.to_string()).await;

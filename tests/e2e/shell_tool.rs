@@ -80,7 +80,7 @@ async fn a_command_is_asked_about_as_it_is_and_its_end_is_told() {
     );
     assert_eq!(
         question["params"]["toolCall"],
-        json!({ "toolCallId": "run0", "title": "Run echo out; echo err >&2\\npwd; exit 3", "kind": "execute", "status": "pending",
+        json!({ "toolCallId": "run0", "title": "Run echo out; echo err >&2⟨U+000A⟩pwd; exit 3", "kind": "execute", "status": "pending",
             "rawInput": { "command": script, "directory": "sub", "timeout_seconds": 7 }, "locations": [{ "path": sub }],
             "content": [{ "type": "content", "content": { "type": "text", "text": shown } }] })
     );

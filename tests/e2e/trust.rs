@@ -206,11 +206,11 @@ async fn a_name_forges_nothing_where_a_person_reads_it() {
         let update = editor.next_update("tool_call").await;
         titles.push(update["params"]["update"]["title"].clone());
     }
-    assert_eq!(titles, [r"Make a\u{202e}txt", r"Make a\n.code-workspace", r"no\u{202e}\ntool"]);
+    assert_eq!(titles, ["Make a⟨U+202E⟩txt", "Make a⟨U+000A⟩.code-workspace", "no⟨U+202E⟩⟨U+000A⟩tool"]);
     let (asked, _) = yes_to_all(&mut editor, &prompt).await;
     let expected = json!({
-        "rule": r"Asked because of the rule edit(*\u{202e}txt) of the workspace.",
-        "protected": r"Asked because programs obey what stands in a\n.code-workspace: look at it closely.",
+        "rule": "Asked because of the rule edit(*⟨U+202E⟩txt) of the workspace.",
+        "protected": "Asked because programs obey what stands in a⟨U+000A⟩.code-workspace: look at it closely.",
     });
     assert_eq!(asked, expected);
     editor.finish().await;

@@ -192,7 +192,7 @@ story.tell({
       local words = {
         "A script for /bin/sh:",
         "  touch made; # " .. ("x"):rep(200),
-        "  echo \\u{1b}[2K$TMPDIR > where",
+        "  echo ⟨U+001B⟩[2K$TMPDIR > where",
         "Directory: " .. story.workspace,
         "Time limit: 120 s",
         "Writes: in the workspace, a scratch directory; nowhere else",
@@ -358,7 +358,7 @@ story.tell({
       local child = asking({ model = story.model({ write(name, "new\n") }, { { text = "Done." } }) })
       child:cmd("Pillion prompt Write")
       local prompt = wait_offer(child, 1).prompt
-      story.eq(prompt, "pillion asks: Make " .. [[a\u{1b}[2K\n\u{202e}txt.sh (+1 -0)?]])
+      story.eq(prompt, "pillion asks: Make " .. "a⟨U+001B⟩[2K⟨U+000A⟩⟨U+202E⟩txt.sh (+1 -0)?")
       child:lua("_G.choose(3)")
       child:wait_chat("Done.")
     end,

@@ -93,9 +93,10 @@ impl Matter {
         })
     }
 
-    /// The call and all that would be done, in words; None if that is more than a message holds. Lines stay lines.
+    /// The call and all that would be done, in words; None if that is more than a message holds. Lines stay lines. Titles and
+    /// texts of a call are such that a person may read them.
     fn message(&self) -> Option<String> {
-        let mut message = format!("pillion asks: {}", exact(&self.call.title));
+        let mut message = format!("pillion asks: {}", self.call.title);
         let mut add = |line: &str| {
             message.push('\n');
             message.push_str(line);
@@ -103,9 +104,7 @@ impl Matter {
         };
         for content in &self.question.content {
             match content {
-                ToolCallContent::Content { content: ContentBlock::Text { text } } => {
-                    text.split('\n').try_for_each(|line| add(&exact(line)))?
-                }
+                ToolCallContent::Content { content: ContentBlock::Text { text } } => text.split('\n').try_for_each(&mut add)?,
                 ToolCallContent::Diff { path, old_text, new_text } => {
                     add(&exact(path))?;
                     changes(old_text.as_deref().unwrap_or_default(), new_text).iter().try_for_each(|line| add(line))?;

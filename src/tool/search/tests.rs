@@ -76,7 +76,7 @@ async fn binary_broken_and_long_lines_do_no_harm() {
     room.file("new\nline", "hit");
     let text = found(&room, json!({ "pattern": "hit" })).await;
     let long = format!("long:1: hit {} [cut]", "ä".repeat((MAX_LINE_BYTES - 4) / 2));
-    assert_eq!(text, format!("latin:1: hit caf\u{fffd}\n{long}\nnew\\nline:1: hit\n"));
+    assert_eq!(text, format!("latin:1: hit caf\u{fffd}\n{long}\nnew⟨U+000A⟩line:1: hit\n"));
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn bad_patterns_and_globs_are_named() {
 async fn a_title_is_short_and_forges_nothing() {
     let room = Room::new();
     let plan = async |pattern: &str| Search.plan(&json!({ "pattern": pattern }), &room.context()).await.unwrap().title;
-    assert_eq!(plan("a\u{202e}b").await, "Search . for a\\u{202e}b");
+    assert_eq!(plan("a\u{202e}b").await, "Search . for a⟨U+202E⟩b");
     assert_eq!(plan(&"ä".repeat(99)).await, format!("Search . for {}", "ä".repeat(MAX_TITLE_PATTERN_BYTES / 2)));
 }
 

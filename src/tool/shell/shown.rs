@@ -6,7 +6,7 @@ use crate::policy::{Invocation, NetworkAccess};
 use crate::process::{Ability, Hold};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::update::ToolCallContent;
-use crate::text::{cut, exact};
+use crate::text::{cut, exact, exact_line};
 
 /// The longest command in a title, in bytes.
 const MAX_TITLE_BYTES: usize = 100;
@@ -28,7 +28,7 @@ pub(super) fn question(request: &Request, directory: &str, sandbox: &Sandbox, ab
     let mut lines = match &request.invocation {
         Invocation::Script(text) => {
             // A line break is shown as one; whatever else cannot be seen is written out.
-            let script = text.split('\n').map(|line| format!("  {}", exact(line)));
+            let script = text.split('\n').map(|line| format!("  {}", exact_line(line)));
             std::iter::once("A script for /bin/sh:".to_owned()).chain(script).collect::<Vec<_>>()
         }
         Invocation::Program(words) => {
