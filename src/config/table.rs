@@ -263,7 +263,7 @@ pub const SETTINGS: &[Setting] = &[
         key: Some("sandbox.writable"),
         variable: None,
         flag: None,
-        about: "directories that confined commands may write to beside the workspace, such as [\"/home/me/.cargo\"]; absolute paths",
+        about: "directories that confined commands may write to beside the workspace, such as [\"/home/me/.cargo\"]; absolute paths, of directories that are there when a session is opened",
         kind: Kind::List {
             set: |settings, texts| {
                 settings.sandbox.writable = each(&texts, absolute)?;

@@ -8,10 +8,15 @@ use super::keeper::{ARGUMENT, AS_IT_IS};
 use super::words::{Order, Word};
 use std::ffi::OsString;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd as _;
 use std::os::fd::OwnedFd;
+#[cfg(target_os = "macos")]
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -27,10 +32,47 @@ pub struct Keeper(PathBuf);
 pub struct Command {
     pub program: OsString,
     pub arguments: Vec<OsString>,
-    pub directory: PathBuf,
+    pub directory: StartIn,
     pub environment: Vec<(OsString, OsString)>,
     /// What it and everything it starts is held to; absent: it may do whatever its user may.
     pub confinement: Option<Confinement>,
+}
+
+/// Where a command starts: by a path, or in a directory that was opened, wherever its path leads by now.
+#[derive(Debug, Clone)]
+pub struct StartIn {
+    /// For people too.
+    path: PathBuf,
+    opened: Option<Arc<OwnedFd>>,
+}
+
+impl StartIn {
+    pub fn opened(path: PathBuf, handle: OwnedFd) -> Self {
+        Self { path, opened: Some(Arc::new(handle)) }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path by which a child of this process comes there.
+    fn way(&self) -> io::Result<PathBuf> {
+        match &self.opened {
+            None => Ok(self.path.clone()),
+            #[cfg(target_os = "linux")]
+            Some(handle) => Ok(format!("/proc/self/fd/{}", handle.as_raw_fd()).into()),
+            #[cfg(target_os = "macos")]
+            Some(handle) => Ok(OsString::from_vec(rustix::fs::getpath(handle)?.into_bytes()).into()),
+            #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+            Some(_) => Ok(self.path.clone()),
+        }
+    }
+}
+
+impl<P: Into<PathBuf>> From<P> for StartIn {
+    fn from(path: P) -> Self {
+        Self { path: path.into(), opened: None }
+    }
 }
 
 /// A command under its keeper.
@@ -75,7 +117,7 @@ impl Keeper {
             .args(Confinement::write(command.confinement.as_ref())?)
             .arg(&command.program)
             .args(&command.arguments)
-            .current_dir(&command.directory)
+            .current_dir(command.directory.way()?)
             .env_clear()
             .envs(command.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))

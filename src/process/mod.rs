@@ -13,8 +13,8 @@ mod tree;
 mod words;
 
 pub use capture::{Capture, Captured};
-pub use confine::{Ability, Confinement, Enforced, Hold, Network, Strictness, ability};
+pub use confine::{Ability, Confinement, Directory, Enforced, Hold, Network, Strictness, ability};
 pub use descriptors::raise_limit;
 pub use keeper::{ARGUMENT, run};
-pub use kept::{Command, Keeper, Kept, Output};
+pub use kept::{Command, Keeper, Kept, Output, StartIn};
 pub use words::{Exit, Word};

@@ -13,6 +13,7 @@ use super::table::{Seat, Shared};
 use super::title::Title;
 use super::trust;
 use super::verdict::{self, Settled};
+use crate::process::Directory;
 use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::SessionId;
@@ -217,6 +218,7 @@ fn commands(id: &SessionId, parts: &Parts) -> Commands {
         environment: Arc::clone(environment),
         grace: settings.grace,
         sandbox: settings.sandbox.clone(),
+        writable: settings.sandbox.writable.iter().filter_map(|path| Directory::at(path).ok()).collect(),
         longest: settings.watchdogs.tool.saturating_sub(settings.grace.soft + KILLED_WITHIN),
         scratch: Scratch::default(),
         outputs: outputs(id, parts),

@@ -89,7 +89,7 @@ impl ShellJob {
         let command = Command {
             program: SHELL.into(),
             arguments: vec!["-c".into(), text.into()],
-            directory: self.context.workspace.path().to_owned(),
+            directory: self.context.workspace.path().into(),
             environment: self.context.environment.to_vec(),
             // The user's own command may do what the user may.
             confinement: None,

@@ -195,7 +195,7 @@ async fn run_one(
     let update = ToolCallUpdate { tool_call_id: id.call_id.to_owned(), status: ToolCallStatus::InProgress, content: Vec::new() };
     job.ledger.post(SessionUpdate::ToolCallUpdate(update));
     let span = tracing::info_span!("tool", tool = name, turn_id = %job.turn_id);
-    let approved = Approved { seen: plan.seen, confirmed };
+    let approved = Approved { seen: plan.seen, access: plan.access.clone(), confirmed };
     let work = tracing::Instrument::instrument(tool.run(shown.call.input.clone(), approved, context.clone()), span);
     let result = TimeLimit::of_tool(job).watch(AssertUnwindSafe(work).catch_unwind()).await;
     let stopped = job.token.is_stopped();

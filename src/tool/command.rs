@@ -6,7 +6,7 @@
 use super::outputs::Outputs;
 use super::scratch::Scratch;
 use crate::config::Sandbox;
-use crate::process::{Capture, Captured, Command, Enforced, Exit, Keeper, Kept, Output, Word};
+use crate::process::{Capture, Captured, Command, Directory, Enforced, Exit, Keeper, Kept, Output, Word};
 use crate::protocol::abort::ToolOutcome;
 use crate::protocol::cause::CancelMode;
 use crate::provenance::{CancelToken, Grace, KnownKeys};
@@ -28,6 +28,8 @@ pub struct Commands {
     pub grace: Grace,
     /// What the model's commands are held to.
     pub sandbox: Sandbox,
+    /// The directories of the sandbox, as they were when the session was opened.
+    pub writable: Vec<Directory>,
     /// The longest that one of the model's may take.
     pub longest: Duration,
     pub scratch: Scratch,
@@ -73,7 +75,8 @@ pub async fn run(keeper: &Keeper, command: &Command, terms: Terms<'_>) -> Ran {
             Watch { kept, output, terms, exit: None, failure: None, killed: false, timed_out: false, held: None }.follow().await
         }
         Err(error) => {
-            let failure = Some(format!("{} could not be started in {}: {error}", command.program.display(), command.directory.display()));
+            let failure =
+                Some(format!("{} could not be started in {}: {error}", command.program.display(), command.directory.path().display()));
             let captured = terms.capture.captured();
             Ran { exit: None, failure, captured, fate: ToolOutcome::Stopped, timed_out: false, held: None }
         }

@@ -84,12 +84,11 @@ impl Documents {
         open.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let mut within = WorkspaceDocuments::default();
         for (path, document) in open {
-            let Some(place) = workspace.place_of(&path) else { continue };
-            match workspace.identify(&place) {
-                Some(file) => within.by_file.entry(file).or_default().push(document),
-                None => {
-                    within.unborn.insert(place, document);
-                }
+            // By whichever way the editor came to it, through links and from outside of the workspace too.
+            if let Some(file) = FileId::at(&path) {
+                within.by_file.entry(file).or_default().push(document);
+            } else if let Some(place) = workspace.place_of_unborn(&path) {
+                within.unborn.insert(place, document);
             }
         }
         within
@@ -151,6 +150,31 @@ mod tests {
         documents.open("vscode-notebook-cell:/ws/a.ipynb#1", 1, "y".into());
         assert_eq!(documents.text_of(Path::new("/ws/a.ipynb")), None);
         assert_eq!(documents.lock().len(), 2);
+    }
+
+    #[test]
+    fn a_document_that_was_opened_by_a_way_round_is_found_all_the_same() {
+        let room = Room::new();
+        room.file("dir/real", "disk");
+        let outside = room.directory.path().join("outside");
+        std::fs::create_dir(&outside).unwrap();
+        std::os::unix::fs::symlink(room.path("dir/real"), outside.join("link")).unwrap();
+        std::os::unix::fs::symlink(room.workspace.path(), outside.join("alias")).unwrap();
+        std::os::unix::fs::symlink("dir", room.path("ld")).unwrap();
+        for name in ["link", "alias/dir/real"] {
+            let uri = uri_of(&outside.join(name));
+            room.documents.open(&uri, 1, "edited".into());
+            let real = room.workspace.file(&room.place("dir/real")).unwrap();
+            assert!(room.documents.within(&room.workspace).unsaved(&real, b"disk").is_some(), "{name}");
+            room.documents.close(&uri);
+        }
+        for path in [room.path("ld/new"), outside.join("alias/dir/new")] {
+            let uri = uri_of(&path);
+            room.documents.open(&uri, 1, "new".into());
+            let within = room.documents.within(&room.workspace);
+            assert_eq!(within.unborn.keys().collect::<Vec<_>>(), [&room.place("dir/new")]);
+            room.documents.close(&uri);
+        }
     }
 
     #[test]

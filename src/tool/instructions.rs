@@ -27,8 +27,8 @@ impl Instructions {
     /// `policy` is the name of pillion's own file.
     pub fn of(workspace: &Workspace, policy: &str) -> Self {
         let place = |name: &str| Place::root().join(OsStr::new(name));
-        let agents = workspace.file(&place("AGENTS.md")).and_then(|file| file.prefix(MAX_AGENTS_BYTES as u64 + 1)).ok();
-        let policy = match workspace.file(&place(policy)).and_then(|file| file.whole(MAX_POLICY_BYTES)) {
+        let agents = workspace.file_for_pillion(&place("AGENTS.md")).and_then(|file| file.prefix(MAX_AGENTS_BYTES as u64 + 1)).ok();
+        let policy = match workspace.file_for_pillion(&place(policy)).and_then(|file| file.whole(MAX_POLICY_BYTES)) {
             Ok(bytes) => Some(Ok(bytes)),
             Err(super::workspace::WorkspaceError::NotFound(_)) => None,
             Err(error) => Some(Err(error.to_string())),

@@ -91,11 +91,32 @@ impl ToolPlan {
 }
 
 /// What a call may rely on when it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
     /// The plan's.
     pub seen: Option<Seen>,
+    /// What was judged: the plan's.
+    pub access: Access,
     pub confirmed: Confirmed,
+}
+
+impl Approved {
+    /// The real place of what the call names: the one that was judged.
+    ///
+    /// # Errors
+    /// It leads somewhere else by now.
+    fn place(&self, named: &Place, context: &ToolContext) -> Result<Place, ToolError> {
+        let real = context.workspace.resolved(named);
+        match &self.access {
+            Access::Read(judged) if judged == real.as_path() => Ok(real),
+            _ => Err(elsewhere(named)),
+        }
+    }
+}
+
+/// Nobody has judged what a path leads to by now.
+fn elsewhere(named: &Place) -> ToolError {
+    ToolError(format!("{named} leads somewhere else by now than when this was decided on; call again"))
 }
 
 /// What a tool gave back.

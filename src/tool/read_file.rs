@@ -103,12 +103,17 @@ impl Tool for ReadFile {
         .boxed()
     }
 
-    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, input: Value, approved: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         async move {
             let (request, found) = {
                 let context = context.clone();
-                let find =
-                    move || Request::of(&input, &context).and_then(|request| source(&request, &context).map(|found| (request, found)));
+                let find = move || {
+                    let request = Request::of(&input, &context)?;
+                    if Arc::ptr_eq(&request.workspace, &context.workspace) {
+                        approved.place(&request.place, &context)?;
+                    }
+                    source(&request, &context).map(|found| (request, found))
+                };
                 blocking(find).await?
             };
             let found = as_client_has_it(&request, found, &context).await?;
@@ -182,7 +187,7 @@ fn source(request: &Request, context: &ToolContext) -> Result<Source, ToolError>
     let file = match request.workspace.file(place) {
         Ok(file) => file,
         Err(error @ WorkspaceError::NotFound(_)) => {
-            let unborn = documents.unborn.get(place).ok_or(error)?;
+            let unborn = documents.unborn.get(&context.workspace.resolved(place)).ok_or(error)?;
             context.workspace.may_read(place)?;
             return Ok(Source::Unsaved(Arc::clone(&unborn.text)));
         }

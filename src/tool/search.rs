@@ -90,9 +90,10 @@ impl Tool for Search {
         .boxed()
     }
 
-    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, input: Value, approved: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         blocking(move || {
-            let request = Request::of(&input, &context.workspace)?;
+            let mut request = Request::of(&input, &context.workspace)?;
+            request.place = approved.place(&request.place, &context)?;
             let documents = context.documents.within(&context.workspace);
             let found = search(&request, &context.workspace, &documents, &|| context.token.is_stopped())?;
             Ok(ToolOutput::text(found.told()))

@@ -105,6 +105,7 @@ impl Room {
             grace: Grace { soft: Duration::from_secs(2), hard: Duration::from_millis(250) },
             sandbox: Sandbox::default(),
             longest: Duration::from_secs(900),
+            writable: Vec::new(),
             scratch: Scratch::default(),
             outputs: Outputs::of(&directory.path().join("data"), "ses_1"),
             keys: Arc::default(),
@@ -157,7 +158,7 @@ impl Room {
     /// Plans and runs a call, as a session does.
     pub(super) async fn call(&self, tool: &dyn Tool, input: Value) -> Result<ToolOutput, ToolError> {
         let plan = tool.plan(&input, &self.context()).await?;
-        tool.run(input, Approved { seen: plan.seen, confirmed: Confirmed::No }, self.context()).await
+        tool.run(input, Approved { seen: plan.seen, access: plan.access, confirmed: Confirmed::No }, self.context()).await
     }
 
     pub(super) async fn text_of_call(&self, tool: &dyn Tool, input: Value) -> String {

@@ -88,7 +88,7 @@ impl Rules {
     }
 
     fn enter(&mut self, workspace: &Workspace, directory: Place) {
-        let file = workspace.file(&directory.join(OsStr::new(".gitignore")));
+        let file = workspace.file_for_pillion(&directory.join(OsStr::new(".gitignore")));
         let rules = file.and_then(|file| file.prefix(MAX_RULES_BYTES)).ok().and_then(|bytes| rules_of(&bytes));
         self.0.push((directory, rules));
     }

@@ -14,6 +14,7 @@ pub use place::Place;
 pub use replace::{Confirmed, Parents, Seen, Target};
 
 use crate::policy::Rules;
+use crate::process::Directory;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, statat};
 use rustix::io::Errno;
@@ -121,7 +122,31 @@ impl Workspace {
     /// Where `place` really leads, if that can be told: rules are held against it.
     pub(super) fn resolved(&self, place: &Place) -> Place {
         let handle = beneath::open(self.root.as_fd(), place.as_path(), beneath::READ).ok();
-        handle.and_then(|handle| self.place_of_handle(handle.as_fd())).unwrap_or_else(|| place.clone())
+        let real = handle.and_then(|handle| self.place_of_handle(handle.as_fd()));
+        real.unwrap_or_else(|| match (place.parent(), place.name()) {
+            // What is not there yet lies in what its directory leads to.
+            (Some(directory), Some(name)) => self.resolved(&directory).join(name),
+            _ => place.clone(),
+        })
+    }
+
+    /// Opens a directory to start something in, with its real place.
+    ///
+    /// # Errors
+    /// It is none, leads out of the workspace, or the workspace is no longer where it was.
+    pub(super) fn opened_directory(&self, place: &Place) -> Result<(OwnedFd, Place), WorkspaceError> {
+        let handle =
+            beneath::open(self.root.as_fd(), place.as_path(), beneath::HANDLE).map_err(|errno| WorkspaceError::at(place, errno))?;
+        let real = self.place_of_handle(handle.as_fd()).ok_or_else(|| WorkspaceError::Moved(self.path.display().to_string()))?;
+        Ok((handle, real))
+    }
+
+    /// The root as something to write in: what it is, and where.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub(super) fn root(&self) -> std::io::Result<Directory> {
+        Directory::opened(&self.real, &self.root)
     }
 
     /// The root as the client named it.
@@ -164,20 +189,43 @@ impl Workspace {
         Place::relative(below)
     }
 
+    /// The real place of a file that is not there, if its directory is one of this workspace.
+    pub(super) fn place_of_unborn(&self, path: &Path) -> Option<Place> {
+        let directory = path.parent()?.canonicalize().ok();
+        match directory.as_deref().and_then(|directory| directory.strip_prefix(&self.real).ok()) {
+            Some(below) => Some(Place::relative(below)?.join(path.file_name()?)),
+            // Its directory is not there either.
+            None => self.place_of(path).map(|place| self.resolved(&place)),
+        }
+    }
+
     /// Opens a regular file for reading. Never waits for a pipe or a device.
     ///
     /// # Errors
     /// There is none, it leads out of the workspace, or it is something else than a regular file.
     pub fn file(&self, place: &Place) -> Result<OpenFile, WorkspaceError> {
+        let (file, real) = self.decided(place)?;
+        self.may_read(place)?;
+        real.map_or(Ok(()), |real| self.may_read(&real))?;
+        Ok(file)
+    }
+
+    /// The same for what pillion itself heeds: rules are for what a model reads.
+    ///
+    /// # Errors
+    /// As [`Self::file`], but for the rules.
+    pub(super) fn file_for_pillion(&self, place: &Place) -> Result<OpenFile, WorkspaceError> {
+        Ok(self.decided(place)?.0)
+    }
+
+    /// The file, and where it really is.
+    fn decided(&self, place: &Place) -> Result<(OpenFile, Option<Place>), WorkspaceError> {
         let handle = beneath::open(self.root.as_fd(), place.as_path(), beneath::READ).map_err(|errno| match errno {
             Errno::NOTDIR => WorkspaceError::NotFound(place.clone()),
             _ => WorkspaceError::at(place, errno),
         })?;
         let real = self.place_of_handle(handle.as_fd());
-        let file = OpenFile::decide(place, handle)?;
-        self.may_read(place)?;
-        real.map_or(Ok(()), |real| self.may_read(&real))?;
-        Ok(file)
+        Ok((OpenFile::decide(place, handle)?, real))
     }
 
     /// By the rules that hide; what is opened is held against them by itself.
@@ -202,16 +250,6 @@ impl Workspace {
 
     fn hidden(&self) -> MutexGuard<'_, Vec<Arc<Rules>>> {
         self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Which file `place` leads to, whatever its kind, without opening it for reading; None if to nothing.
-    pub(super) fn identify(&self, place: &Place) -> Option<FileId> {
-        #[cfg(target_os = "linux")]
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        #[cfg(not(target_os = "linux"))]
-        let flags = beneath::READ;
-        let handle = beneath::open(self.root.as_fd(), place.as_path(), flags).ok()?;
-        File::from(handle).metadata().ok().map(|about| FileId::of(&about))
     }
 
     /// The names in a directory, sorted by their bytes.
@@ -301,6 +339,11 @@ impl OpenFile {
 }
 
 impl FileId {
+    /// What stands at a path that an editor named; None if nothing does.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|about| Self::of(&about))
+    }
+
     fn of(about: &Metadata) -> Self {
         Self { device: about.dev(), inode: about.ino() }
     }

@@ -18,6 +18,7 @@ mod modes;
 mod pipes;
 mod project;
 mod retries;
+mod roundabout;
 mod scale;
 mod secrets;
 mod shell;

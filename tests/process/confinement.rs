@@ -2,7 +2,7 @@
 //! skipped.
 
 use super::support::{SOON, Seen, all, command, keep, line, word, words};
-use pillion::process::{Command, Confinement, Enforced, Exit, Hold, Kept, Network, Output, Strictness, Word, ability};
+use pillion::process::{Command, Confinement, Directory, Enforced, Exit, Hold, Kept, Network, Output, Strictness, Word, ability};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +15,7 @@ use std::time::Duration;
 /// A workspace and a scratch directory that may be written to, and what lies beside them.
 struct Ground {
     root: tempfile::TempDir,
+    writable: Vec<Directory>,
     network: Network,
     strictness: Strictness,
 }
@@ -26,7 +27,8 @@ impl Ground {
             fs::create_dir(root.path().join(directory)).expect("a directory");
         }
         fs::write(root.path().join("beside/kept"), "kept").expect("a file");
-        Self { root, network: Network::Off, strictness: Strictness::Required }
+        let writable = ["work", "scratch"].map(|name| Directory::at(&root.path().join(name)).expect("a directory")).to_vec();
+        Self { root, writable, network: Network::Off, strictness: Strictness::Required }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -34,9 +36,9 @@ impl Ground {
     }
 
     fn confined(&self, program: &str, arguments: &[&str]) -> Command {
-        let writable = vec![self.path("work"), self.path("scratch"), self.path("not there")];
+        let writable = self.writable.clone();
         let confinement = Confinement { writable, network: self.network, strictness: self.strictness };
-        Command { directory: self.path("work"), confinement: Some(confinement), ..command(program, arguments) }
+        Command { directory: self.path("work").into(), confinement: Some(confinement), ..command(program, arguments) }
     }
 
     fn shell(&self, script: &str) -> (Kept, Output) {
@@ -208,7 +210,7 @@ async fn a_command_that_is_not_confined_may_do_what_its_user_may() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let script = format!("echo x >../beside/new; exec 3<>/dev/tcp/127.0.0.1/{port}; grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status");
-    let free = Command { directory: ground.path("work"), ..command("/bin/bash", &["-c", &script]) };
+    let free = Command { directory: ground.path("work").into(), ..command("/bin/bash", &["-c", &script]) };
     let (mut kept, mut output) = keep(&free);
     assert_eq!(words(&mut kept).await, [Word::Started, Word::Exited(Exit::Code(0)), Word::Gone { left: 0 }]);
     let status = fs::read_to_string("/proc/thread-self/status").expect("the state of this thread");
@@ -218,13 +220,27 @@ async fn a_command_that_is_not_confined_may_do_what_its_user_may() {
 }
 
 #[tokio::test]
+async fn a_directory_that_was_exchanged_for_a_link_to_another_one_lends_it_nothing() {
+    let ground = Ground::new();
+    // What a command with a writable directory above could have done.
+    fs::remove_dir(ground.path("scratch")).expect("removed");
+    std::os::unix::fs::symlink("beside", ground.path("scratch")).expect("a link");
+    let (exit, said) = ground.ran("echo x >../scratch/new && echo written; echo y >here && echo written").await;
+    assert_eq!((exit, said.lines().last()), (Exit::Code(0), Some("written")), "{said}");
+    assert!(said.contains("Permission denied"), "{said}");
+    ground.is_untouched();
+    assert_eq!([ground.writable[0].is_in_its_place(), ground.writable[1].is_in_its_place()], [true, false]);
+}
+
+#[tokio::test]
 async fn a_directory_whose_name_is_no_text_can_be_allowed() {
     let ground = Ground::new();
     let odd = ground.path("work").join(PathBuf::from(std::ffi::OsString::from_vec(b"\xff\"\n".to_vec())));
     fs::create_dir(&odd).expect("a directory");
-    let confinement = Confinement { writable: vec![odd.clone()], network: Network::Off, strictness: Strictness::Required };
+    let confinement =
+        Confinement { writable: vec![Directory::at(&odd).expect("a directory")], network: Network::Off, strictness: Strictness::Required };
     let script = "echo x >file; echo x >../file || echo held";
-    let narrow = Command { directory: odd.clone(), confinement: Some(confinement), ..command("/bin/sh", &["-c", script]) };
+    let narrow = Command { directory: odd.clone().into(), confinement: Some(confinement), ..command("/bin/sh", &["-c", script]) };
     let (mut kept, mut output) = keep(&narrow);
     assert_eq!(words(&mut kept).await.last(), Some(&Word::Gone { left: 0 }));
     assert!(all(&mut output).await.ends_with("held\n"));

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a directory arrives as it was sent, whatever its bytes are.
 
+use super::directory::{Directory, Id};
 use super::{Confinement, Network, Strictness};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -14,16 +15,17 @@ const NOT_CONFINED: &str = "-";
 struct Head {
     network: Network,
     strictness: Strictness,
-    /// How many of the arguments that follow are directories.
-    writable: usize,
+    /// What the directories are whose paths are the arguments that follow.
+    writable: Vec<Id>,
 }
 
 impl Confinement {
     pub(in crate::process) fn write(confinement: Option<&Self>) -> io::Result<Vec<OsString>> {
         let Some(Self { writable, network, strictness }) = confinement else { return Ok(vec![NOT_CONFINED.into()]) };
-        let head = Head { network: *network, strictness: *strictness, writable: writable.len() };
+        let ids = writable.iter().map(|directory| directory.id).collect();
+        let head = Head { network: *network, strictness: *strictness, writable: ids };
         let mut arguments = vec![serde_json::to_string(&head)?.into()];
-        arguments.extend(writable.iter().map(|directory| directory.clone().into_os_string()));
+        arguments.extend(writable.iter().map(|directory| directory.path.clone().into_os_string()));
         Ok(arguments)
     }
 
@@ -35,9 +37,10 @@ impl Confinement {
             return Ok(None);
         }
         let head: Head = serde_json::from_slice(head.as_encoded_bytes())?;
-        let writable: Vec<_> = arguments.take(head.writable).map(Into::into).collect();
-        if writable.len() < head.writable {
-            return Err(invalid("fewer directories were given than announced"));
+        let mut writable = Vec::with_capacity(head.writable.len());
+        for id in head.writable {
+            let path = arguments.next().ok_or_else(|| invalid("fewer directories were given than announced"))?.into();
+            writable.push(Directory { path, id });
         }
         Ok(Some(Self { writable, network: head.network, strictness: head.strictness }))
     }
@@ -51,12 +54,14 @@ fn invalid(what: &'static str) -> io::Error {
 mod tests {
     use super::*;
     use std::os::unix::ffi::OsStringExt as _;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn a_confinement_arrives_as_it_was_sent_and_takes_no_more_than_its_own() {
         let odd = PathBuf::from(OsString::from_vec(b"/home/\xff\xfe \"-\n".to_vec()));
-        let confinement = Confinement { writable: vec![odd, "-".into()], network: Network::Off, strictness: Strictness::Required };
+        let root = Directory::at(Path::new("/")).expect("a directory");
+        let writable = [odd, "-".into()].map(|path| Directory { path, ..root.clone() }).to_vec();
+        let confinement = Confinement { writable, network: Network::Off, strictness: Strictness::Required };
         for sent in [None, Some(confinement)] {
             let mut arguments = Confinement::write(sent.as_ref()).expect("arguments");
             arguments.push("program".into());
@@ -72,8 +77,8 @@ mod tests {
             &[],
             &["/bin/true"],
             &["{}"],
-            &[r#"{"network":"maybe","strictness":"required","writable":0}"#],
-            &[r#"{"network":"on","strictness":"required","writable":2}"#, "/a"],
+            &[r#"{"network":"maybe","strictness":"required","writable":[]}"#],
+            &[r#"{"network":"on","strictness":"required","writable":[{"device":1,"inode":2},{"device":1,"inode":3}]}"#, "/a"],
         ];
         for arguments in arguments {
             let mut given = arguments.iter().map(OsString::from);

@@ -9,7 +9,6 @@ use landlock::{
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// The newest rights that are asked for; an older kernel takes what it knows of them.
 const NEWEST: ABI = ABI::V10;
@@ -86,13 +85,16 @@ fn confine_writes(confinement: &Confinement) -> Result<(RulesetStatus, ABI), Rul
         // process do something. The keeper is in the same domain as its descent, so its own signals arrive.
         ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal)?;
     }
-    let directories = confinement.writable.iter().map(|directory| (directory.as_path(), rights));
-    let devices = DEVICES.iter().map(|device| (Path::new(device), AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev));
     let mut ruleset = ruleset.create()?;
-    for (path, allowed) in directories.chain(devices) {
-        // What cannot be opened is not there or not for this user: the command may write to less, never to more.
-        if let Ok(opened) = PathFd::new(path) {
-            ruleset = ruleset.add_rule(PathBeneath::new(opened, allowed))?;
+    // What cannot be opened, or is something else by now, is left out: the command may write to less, never to more.
+    for directory in &confinement.writable {
+        if let Some(opened) = PathFd::new(directory.path()).ok().filter(|opened| directory.is(opened)) {
+            ruleset = ruleset.add_rule(PathBeneath::new(opened, rights))?;
+        }
+    }
+    for device in DEVICES {
+        if let Ok(opened) = PathFd::new(device) {
+            ruleset = ruleset.add_rule(PathBeneath::new(opened, AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev))?;
         }
     }
     let status = ruleset.restrict_self()?;

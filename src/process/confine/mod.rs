@@ -5,18 +5,20 @@
 //! or it is said that it has more.
 
 mod argument;
+mod directory;
 #[cfg(target_os = "linux")]
 mod linux;
 
+pub use directory::Directory;
+
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// What a command is held to. Reading and executing stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confinement {
-    /// The directories beneath which it may write, each an absolute path. One that is not there adds nothing. Beside them it may
-    /// write to the devices that every program expects, such as `/dev/null`.
-    pub writable: Vec<PathBuf>,
+    /// The directories beneath which it may write. One that is no longer what it was adds nothing. Beside them it may write to
+    /// the devices that every program expects, such as `/dev/null`.
+    pub writable: Vec<Directory>,
     pub network: Network,
     pub strictness: Strictness,
 }

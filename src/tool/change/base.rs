@@ -33,7 +33,7 @@ impl Base {
         let documents = context.documents.within(&context.workspace);
         let abilities = context.editor.abilities();
         let open = match &target {
-            Target::Nothing => documents.unborn.get(place).map_or(&[][..], std::slice::from_ref),
+            Target::Nothing => documents.unborn.get(&context.workspace.resolved(place)).map_or(&[][..], std::slice::from_ref),
             Target::File { file, .. } => documents.all_of(file),
         };
         if let Some((first, others)) = open.split_first() {

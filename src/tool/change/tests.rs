@@ -20,7 +20,7 @@ async fn change(room: &Room, path: &str, text: &str) -> Result<Change, String> {
 async fn changed_while(room: &Room, path: &str, text: &str, meanwhile: impl FnOnce()) -> Result<&'static str, String> {
     let seen = change(room, path, text).await?.plan(String::new(), &room.context()).seen;
     meanwhile();
-    let approved = Approved { seen, confirmed: Confirmed::No };
+    let approved = Approved { seen, access: Access::Nothing, confirmed: Confirmed::No };
     change(room, path, text).await?.write(approved, &room.context()).await.map(Landing::note).map_err(|error| error.0)
 }
 
@@ -113,7 +113,7 @@ async fn no_answer_a_no_and_an_end_are_told_apart() {
         (Some(Refusal::Gone), unknown("the connection to the editor ended")),
         (
             Some(Refusal::Said("not\nnow".into())),
-            "a was not changed: the editor refused: not\\nnow; read it again before the next try".into(),
+            "a was not changed: the editor refused: not⟨U+000A⟩now; read it again before the next try".into(),
         ),
     ] {
         let room = Room::new();
@@ -131,7 +131,7 @@ async fn a_stop_ends_the_wait_for_the_editor() {
     open(&room, "a", "old", "old");
     room.editor.answers.lock().unwrap().clear();
     let seen = change(&room, "a", "new").await.unwrap().seen;
-    let approved = Approved { seen: Some(seen), confirmed: Confirmed::No };
+    let approved = Approved { seen: Some(seen), access: Access::Nothing, confirmed: Confirmed::No };
     let (change, context) = (change(&room, "a", "new").await.unwrap(), room.context());
     let (told, ()) = tokio::join!(change.write(approved, &context), async { room.stop() });
     assert_eq!(
@@ -156,7 +156,7 @@ async fn a_protected_name_is_changed_in_the_editor_only_when_a_person_confirms()
     let is_write = |asked: &Asked| matches!(asked, Asked::Apply(_) | Asked::Write(..));
     assert!(!room.editor.asked().iter().any(is_write));
     let change = change(&room, ".envrc", "new").await.unwrap();
-    let approved = Approved { seen: Some(change.seen), confirmed: Confirmed::ByPerson };
+    let approved = Approved { seen: Some(change.seen), access: Access::Nothing, confirmed: Confirmed::ByPerson };
     change.write(approved, &room.context()).await.unwrap();
     let path = room.path(".envrc").to_string_lossy().into_owned();
     assert_eq!(room.editor.asked(), [Asked::Read(path.clone()), Asked::Write(path, "new".into())]);
@@ -211,7 +211,7 @@ async fn a_new_file_is_made_by_the_client_with_its_directories() {
     room.editor.answer(Ok(""));
     let (place, context) = (room.place("d/e/f"), room.context());
     let change = Change::of(&place, Parents::Make, &context, |_| Ok("text".into())).await.unwrap();
-    let approved = Approved { seen: Some(change.seen), confirmed: Confirmed::No };
+    let approved = Approved { seen: Some(change.seen), access: Access::Nothing, confirmed: Confirmed::No };
     change.write(approved, &context).await.unwrap();
     assert!(room.path("d/e").is_dir() && !room.path("d/e/f").exists());
 }

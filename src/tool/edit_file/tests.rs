@@ -121,7 +121,7 @@ async fn a_change_while_the_user_is_asked_or_in_the_editor_is_a_conflict() {
     let input = edits("a", &[("one", "1")]);
     let seen = EditFile.plan(&input, &room.context()).await.unwrap().seen;
     room.file("a", "one three");
-    let approved = Approved { seen, confirmed: Confirmed::ByPerson };
+    let approved = Approved { seen, access: Access::Nothing, confirmed: Confirmed::ByPerson };
     let conflict = EditFile.run(input.clone(), approved, room.context()).await.unwrap_err().0;
     assert_eq!(conflict, "a was changed by somebody else in the meantime and is left as it is; read it again and then write");
     room.documents.open(&uri_of(&room.path("a")), 1, "one four".into());

@@ -9,10 +9,10 @@ mod tests;
 use super::arguments::Arguments;
 use super::command::{self, Commands, Ran, Terms};
 use super::workspace::Place;
-use super::{Approved, CommandEnd, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
+use super::{Approved, CommandEnd, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, elsewhere};
 use crate::config::{SandboxMode, SandboxNetwork};
 use crate::policy::{Access, Invocation, NetworkAccess, RunAccess};
-use crate::process::{Capture, Captured, Command, Confinement, Enforced, Exit, Network, Strictness, ability};
+use crate::process::{Capture, Captured, Command, Confinement, Directory, Enforced, Exit, Network, StartIn, Strictness, ability};
 use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolKind, ToolLocation};
@@ -21,7 +21,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,9 @@ pub(super) struct Shell;
 /// A call that can be run.
 struct Request {
     invocation: Invocation,
+    /// Its real place.
     directory: Place,
+    opened: OwnedFd,
     network: NetworkAccess,
     limit: Duration,
 }
@@ -101,12 +104,17 @@ impl Tool for Shell {
         .boxed()
     }
 
-    fn run(&self, input: Value, _: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+    fn run(&self, input: Value, approved: Approved, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
         async move {
             let request = Request::of(&input, &context)?;
             let commands = &context.commands;
-            let scratch = commands.scratch.path().map_err(|error| ToolError(format!("the command has no scratch directory: {error}")))?;
-            let command = request.command(&context, scratch);
+            if !matches!(&approved.access, Access::Run(judged) if judged.directory == request.directory.as_path()) {
+                return Err(elsewhere(&request.directory));
+            }
+            let lacking = |what: &'static str| move |error| ToolError(format!("the command has no {what}: {error}"));
+            let root = context.workspace.root().map_err(lacking("workspace"))?;
+            let scratch = commands.scratch.directory().map_err(lacking("scratch directory"))?;
+            let command = request.command(&context, root, scratch).map_err(lacking("directory"))?;
             let terms = Terms {
                 token: &context.token,
                 grace: &commands.grace,
@@ -145,7 +153,8 @@ impl Request {
         if has_nul(&invocation) {
             return Err(ToolError("the command holds a NUL character, which no command can".into()));
         }
-        let directory = arguments.optional_text("directory")?.map_or_else(|| Ok(Place::root()), |path| context.workspace.place(path))?;
+        let named = arguments.optional_text("directory")?.map_or_else(|| Ok(Place::root()), |path| context.workspace.place(path))?;
+        let (opened, directory) = context.workspace.opened_directory(&named)?;
         let sandbox = &context.commands.sandbox;
         let network = match (sandbox.mode, sandbox.network) {
             (SandboxMode::Off, _) | (_, SandboxNetwork::On) => NetworkAccess::Granted,
@@ -154,30 +163,30 @@ impl Request {
         };
         let longest = context.commands.longest.as_secs().max(1);
         let seconds = arguments.optional_number("timeout_seconds", 1..=longest)?.unwrap_or(USUAL_SECONDS.min(longest));
-        Ok(Self { invocation, directory: context.workspace.resolved(&directory), network, limit: Duration::from_secs(seconds) })
+        Ok(Self { invocation, directory, opened, network, limit: Duration::from_secs(seconds) })
     }
 
-    fn command(&self, context: &ToolContext, scratch: PathBuf) -> Command {
+    fn command(&self, context: &ToolContext, root: Directory, scratch: Directory) -> io::Result<Command> {
         let (program, arguments) = match &self.invocation {
             Invocation::Script(text) => (SHELL.into(), vec!["-c".into(), text.into()]),
             Invocation::Program(words) => (words[0].clone().into(), words[1..].iter().map(Into::into).collect()),
         };
         let kept = context.commands.environment.iter().filter(|(name, _)| name != "TMPDIR");
-        let environment = kept.cloned().chain([("TMPDIR".into(), scratch.clone().into())]).collect();
-        let directory = context.workspace.path().join(self.directory.as_path());
-        Command { program, arguments, directory, environment, confinement: self.confinement(context, scratch) }
+        let environment = kept.cloned().chain([("TMPDIR".into(), scratch.path().into())]).collect();
+        let path = context.workspace.path().join(self.directory.as_path());
+        let directory = StartIn::opened(path, self.opened.try_clone()?);
+        let confinement = self.confinement(&context.commands, [root, scratch]);
+        Ok(Command { program, arguments, directory, environment, confinement })
     }
 
-    fn confinement(&self, context: &ToolContext, scratch: PathBuf) -> Option<Confinement> {
-        let sandbox = &context.commands.sandbox;
-        let strictness = match sandbox.mode {
+    fn confinement(&self, commands: &Commands, own: [Directory; 2]) -> Option<Confinement> {
+        let strictness = match commands.sandbox.mode {
             SandboxMode::Off => return None,
             SandboxMode::On => Strictness::BestEffort,
             SandboxMode::Require => Strictness::Required,
         };
         let network = if self.network == NetworkAccess::Off { Network::Off } else { Network::On };
-        let own = [PathBuf::from(context.workspace.real()), scratch];
-        let writable = own.into_iter().chain(sandbox.writable.iter().cloned()).collect();
+        let writable = own.into_iter().chain(commands.writable.iter().cloned()).collect();
         Some(Confinement { writable, network, strictness })
     }
 

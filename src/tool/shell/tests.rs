@@ -50,16 +50,16 @@ async fn a_person_is_shown_every_character_of_it() {
     let script = of(json!({ "command": "echo a\u{1b}[2K\necho \u{202e}b\r", "timeout_seconds": 5 }));
     assert_eq!(
         shown(&script, &Sandbox::default(), &able()),
-        "A script for /bin/sh:\n  echo a\\u{1b}[2K\n  echo \\u{202e}b\\r\nDirectory: /ws\nTime limit: 5 s\n\
+        "A script for /bin/sh:\n  echo a⟨U+001B⟩[2K\n  echo ⟨U+202E⟩b⟨U+000D⟩\nDirectory: /ws\nTime limit: 5 s\n\
          Writes: in the workspace, a scratch directory; nowhere else\nNetwork: off"
     );
     let program = of(json!({ "argv": ["git", "commit", "-m", "it's\n two", ""], "network": true }));
     assert_eq!(
         shown(&program, &Sandbox::default(), &able()),
-        "A program and its arguments:\n  git\n  commit\n  -m\n  'it'\\''s\\n two'\n  ''\nDirectory: /ws\nTime limit: 120 s\n\
+        "A program and its arguments:\n  git\n  commit\n  -m\n  'it'\\''s⟨U+000A⟩ two'\n  ''\nDirectory: /ws\nTime limit: 120 s\n\
          Writes: in the workspace, a scratch directory; nowhere else\nNetwork: ON, as the call asks"
     );
-    assert_eq!(shown::title(&program.invocation), "git commit -m 'it'\\''s\\n two' ''");
+    assert_eq!(shown::title(&program.invocation), "git commit -m 'it'\\''s⟨U+000A⟩ two' ''");
     let long = Invocation::Script(format!("echo {}", "ä".repeat(80)));
     assert_eq!(shown::title(&long), format!("echo {}…", "ä".repeat(47)));
 }

@@ -8,6 +8,8 @@ use rustix::io::Errno;
 pub enum WorkspaceError {
     #[error("cannot open the workspace {path}: {source}; it must be an absolute path of a directory that exists")]
     Root { path: String, source: std::io::Error },
+    #[error("the workspace {0} is no longer where it was; ask the user to open it anew")]
+    Moved(String),
     #[error("the path is empty; give a path inside the workspace")]
     Empty,
     #[error("the path has a NUL character; give a path without it")]

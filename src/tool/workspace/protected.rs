@@ -9,6 +9,8 @@ const NAMES: &[&str] = &[
     // git's internals
     ".git",
     "git~1",
+    // with it a directory of any name becomes one that git obeys
+    "head",
     ".gitconfig",
     ".gitmodules",
     // pillion's own
@@ -76,8 +78,8 @@ const PAIRS: &[(&str, &str)] = &[
     ("Application Support", "Code"),
 ];
 
-/// Protected by how they end: workspace files of editors.
-const ENDINGS: &[&str] = &[".code-workspace", ".sublime-project"];
+/// Protected by how they end: workspace files of editors, and the usual name of a bare repository.
+const ENDINGS: &[&str] = &[".code-workspace", ".sublime-project", ".git"];
 
 /// The first protected name in `place`, or `.git` if the workspace itself lies in one.
 pub(super) fn protected_name(root: &Path, place: &Place) -> Option<String> {
@@ -127,6 +129,8 @@ mod tests {
             ".git /x",
             ".g\u{200c}it/config",
             "git~1/config",
+            "x/HEAD",
+            "bare.git/config",
             ".gitmodules",
             ".vscode/tasks.json",
             "a/.idea/x",

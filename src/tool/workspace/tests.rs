@@ -65,7 +65,7 @@ fn texts_that_lead_out_are_refused() {
     }
     assert_eq!(refused(&room.workspace, ""), "the path is empty; give a path inside the workspace");
     assert_eq!(refused(&room.workspace, "a\0b"), "the path has a NUL character; give a path without it");
-    assert!(refused(&room.workspace, "../\u{202e}x").starts_with("../\\u{202e}x leads out"));
+    assert!(refused(&room.workspace, "../\u{202e}x").starts_with("../⟨U+202E⟩x leads out"));
 }
 
 #[test]
@@ -85,7 +85,6 @@ fn links_are_followed_only_inside() {
         assert!(told.starts_with(&format!("{path} goes through a symbolic link")), "{told}");
     }
     assert!(matches!(room.workspace.directory(&room.place("up")), Err(WorkspaceError::Link(_))));
-    assert!(room.workspace.identify(&room.place("out")).is_none());
 }
 
 #[cfg(target_os = "linux")]

@@ -12,7 +12,7 @@ async fn plan(room: &Room, input: &Value) -> Result<ToolPlan, String> {
 }
 
 async fn run(room: &Room, input: &Value, seen: Option<Seen>) -> Result<ToolOutput, String> {
-    let approved = Approved { seen, confirmed: Confirmed::No };
+    let approved = Approved { seen, access: Access::Nothing, confirmed: Confirmed::No };
     WriteFile.run(input.clone(), approved, room.context()).await.map_err(|error| error.0)
 }
 
@@ -142,7 +142,7 @@ async fn a_protected_name_is_told_in_the_plan_and_written_only_when_a_person_con
     let told = run(&room, &input, planned.seen).await.unwrap_err();
     assert_eq!(told, ".vscode/tasks.json is protected (.vscode): nothing is written there unless a person agrees to that very change");
     assert!(!room.path(".vscode").exists());
-    let approved = Approved { seen: planned.seen, confirmed: Confirmed::ByPerson };
+    let approved = Approved { seen: planned.seen, access: Access::Nothing, confirmed: Confirmed::ByPerson };
     WriteFile.run(input, approved, room.context()).await.unwrap();
     assert_eq!(room.text(".vscode/tasks.json"), "{}");
 }
