@@ -141,8 +141,7 @@ fn an_answer_for_the_session_holds_for_exactly_that_and_not_against_a_rule_that_
     assert_eq!(judge(&deny, &script("make")), Verdict::Deny(By::Rule("shell(make)".into())));
     // A list of names is not what stands in the files.
     let ask = rules(&[], &["read"], &[]);
-    let grounds =
-        Grounds { rules: &ask, workspace: &Rules::default(), mode: Mode::Ask, trust: Trust::Restricted, remembered: &remembered };
+    let grounds = Grounds { rules: &ask, workspace: &Rules::default(), mode: Mode::Ask, trust: Trust::Restricted, remembered: &remembered };
     let names = Access::Read("names".into());
     assert_eq!(grounds.judge("a_tool", &names), Verdict::Allow(By::Remembered));
     assert_eq!(grounds.judge("another", &names), asked(Why::Rule("read".into())));

@@ -4,6 +4,7 @@
 
 use super::editor::{Outgoing, PermissionAnswer, PermissionQuestion};
 use super::toolbook::{ToolId, Word};
+use super::toolcalls::refuse;
 use super::turn::TurnJob;
 use crate::policy::{By, Lasting, Question, Verdict, Why};
 use crate::protocol::content::ContentBlock;
@@ -20,8 +21,16 @@ use tokio::sync::oneshot;
 
 /// What came of the question whether a call may run, and on whose word.
 pub(super) enum Consent {
-    Given { confirmed: Confirmed, word: Word },
-    Denied { why: String, word: Word },
+    Given {
+        confirmed: Confirmed,
+        word: Word,
+    },
+    Denied {
+        why: String,
+        word: Word,
+    },
+    /// A person said no, or nobody said yes: the call's record and its one result say so already.
+    Refused,
 }
 
 /// A call about which consent is sought.
@@ -59,7 +68,10 @@ impl Sought<'_> {
                 }
                 Consent::Given { confirmed: Confirmed::ByPerson, word }
             }
-            Some(why) => Consent::Denied { why: why.to_owned(), word },
+            Some(why) => {
+                refuse(job, self.id(), word, why.to_owned());
+                Consent::Refused
+            }
         })
     }
 
@@ -83,7 +95,10 @@ impl Sought<'_> {
         let (session_id, call) = (job.context.id.clone(), Box::new(ToolCall { title, locations, ..self.shown.clone() }));
         job.context.channel.editor().post(Outgoing::AskPermission { session_id, call, question: Box::new(asked), reply });
         let waited = job.token.race(tokio::time::timeout(job.context.settings.permission_deadline, answer)).await;
-        let answer = waited.inspect_err(|_| job.ledger.hop("permission.withdrawn"))?;
+        let answer = waited.inspect_err(|_| {
+            job.ledger.tools(|tools| tools.withdraws(self.id().call_id));
+            job.ledger.hop("permission.withdrawn");
+        })?;
         let permissions = &job.context.permissions;
         Ok(match answer {
             Ok(Ok(PermissionAnswer::Chosen(choice))) if options.iter().any(|option| option.option_id == choice) => match choice {

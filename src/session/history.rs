@@ -2,6 +2,7 @@
 
 use super::shell::TOOL;
 use crate::protocol::message::{Message, Part, PartKind, ResultStatus, Role};
+use crate::protocol::tool_run::ToolRun;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::tool::planned;
 use serde_json::Value;
@@ -67,22 +68,28 @@ fn outcome(result: &Part) -> String {
     }
 }
 
-/// The results that calls without one get after a crash.
-pub(super) fn missing_results(parts: &[Part], has_started: impl Fn(&str) -> bool) -> Vec<Part> {
+/// The results that calls without one get after a crash, by what is on record of each.
+pub(super) fn missing_results<'r>(parts: &[Part], run_of: impl Fn(&str) -> Option<&'r ToolRun>) -> Vec<Part> {
+    const UNKNOWN: &str =
+        "pillion's process ended while this call was under way; whether it took effect is not known. It is not run again.";
+    const NEVER: &str = "The call was not started: pillion's process ended first.";
     let answered: HashSet<_> = parts.iter().filter(|p| p.kind == PartKind::ToolResult).filter_map(|p| p.call_id.as_deref()).collect();
     let open = parts.iter().filter(|p| p.kind == PartKind::ToolCall).filter_map(|p| p.call_id.as_deref());
-    open.filter(|call_id| !answered.contains(call_id))
-        .map(|call_id| {
-            let (status, text) = if has_started(call_id) {
-                let text =
-                    "pillion's process ended while this call was under way; whether it took effect is not known. It is not run again.";
-                (ResultStatus::UnknownOutcome, text)
-            } else {
-                (ResultStatus::NotStarted, "The call was not started: pillion's process ended first.")
-            };
-            Part::tool_result(call_id, status, text)
-        })
-        .collect()
+    let results = open.filter(|call_id| !answered.contains(call_id)).map(|call_id| {
+        let run = run_of(call_id);
+        let (status, text) = match run.and_then(|run| run.outcome) {
+            Some(ResultStatus::Denied) => (ResultStatus::Denied, "The call was denied and not run."),
+            Some(ended @ ResultStatus::Completed) => (ended, "The call was completed; what it gave was lost when pillion's process ended."),
+            Some(ended @ ResultStatus::Failed) => (ended, "The call failed; what it gave was lost when pillion's process ended."),
+            Some(ended @ ResultStatus::Interrupted) => (ended, "The call was stopped; what it gave was lost when pillion's process ended."),
+            Some(ResultStatus::NotStarted) => (ResultStatus::NotStarted, NEVER),
+            Some(ResultStatus::UnknownOutcome) => (ResultStatus::UnknownOutcome, UNKNOWN),
+            None if run.is_some_and(|run| run.started_at.is_some()) => (ResultStatus::UnknownOutcome, UNKNOWN),
+            None => (ResultStatus::NotStarted, NEVER),
+        };
+        Part::tool_result(call_id, status, text)
+    });
+    results.collect()
 }
 
 /// The updates that show a stored history to a client.
@@ -204,10 +211,25 @@ mod tests {
             Part::tool_call("a", "read_file", Value::Null),
             Part::tool_call("b", "write_file", Value::Null),
             Part::tool_call("c", "write_file", Value::Null),
+            Part::tool_call("d", "write_file", Value::Null),
+            Part::tool_call("e", "shell", Value::Null),
             Part::tool_result("a", ResultStatus::Completed, "text"),
         ];
-        let results = missing_results(&parts, |call_id| call_id == "b");
+        let run = |call_id: &str, outcome| {
+            let record = serde_json::json!({ "session_id": "s", "turn_id": "t", "call_id": call_id, "tool": "x", "effect": "write", "started_at": 1 });
+            ToolRun { outcome, ..serde_json::from_value(record).unwrap() }
+        };
+        let runs = [run("b", None), run("d", Some(ResultStatus::Denied)), run("e", Some(ResultStatus::Completed))];
+        let results = missing_results(&parts, |call_id| runs.iter().find(|run| run.call_id == call_id));
         let told: Vec<_> = results.iter().map(|result| (result.call_id.as_deref().unwrap(), result.status.unwrap())).collect();
-        assert_eq!(told, [("b", ResultStatus::UnknownOutcome), ("c", ResultStatus::NotStarted)]);
+        assert_eq!(
+            told,
+            [
+                ("b", ResultStatus::UnknownOutcome),
+                ("c", ResultStatus::NotStarted),
+                ("d", ResultStatus::Denied),
+                ("e", ResultStatus::Completed)
+            ]
+        );
     }
 }

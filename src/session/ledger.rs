@@ -18,12 +18,15 @@ use crate::protocol::update::SessionUpdate;
 use crate::store::PartWrite;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use tokio::sync::Notify;
 
 /// The shared record of a running turn.
 pub(super) struct Ledger {
     turn_id: TurnId,
     message_id: MessageId,
     channel: Arc<UpdateChannel>,
+    /// A result was added.
+    added: Notify,
     book: Mutex<Book>,
 }
 
@@ -80,7 +83,7 @@ impl Ledger {
             hops: Vec::new(),
             outcomes: Vec::new(),
         };
-        Self { turn_id, message_id, channel, book: Mutex::new(book) }
+        Self { turn_id, message_id, channel, added: Notify::new(), book: Mutex::new(book) }
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -97,7 +100,16 @@ impl Ledger {
 
     /// A whole part that is not streamed: a tool call or a result.
     pub(super) fn add(&self, part: Part) {
+        let is_result = part.kind == PartKind::ToolResult;
         self.write(|book| book.parts.add(part));
+        if is_result {
+            self.added.notify_one();
+        }
+    }
+
+    /// Resolves when a result was added since somebody last waited.
+    pub(super) async fn result_added(&self) {
+        self.added.notified().await;
     }
 
     /// Sends an update of this turn.
@@ -118,7 +130,8 @@ impl Ledger {
     pub(super) fn tools<T>(&self, change: impl FnOnce(&mut Toolbook) -> T) -> Option<T> {
         self.write(|book| {
             let changed = change(&mut book.tools);
-            book.phase = book.tools.phase().or(book.phase);
+            let between = matches!(book.phase, Some(Phase::AwaitingPermission | Phase::ToolRunning)).then_some(Phase::BeforeRequest);
+            book.phase = book.tools.phase().or(between).or(book.phase);
             changed
         })
     }

@@ -96,7 +96,7 @@ fn a_stop_sees_the_phase_the_attempt_and_the_tools() {
         let end = ToolEnd { outcome: ResultStatus::Completed, exit_code: None, signal: None };
         ledger.tools(|tools| tools.ends(call_id, end, None));
     }
-    assert_eq!((ledger.glance().phase, ledger.running_tools()), (Phase::ToolRunning, vec![]));
+    assert_eq!((ledger.glance().phase, ledger.running_tools()), (Phase::BeforeRequest, vec![]), "nothing of that kind goes on");
 }
 
 #[test]

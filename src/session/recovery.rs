@@ -47,8 +47,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
     let AbandonedTurn { turn, prompt_request, parts: stored, open_traces, tool_runs, title } = abandoned;
     let clock = &parts.provenance.clock;
     let texts: Vec<Part> = stored.iter().map(|(_, part)| part.clone()).collect();
-    let has_started = |call_id: &str| tool_runs.iter().any(|run| run.call_id == call_id && run.started_at.is_some());
-    let results = history::missing_results(&texts, has_started);
+    let results = history::missing_results(&texts, |call_id| tool_runs.iter().find(|run| run.call_id == call_id));
     let open_tools: Vec<ToolRun> = tool_runs.into_iter().filter(ToolRun::is_open).collect();
     let (title_generation_state, title_run_id) = match &title {
         None => (untitled_state(parts, &turn).await?, None),

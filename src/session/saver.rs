@@ -6,7 +6,7 @@
 use super::ledger::Ledger;
 use crate::protocol::ids::MessageId;
 use crate::store::{Pending, Store, StoreError};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -78,6 +78,26 @@ impl Saver {
             std::future::pending::<()>().await;
         }
         Ok(())
+    }
+
+    /// Saves each result while `calls` run: after a crash, what a call came to is on record with its end.
+    ///
+    /// # Errors
+    /// The calls' own, or a save failed.
+    pub(super) async fn beside<T, E: From<StoreError>>(&mut self, calls: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let (mut calls, ledger) = (pin!(calls), Arc::clone(&self.ledger));
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut calls => {
+                    self.save();
+                    return done;
+                }
+                saved = self.go_on() => saved?,
+                () = ledger.result_added() => {}
+            }
+            self.save();
+        }
     }
 
     /// Saves everything up to here and waits until it is kept.

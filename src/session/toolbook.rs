@@ -79,6 +79,14 @@ impl Toolbook {
         Some(self.provenance.recorded(live.run.clone()))
     }
 
+    /// The question about it is taken back.
+    pub(super) fn withdraws(&mut self, call_id: &str) {
+        let now = self.provenance.clock.wall_ms();
+        if let Some(at) = self.position(call_id) {
+            self.in_flight[at].run.answered_at = Some(now);
+        }
+    }
+
     /// It is about to start, on this word: its record, as it is once it has.
     pub(super) fn will_start(&mut self, id: ToolId<'_>, word: Word) -> ToolRun {
         let at = self.position(id.call_id).unwrap_or_else(|| {
@@ -135,7 +143,7 @@ impl Toolbook {
         let ended = std::mem::take(&mut self.in_flight).into_iter().map(|LiveTool { mut run, state, .. }| {
             run.outcome = Some(if let ToolState::Running(_) = state { ResultStatus::Interrupted } else { ResultStatus::NotStarted });
             if let ToolState::Asking = state {
-                (run.permission, run.answered_at) = (Some(Permission::Withdrawn), Some(now));
+                (run.permission, run.answered_at) = (Some(Permission::Withdrawn), run.answered_at.or(Some(now)));
             }
             run.abort_id = abort.cloned();
             self.provenance.recorded(run)

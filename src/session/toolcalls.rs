@@ -3,7 +3,7 @@
 use super::consent::{Consent, Sought, denied};
 use super::files::SessionFiles;
 use super::spending::Spending;
-use super::toolbook::{ToolEnd, Word};
+use super::toolbook::{ToolEnd, ToolId, Word};
 use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::TimeLimit;
 use crate::policy::Verdict;
@@ -43,6 +43,8 @@ pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>, spending: &mut Spen
         token: job.token.clone(),
         hop: Arc::new(move |point| ledger.hop(point)),
     };
+    // The model has said what it wants; what it comes to is found out before anything runs.
+    job.ledger.enter(Phase::BeforeRequest);
     let mut shown = Vec::with_capacity(calls.len());
     let mut written = Vec::new();
     for call in calls {
@@ -177,12 +179,10 @@ async fn run_one(
     let (confirmed, word) = match consent {
         Consent::Given { confirmed, word } => (confirmed, word),
         Consent::Denied { why, word } => {
-            if let Some(run) = job.ledger.tools(|tools| tools.denied(id, word)) {
-                job.context.record(Diagnostic::ToolRun(run));
-            }
-            settle(job, id.call_id, ResultStatus::Denied, why);
+            refuse(job, id, word, why);
             return Ok(());
         }
+        Consent::Refused => return Ok(()),
     };
     if let Some(run) = job.ledger.tools(|tools| tools.will_start(id, word)) {
         // On record before it starts: after a crash it is known that it ran.
@@ -222,15 +222,15 @@ async fn run_one(
 fn complete(job: &TurnJob, call_id: &str, output: ToolOutput) {
     let ToolOutput { text, content, image, plan, ended } = output;
     let mut result = Part::tool_result(call_id, ResultStatus::Completed, text);
-    if let Some(CommandEnd { exit_code, signal, fate }) = ended {
-        let stopped = job.token.is_stopped();
+    if let Some(CommandEnd { exit_code, signal, by_stop, fate }) = ended {
         result.status = Some(match exit_code {
+            _ if by_stop => ResultStatus::Interrupted,
             Some(0) => ResultStatus::Completed,
-            _ if stopped => ResultStatus::Interrupted,
             _ => ResultStatus::Failed,
         });
         (result.exit_code, result.signal) = (exit_code, signal);
-        if stopped {
+        // Also of what it had left behind when it had ended by itself.
+        if job.token.is_stopped() {
             job.ledger.tool_became(call_id, fate);
         }
     }
@@ -241,6 +241,14 @@ fn complete(job: &TurnJob, call_id: &str, output: ToolOutput) {
     if let Some(entries) = plan {
         job.ledger.post(SessionUpdate::Plan { entries });
     }
+}
+
+/// Records that the call does not run, on whose word, and what the model is told of it.
+pub(super) fn refuse(job: &TurnJob, id: ToolId<'_>, word: Word, why: String) {
+    if let Some(run) = job.ledger.tools(|tools| tools.denied(id, word)) {
+        job.context.record(Diagnostic::ToolRun(run));
+    }
+    settle(job, id.call_id, ResultStatus::Denied, why);
 }
 
 /// Records that the call gave nothing, and why.

@@ -141,8 +141,7 @@ impl TurnJob {
                 FinishReason::EndTurn | FinishReason::ToolCalls => {
                     // The calls are on record before any of them starts, and their results as soon as they are there.
                     self.token.race(saver.all()).await??;
-                    toolcalls::run_all(self, answered.calls, &mut spending).await?;
-                    saver.save();
+                    saver.beside(toolcalls::run_all(self, answered.calls, &mut spending)).await?;
                 }
             }
         }

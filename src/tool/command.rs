@@ -53,6 +53,8 @@ pub struct Ran {
     pub fate: ToolOutcome,
     /// Its own time limit was over before anybody stopped it.
     pub timed_out: bool,
+    /// A stop ended it: it had neither ended by itself before, nor been ended by its own time limit.
+    pub by_stop: bool,
     /// What it was held to; absent: to nothing, or it is not known.
     pub held: Option<Enforced>,
 }
@@ -72,13 +74,15 @@ pub struct Terms<'t> {
 pub async fn run(keeper: &Keeper, command: &Command, terms: Terms<'_>) -> Ran {
     match keeper.keep(command) {
         Ok((kept, output)) => {
-            Watch { kept, output, terms, exit: None, failure: None, killed: false, timed_out: false, held: None }.follow().await
+            Watch { kept, output, terms, exit: None, failure: None, killed: false, timed_out: false, by_stop: false, held: None }
+                .follow()
+                .await
         }
         Err(error) => {
             let failure =
                 Some(format!("{} could not be started in {}: {error}", command.program.display(), command.directory.path().display()));
             let captured = terms.capture.captured();
-            Ran { exit: None, failure, captured, fate: ToolOutcome::Stopped, timed_out: false, held: None }
+            Ran { exit: None, failure, captured, fate: ToolOutcome::Stopped, timed_out: false, by_stop: false, held: None }
         }
     }
 }
@@ -91,6 +95,7 @@ struct Watch<'t> {
     failure: Option<String>,
     killed: bool,
     timed_out: bool,
+    by_stop: bool,
     held: Option<Enforced>,
 }
 
@@ -117,6 +122,7 @@ impl Watch<'_> {
                         CancelMode::Hard => (grace.hard, Asked::ToHurry),
                     };
                     asked = now;
+                    self.by_stop = self.exit.is_none() && !self.timed_out;
                     self.kept.end(grace).await;
                 }
                 () = token.hardened(), if asked == Asked::ToEnd => {
@@ -155,8 +161,8 @@ impl Watch<'_> {
         if left == Some(0) {
             self.hop("process.gone");
         }
-        let Self { exit, failure, timed_out, held, .. } = self;
-        Ran { exit, failure, captured: self.terms.capture.captured(), fate, timed_out, held }
+        let Self { exit, failure, timed_out, by_stop, held, .. } = self;
+        Ran { exit, failure, captured: self.terms.capture.captured(), fate, timed_out, by_stop, held }
     }
 
     fn heard(&mut self, word: Word) {

@@ -139,6 +139,8 @@ pub struct ToolOutput {
 pub struct CommandEnd {
     pub exit_code: Option<i64>,
     pub signal: Option<String>,
+    /// A stop ended it.
+    pub by_stop: bool,
     /// What became of its processes, if it was stopped.
     pub fate: ToolOutcome,
 }

@@ -1,7 +1,7 @@
 //! Every tool call is on record: on whose word it ran or did not, when, and what it came to.
 
 use crate::support::fifo::Fifo;
-use crate::support::journey::{configured, export, full_export};
+use crate::support::journey::{configured, export, full_export, full_export_when};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
 
@@ -198,6 +198,90 @@ async fn a_call_that_a_stop_ends_and_one_that_it_keeps_from_starting() {
     assert_eq!(runs(&mut editor, &session).await, expected);
     assert!(!home.workspace().join("waits.txt").exists());
     leave(editor).await;
+}
+
+/// Waits until this call has its result.
+async fn failed(editor: &mut Editor, call: &str) {
+    editor
+        .claim("the end of the call", |message| {
+            let update = &message["params"]["update"];
+            update["toolCallId"] == call && update["status"] == "failed"
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_is_on_record_when_it_is_given_whatever_runs_before_it() {
+    let home = Home::new();
+    let fifo = Fifo::new(&home);
+    let steps = json!([[call("runs", "shell", json!({ "command": "echo $$ > fifo; exec sleep 1000" })), write("no")]]);
+    let (mut editor, session) = opened(&home, "", &steps).await;
+    let prompt = editor.prompt(&session, "Go").await;
+    answer(&mut editor, "runs", selected("allow_once")).await;
+    answer(&mut editor, "no", selected("reject_once")).await;
+    fifo.pids().await;
+    failed(&mut editor, "no").await;
+    // No question is open, so that a soft stop is one.
+    let cancelled = editor.call("session/cancel", json!({ "sessionId": session, "mode": "soft" })).await;
+    assert_eq!((&cancelled["outcome"], &cancelled["abort"]["phase"]), (&json!("cancelled"), &json!("tool_running")));
+    assert_eq!(cancelled["abort"]["tools_in_flight"].as_array().expect("tools").len(), 1);
+    assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
+    let told: Vec<_> =
+        runs(&mut editor, &session).await.iter().map(|run| json!([run["call_id"], run["permission"], run["outcome"]])).collect();
+    assert_eq!(told, [json!(["no", "rejected", "denied"]), json!(["runs", "allowed", "interrupted"])]);
+    leave(editor).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_a_stop_ended_is_told_as_that_whatever_its_exit_code_says() {
+    let home = Home::new();
+    let fifo = Fifo::new(&home);
+    let clean = "trap 'exit 0' TERM; echo $$ > fifo; while :; do sleep 0.05; done";
+    let (mut editor, session) = opened(&home, "", &json!([[call("clean", "shell", json!({ "command": clean }))]])).await;
+    let prompt = editor.prompt(&session, "Go").await;
+    answer(&mut editor, "clean", selected("allow_once")).await;
+    fifo.pids().await;
+    let cancelled = editor.call("session/cancel", json!({ "sessionId": session })).await;
+    editor.result(&prompt).await;
+    let run = runs(&mut editor, &session).await.remove(0);
+    assert_eq!((&run["outcome"], &run["exit_code"], &run["abort_id"]), (&json!("interrupted"), &json!(0), &cancelled["abortId"]));
+    leave(editor).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_crash_finished_calls_are_told_as_they_had_ended() {
+    let home = Home::new();
+    let fifo = Fifo::new(&home);
+    let steps = json!([[write("done"), write("no"), call("runs", "shell", json!({ "command": "echo $$ > fifo; exec sleep 1000" }))]]);
+    let (mut editor, session) = opened(&home, "[permission]\nallow = [\"edit(done.txt)\"]\n", &steps).await;
+    editor.prompt(&session, "Go").await;
+    answer(&mut editor, "no", selected("reject_once")).await;
+    answer(&mut editor, "runs", selected("allow_once")).await;
+    fifo.pids().await;
+    let statuses = |export: &Value| -> Vec<Value> {
+        let parts = export["session"]["messages"][1]["parts"].as_array().expect("parts").iter();
+        let mut results: Vec<_> =
+            parts.filter(|part| part["kind"] == "tool_result").map(|part| json!([part["call_id"], part["status"]])).collect();
+        results.sort_by_key(Value::to_string);
+        results
+    };
+    let both = [json!(["done", "completed"]), json!(["no", "denied"])];
+    // What a call came to is stored while the next one runs.
+    full_export_when(&mut editor, &session, |export| statuses(export) == both).await;
+    editor.kill();
+    editor.exited().await;
+    let mut editor = Editor::lsp(&home, &[]).await;
+    editor.call("session/load", json!({ "sessionId": session })).await;
+    editor.ignore_updates();
+    let export = full_export(&mut editor, &session).await;
+    assert_eq!(statuses(&export), [&both[..], &[json!(["runs", "unknown_outcome"])]].concat());
+    leave(editor).await;
+
+    let told = home.command().args(["explain", &session]).output().expect("pillion runs");
+    let told = String::from_utf8(told.stdout).expect("text");
+    for line in ["an unrecorded number of updates sent", "what had not been saved yet is lost", "how much had been shown is not recorded"] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

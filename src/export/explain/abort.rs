@@ -193,16 +193,18 @@ fn output(abort: View<'_>) -> String {
     let partial = abort.at("partial");
     let names = ["text_bytes", "reasoning_bytes", "updates_sent", "persisted_bytes"];
     let [Some(text), Some(reasoning), Some(sent), Some(kept)] = names.map(|name| partial.number(name)) else { return ABSENT.into() };
+    let missing = abort.texts("missing");
     let lost = match text.saturating_add(reasoning).saturating_sub(kept) {
+        _ if missing.contains(&"unsaved_output") => "what had not been saved yet is lost, and nobody knows how much that was".into(),
         0 => "nothing was lost".into(),
         lost => format!("{} lost", if lost == 1 { "1 byte was".into() } else { format!("{lost} bytes were") }),
     };
+    let sent = if missing.contains(&"updates_sent") { "an unrecorded number of updates".into() } else { counted(sent, "update") };
     format!(
-        "{} of text and {} of reasoning, {} sent; {} kept, {lost}",
+        "{} of text and {} of reasoning, {sent} sent; {} kept, {lost}",
         counted(text, "byte"),
         counted(reasoning, "byte"),
-        counted(sent, "update"),
-        counted(kept, "byte"),
+        counted(kept, "byte")
     )
 }
 

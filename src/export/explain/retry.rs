@@ -18,6 +18,7 @@ pub(super) fn verdict(turns: &Turns<'_>, abort: View<'_>) -> String {
         against.push(format!("it may repeat a change: {}, so look at the result first", changed.join(", ")));
     }
     match abort.at("partial").number("updates_sent") {
+        Some(_) if abort.texts("missing").contains(&"updates_sent") => against.push("how much had been shown is not recorded".into()),
         Some(0) => {}
         Some(sent) => against.push(format!("it shows output again: {} had been sent", counted(sent, "update"))),
         None => against.push("how much had been shown is not recorded".into()),

@@ -192,7 +192,7 @@ impl Request {
 
     /// What the model and the client are told of a command that has ended.
     fn told(&self, ran: Ran, commands: &Commands) -> ToolOutput {
-        let Ran { exit, failure, captured, fate, timed_out, held } = ran;
+        let Ran { exit, failure, captured, fate, timed_out, by_stop, held } = ran;
         let mut text = commands.keys.scrub(&captured.text).into_owned();
         let mut note = |line: String| {
             if !text.is_empty() && !text.ends_with('\n') {
@@ -221,7 +221,7 @@ impl Request {
             (None, None) => note("how it ended is not known".into()),
         }
         let exit_code = exit.and_then(|exit| if let Exit::Code(code) = exit { Some(i64::from(code)) } else { None });
-        let end = CommandEnd { exit_code, signal: exit.and_then(Exit::signal_name), fate };
+        let end = CommandEnd { exit_code, signal: exit.and_then(Exit::signal_name), by_stop, fate };
         ToolOutput { ended: Some(end), ..ToolOutput::text(text) }
     }
 }

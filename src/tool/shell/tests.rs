@@ -94,6 +94,7 @@ fn how_it_ended_is_told_with_whatever_is_not_as_it_should_be() {
         captured: Captured { text: String::new(), bytes: 0, left_out: 0, whole: None },
         fate: ToolOutcome::Stopped,
         timed_out: false,
+        by_stop: false,
         held: None,
     };
     let told = |ran: Ran| request.told(ran, &room.commands).text;
