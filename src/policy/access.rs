@@ -1,5 +1,6 @@
 //! What a tool call would touch, in words that a rule can be held against.
 
+use super::command::loose_words;
 use crate::protocol::abort::Effect;
 use std::path::PathBuf;
 
@@ -49,6 +50,18 @@ pub enum NetworkAccess {
     Wanted,
     /// The settings give it to every command.
     Granted,
+}
+
+impl RunAccess {
+    /// Whether a relative path in it may be none of the workspace's root: it starts elsewhere, or goes there.
+    pub(super) fn is_away(&self) -> bool {
+        let goes = |text: &str| loose_words(text).iter().any(|word| matches!(word.as_str(), "cd" | "pushd" | "chdir" | "-C" | "env"));
+        let leaves = match &self.command {
+            Invocation::Script(text) => goes(text),
+            Invocation::Program(words) => goes(&words.join(" ")),
+        };
+        leaves || !self.directory.as_os_str().is_empty()
+    }
 }
 
 impl Access {

@@ -46,7 +46,7 @@ pub(super) fn loose_pattern(pattern: &str) -> Vec<String> {
 fn split_loosely(text: &str, also: impl Fn(char) -> bool) -> Vec<String> {
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '+' | '@' | '%' | ',') || also(c);
     // Quotes and backslashes inside of a word vanish in a shell: `r\m` and `r"m"` run rm.
-    let text: String = text.chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
+    let text: String = text.replace("\\\n", "").chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
     text.split(|c| !is_word(c)).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 

@@ -204,7 +204,7 @@ impl Grounds<'_> {
         if run.network == NetworkAccess::Wanted && !allow.iter().any(Rule::allows_network) {
             return Err(Why::NoRule);
         }
-        let allowing = |command: &Vec<String>| allow.iter().find(|rule| rule.allows_command(command)).ok_or(Why::NoRule);
+        let allowing = |command: &Vec<String>| allow.iter().find(|rule| rule.allows_command(command, run.is_away())).ok_or(Why::NoRule);
         let rules = commands.iter().map(allowing).collect::<Result<Vec<_>, _>>()?;
         rules.last().map(|rule| rule.text().to_owned()).ok_or(Why::NoRule)
     }

@@ -116,6 +116,19 @@ fn a_workspace_only_tightens() {
 }
 
 #[test]
+fn a_path_in_a_rule_is_one_of_the_workspaces_root() {
+    let allow = rules(&[], &[], &["shell(python3 scripts/lint.py *)", "shell(cargo test *)"]);
+    let at = |text: &str, directory: &str| {
+        let run = RunAccess { command: Invocation::Script(text.into()), directory: directory.into(), network: NetworkAccess::Off };
+        judged_in(&allow, Mode::Ask, Trust::Trusted, &Access::Run(run))
+    };
+    let allowed = |rule: &str| Verdict::Allow(By::Rule(rule.into()));
+    assert_eq!(at("python3 scripts/lint.py", ""), allowed("shell(python3 scripts/lint.py *)"));
+    assert_eq!(at("python3 scripts/lint.py", "e"), asked(Why::NoRule));
+    assert_eq!(at("cargo test", "crates/a"), allowed("shell(cargo test *)"));
+}
+
+#[test]
 fn what_runs_the_workspaces_own_programs_needs_trust() {
     let allow = rules(&[], &[], &["shell", "edit"]);
     assert_eq!(judged_in(&allow, Mode::Ask, Trust::Restricted, &script("cargo test")), asked(Why::Restricted));

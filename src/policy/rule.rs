@@ -37,60 +37,13 @@ struct Words {
 pub struct BadRule(String);
 
 /// Programs that run another one, which a rule that forbids must see.
-const RUNNERS: [&str; 49] = [
-    "sudo",
-    "doas",
-    "su",
-    "env",
-    "nice",
-    "ionice",
-    "nohup",
-    "timeout",
-    "time",
-    "xargs",
-    "parallel",
-    "watch",
-    "setsid",
-    "stdbuf",
-    "unshare",
-    "chroot",
-    "flock",
-    "script",
-    "ssh",
-    "strace",
-    "command",
-    "exec",
-    "builtin",
-    "eval",
-    "busybox",
-    "sh",
-    "bash",
-    "dash",
-    "zsh",
-    "ksh",
-    "fish",
-    "perl",
-    "python",
-    "python2",
-    "python3",
-    "ruby",
-    "node",
-    "nodejs",
-    "deno",
-    "bun",
-    "php",
-    "lua",
-    "awk",
-    "gawk",
-    "mawk",
-    "tclsh",
-    "expect",
-    "osascript",
-    "find",
-];
+const RUNNERS: &str = "sudo doas su runuser pkexec env nice ionice chrt taskset nohup timeout time xargs parallel watch setsid \
+     setarch setpriv prlimit stdbuf unbuffer unshare nsenter chroot fakeroot flock script tmux screen ssh strace systemd-run command exec \
+     builtin eval busybox toybox sh ash bash dash zsh ksh fish pwsh perl python ruby node nodejs deno bun npx php lua awk gawk mawk \
+     tclsh expect osascript";
 
-/// Arguments with which a program runs another one.
-const RUNNING_ARGUMENTS: [&str; 5] = ["-exec", "-execdir", "-ok", "-okdir", "-c"];
+/// Arguments behind which stands another command.
+const RUNNING_ARGUMENTS: [&str; 7] = ["-exec", "-execdir", "-ok", "-okdir", "foreach", "-x", "--exec"];
 
 impl Rule {
     /// # Errors
@@ -133,7 +86,9 @@ impl Rule {
             (Subject::Read(paths), Access::Read(path)) => covers(paths.as_ref(), path),
             (Subject::Edit(paths), Access::Write(write)) => fits(paths.as_ref(), &write.path),
             (Subject::Shell(None), Access::Run(_)) => true,
-            (Subject::Shell(Some(words)), Access::Run(run)) => words.may_be_in(&run.command),
+            (Subject::Shell(Some(words)), Access::Run(run)) => {
+                words.may_be_in(&run.command) || (run.is_away() && words.by_names().may_be_in(&run.command))
+            }
             (Subject::Network, Access::Run(run)) => run.network != NetworkAccess::Off,
             _ => false,
         }
@@ -141,7 +96,7 @@ impl Rule {
 
     /// Whether nothing of this path may be read.
     pub(super) fn hides(&self, path: &Path) -> bool {
-        matches!(&self.subject, Subject::Read(paths) if fits(paths.as_ref(), path))
+        matches!(&self.subject, Subject::Read(paths) if covers(paths.as_ref(), path))
     }
 
     /// Whether it lets this file be read or changed.
@@ -157,11 +112,12 @@ impl Rule {
         matches!(self.subject, Subject::Shell(_))
     }
 
-    /// Whether it lets this one command run, which is plain.
-    pub(super) fn allows_command(&self, command: &[String]) -> bool {
+    /// Whether it lets this one command run, which is plain. A path in a rule is one of the workspace: it says nothing about a
+    /// command that `is_away` from there.
+    pub(super) fn allows_command(&self, command: &[String], is_away: bool) -> bool {
         match &self.subject {
             Subject::Shell(None) => true,
-            Subject::Shell(Some(words)) => words.fit(command),
+            Subject::Shell(Some(words)) => words.fit(command) && !(is_away && words.words.iter().any(|word| word.contains('/'))),
             _ => false,
         }
     }
@@ -206,6 +162,12 @@ impl Words {
         enough && self.words.iter().zip(command).all(|(pattern, word)| matches(pattern, word))
     }
 
+    /// The same with the last names of its paths, for a command that starts somewhere else.
+    fn by_names(&self) -> Self {
+        let words = self.words.iter().map(|word| word.rsplit('/').next().unwrap_or(word).to_owned()).collect();
+        Self { words, and_more: self.and_more }
+    }
+
     fn may_be_in(&self, command: &Invocation) -> bool {
         let script = match command {
             Invocation::Program(words) => Script::Plain(vec![words.clone()]),
@@ -221,8 +183,16 @@ impl Words {
     fn may_be_run_by(&self, command: &[String]) -> bool {
         let Some((program, arguments)) = command.split_first() else { return false };
         let name = program.rsplit('/').next().unwrap_or(program);
-        let runs_another = RUNNERS.contains(&name) || arguments.iter().any(|word| RUNNING_ARGUMENTS.contains(&word.as_str()));
-        self.fits_among_options(command) || (runs_another && self.begins_in(&arguments.join(" ")))
+        // An interpreter may have its version in its name.
+        let unversioned = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+        let runs_another = RUNNERS.split_whitespace().any(|runner| runner == name || runner == unversioned);
+        let behind =
+            arguments.iter().position(|word| RUNNING_ARGUMENTS.contains(&word.as_str())).map_or(&[][..], |at| &arguments[at + 1..]);
+        let by_git = arguments.iter().filter_map(|word| word.strip_prefix("alias.")?.split_once('='));
+        self.fits_among_options(command)
+            || (runs_another && self.begins_in(&arguments.join(" ")))
+            || self.begins_in(&behind.join(" "))
+            || by_git.into_iter().any(|(_, aliased)| self.begins_in(aliased) || self.begins_in(&format!("git {aliased}")))
     }
 
     /// Whether the pattern fits the command when options, each with a word behind it or without, are passed over: `git -C . push`
@@ -243,12 +213,11 @@ impl Words {
         if self.and_more { !ways.is_empty() } else { ways.contains(&command.len()) }
     }
 
-    /// Whether the pattern fits what begins at any word of `text`; what follows is not looked at.
+    /// Whether the pattern fits what begins at any word of `text`, options passed over; what follows is not looked at.
     fn begins_in(&self, text: &str) -> bool {
         let (words, pattern) = (loose_words(text), self.words.iter().flat_map(|word| loose_pattern(word)).collect::<Vec<_>>());
-        let fits =
-            |(at, (pattern, word)): (usize, (&String, &String))| if at == 0 { is_program(pattern, word) } else { matches(pattern, word) };
-        words.windows(pattern.len().max(1)).any(|here| pattern.iter().zip(here).enumerate().all(fits))
+        let loosely = Self { words: pattern, and_more: true };
+        (0..words.len()).any(|at| loosely.fits_among_options(&words[at..]))
     }
 }
 
@@ -256,11 +225,16 @@ impl Words {
 fn pass_options(command: &[String], ways: &mut Vec<usize>) {
     let mut at = 0;
     while let Some(&way) = ways.get(at) {
-        if command.get(way).is_some_and(|word| word.starts_with('-')) {
-            for next in [way + 1, way + 2] {
-                if next <= command.len() && !ways.contains(&next) {
-                    ways.push(next);
-                }
+        // `-C dir`, `+toolchain`, `NAME=value`.
+        let passed = command.get(way).map_or(0, |word| match word.as_bytes() {
+            [b'-', ..] => 2,
+            [b'+', ..] => 1,
+            _ if word.contains('=') => 1,
+            _ => 0,
+        });
+        for next in way + 1..=way + passed {
+            if next <= command.len() && !ways.contains(&next) {
+                ways.push(next);
             }
         }
         at += 1;
@@ -365,6 +339,41 @@ mod tests {
             assert!(restricts("shell(scripts/deploy.sh *)", &script(text)), "{text}");
             assert!(restricts("shell(./scripts/deploy.sh *)", &script(text)), "{text}");
         }
+        for text in [
+            "timeout 5 git -C . push",
+            "git -C . push 2>&1",
+            "A=1 git -C . push",
+            "git -c alias.p=push p",
+            "git -c 'alias.p=!git push' p",
+            "gi\\\nt push",
+            "git submodule foreach 'git push'",
+            "git rebase -x 'git push' HEAD",
+            "python3.11 -c 'run(\"git push\")'",
+        ] {
+            assert!(restricts("shell(git push *)", &script(text)), "{text}");
+        }
+        assert!(restricts("shell(cargo publish *)", &script("cargo +nightly publish")));
+        assert!(restricts("shell(make deploy *)", &script("make X=1 deploy")));
+        let away = |text: &str, directory: &str| {
+            Access::Run(RunAccess { command: Invocation::Script(text.into()), directory: directory.into(), network: NetworkAccess::Off })
+        };
+        for (text, directory) in [("./deploy.sh", "scripts"), ("deploy.sh", "scripts"), ("cd scripts && ./deploy.sh", "")] {
+            assert!(restricts("shell(scripts/deploy.sh *)", &away(text, directory)), "{text} in {directory}");
+        }
+        assert!(!restricts("shell(scripts/deploy.sh *)", &away("./deploy.sh", "")));
+        for text in ["taskset 1 rm x", "setpriv rm x", "find . -name x -exec rm {} +"] {
+            assert!(restricts("shell(rm *)", &script(text)), "{text}");
+        }
+        for text in [
+            "grep -c rm x",
+            "tail -c 20 rm",
+            "find . -name rm",
+            "git commit -m 'a' -m rm",
+            "cargo test -- rm",
+            "git -c a=b commit -m 'stop to rm'",
+        ] {
+            assert!(!restricts("shell(rm *)", &script(text)), "{text}");
+        }
         for text in ["git push", "git -C . push", "git -c a.b=c push", "git --no-pager --git-dir .git push -f", "/usr/bin/git -C . push"] {
             assert!(restricts("shell(git push *)", &script(text)), "{text}");
         }
@@ -391,7 +400,7 @@ mod tests {
     fn a_rule_that_allows_fits_the_whole_command_and_nothing_around_it() {
         let allows = |rule: &str, command: &[&str]| {
             let words: Vec<_> = command.iter().map(|word| (*word).to_owned()).collect();
-            Rule::read(rule).unwrap().allows_command(&words)
+            Rule::read(rule).unwrap().allows_command(&words, false)
         };
         assert!(allows("shell(cargo test *)", &["cargo", "test"]));
         assert!(allows("shell(cargo test *)", &["cargo", "test", "--lib", "a"]));

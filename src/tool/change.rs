@@ -47,6 +47,16 @@ impl Landing {
     }
 }
 
+/// What is told instead of any error that would say something about the text, of a file that the user is asked about before
+/// it is read.
+pub(super) fn untold(place: &Place, context: &ToolContext) -> Option<ToolError> {
+    context.workspace.is_asked_about(&context.workspace.resolved(place)).then(|| {
+        ToolError(format!(
+            "{place} cannot be changed like that; nothing more is told, since the user is asked before it is read: use read_file first"
+        ))
+    })
+}
+
 impl Change {
     /// Looks at what stands at `place` and lets `write` make the new text of it, which is written in the encoding of the old;
     /// `None`: there is nothing yet. What the editor has open is the editor's text.
@@ -57,8 +67,9 @@ impl Change {
         write: impl FnOnce(Option<&Decoded>) -> Result<String, ToolError>,
     ) -> Result<Self, ToolError> {
         let Base { seen, text: old, road } = Base::find(place, parents, context).await?;
-        let text = write(old.as_ref())?;
-        if old.as_ref().is_some_and(|old| old.text == text) {
+        let untold = untold(place, context);
+        let text = write(old.as_ref()).map_err(|error| untold.clone().unwrap_or(error))?;
+        if untold.is_none() && old.as_ref().is_some_and(|old| old.text == text) {
             return Err(ToolError(format!("{place} has exactly this text already; there is nothing to write")));
         }
         let encoding = old.as_ref().map_or(Encoding::Utf8, |old| old.encoding);

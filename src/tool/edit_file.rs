@@ -7,7 +7,7 @@ mod near;
 mod tests;
 
 use super::arguments::Arguments;
-use super::change::Change;
+use super::change::{Change, untold};
 use super::encoding::{Decoded, Encoding, is_binary};
 use super::workspace::{Parents, Place};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
@@ -31,8 +31,6 @@ pub(super) struct EditFile;
 struct Request {
     place: Place,
     hunks: Vec<Hunk>,
-    /// A rule wants each reading of it asked about.
-    is_asked_about: bool,
 }
 
 impl Tool for EditFile {
@@ -120,8 +118,7 @@ impl Request {
             })
         };
         let hunks = arguments.objects("edits", 1..=MAX_EDITS)?.iter().map(hunk).collect::<Result<_, ToolError>>()?;
-        let is_asked_about = context.workspace.is_asked_about(&context.workspace.resolved(&place));
-        Ok(Self { place, hunks, is_asked_about })
+        Ok(Self { place, hunks })
     }
 
     /// The change, and in how many places.
@@ -134,7 +131,7 @@ impl Request {
         })
         .await?;
         if change.bytes.len() > MAX_FILE_BYTES {
-            return Err(self.too_large());
+            return Err(untold(&self.place, context).unwrap_or_else(|| self.too_large()));
         }
         Ok((change, replaced))
     }
@@ -155,10 +152,6 @@ impl Request {
         for (at, hunk) in self.hunks.iter().enumerate() {
             let (next, places) = hunk.apply(&text, MAX_TEXT_BYTES).map_err(|problem| match problem {
                 hunk::Problem::TooLarge => self.too_large(),
-                // Which edit fits and which does not would tell what the file holds.
-                _ if self.is_asked_about => ToolError(format!(
-                    "the edits do not fit {place}; nothing more is told, since the user is asked before it is read: use read_file first"
-                )),
                 problem => {
                     let before = if at == 0 { "" } else { ", with the edits before it made" };
                     ToolError(format!("edits[{at}] of {place}{before}: {problem}"))

@@ -53,6 +53,8 @@ struct Found {
     files: usize,
     /// Files and directories that could not be read.
     skipped: usize,
+    /// Files that a rule wants asked about by name.
+    asked: usize,
 }
 
 impl Tool for Search {
@@ -134,6 +136,8 @@ fn search(
     stopped: &dyn Fn() -> bool,
 ) -> Result<Found, ToolError> {
     let mut found = Found::default();
+    // Who was asked about the whole was asked about what lies beneath it.
+    let agreed = workspace.is_asked_about(&request.place);
     let mut searcher =
         SearcherBuilder::new().line_number(true).binary_detection(BinaryDetection::quit(0)).heap_limit(Some(MAX_HELD_BYTES)).build();
     let mut one = |place: &Place, file: OpenFile, found: &mut Found| match documents.of(&file) {
@@ -146,7 +150,11 @@ fn search(
             let mut walk = Walk::new(workspace, &request.place, stopped);
             while !found.enough() {
                 let Some(place) = walk.next() else { break };
-                if !request.wants(&place) || workspace.is_asked_about(&place) {
+                if !request.wants(&place) {
+                    continue;
+                }
+                if !agreed && workspace.is_asked_about(&place) {
+                    found.asked += 1;
                     continue;
                 }
                 match workspace.file(&place) {
@@ -166,7 +174,7 @@ fn search(
     }
     for (place, document) in &documents.unborn {
         // No file is opened here, so the rules are asked.
-        let may_be_searched = workspace.may_read(place).is_ok() && (*place == request.place || !workspace.is_asked_about(place));
+        let may_be_searched = workspace.may_read(place).is_ok() && (agreed || !workspace.is_asked_about(place));
         if may_be_searched && place.as_path().starts_with(request.place.as_path()) && request.wants(place) && !found.enough() {
             found.add(&mut searcher, request, place, document.text.as_bytes(), stopped)?;
         }
@@ -220,6 +228,9 @@ impl Found {
         }
         if self.skipped > 0 {
             let _ = writeln!(text, "[{} files or directories could not be searched]", self.skipped);
+        }
+        if self.asked > 0 {
+            let _ = writeln!(text, "[{} more, which the user is asked about before they are read; search them by name]", self.asked);
         }
         text
     }

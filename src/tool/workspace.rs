@@ -121,13 +121,12 @@ impl Workspace {
 
     /// Where `place` really leads, if that can be told: rules are held against it.
     pub(super) fn resolved(&self, place: &Place) -> Place {
-        let handle = beneath::open(self.root.as_fd(), place.as_path(), beneath::READ).ok();
-        let real = handle.and_then(|handle| self.place_of_handle(handle.as_fd()));
-        real.unwrap_or_else(|| match (place.parent(), place.name()) {
+        match (beneath::open(self.root.as_fd(), place.as_path(), beneath::READ), place.parent(), place.name()) {
+            (Ok(handle), ..) => self.place_of_handle(handle.as_fd()).unwrap_or_else(|| place.clone()),
             // What is not there yet lies in what its directory leads to.
-            (Some(directory), Some(name)) => self.resolved(&directory).join(name),
-            _ => place.clone(),
-        })
+            (Err(_), Some(directory), Some(name)) => self.resolved(&directory).join(name),
+            (Err(_), ..) => place.clone(),
+        }
     }
 
     /// Opens a directory to start something in, with its real place.
@@ -137,7 +136,11 @@ impl Workspace {
     pub(super) fn opened_directory(&self, place: &Place) -> Result<(OwnedFd, Place), WorkspaceError> {
         let handle =
             beneath::open(self.root.as_fd(), place.as_path(), beneath::HANDLE).map_err(|errno| WorkspaceError::at(place, errno))?;
-        let real = self.place_of_handle(handle.as_fd()).ok_or_else(|| WorkspaceError::Moved(self.path.display().to_string()))?;
+        // Where it would be shown to start is where it was opened.
+        if path_of(self.root.as_fd()).is_none_or(|path| path != self.real) {
+            return Err(self.moved());
+        }
+        let real = self.place_of_handle(handle.as_fd()).ok_or_else(|| self.moved())?;
         Ok((handle, real))
     }
 
@@ -206,7 +209,7 @@ impl Workspace {
     pub fn file(&self, place: &Place) -> Result<OpenFile, WorkspaceError> {
         let (file, real) = self.decided(place)?;
         self.may_read(place)?;
-        real.map_or(Ok(()), |real| self.may_read(&real))?;
+        self.may_read(&real)?;
         Ok(file)
     }
 
@@ -219,13 +222,18 @@ impl Workspace {
     }
 
     /// The file, and where it really is.
-    fn decided(&self, place: &Place) -> Result<(OpenFile, Option<Place>), WorkspaceError> {
+    fn decided(&self, place: &Place) -> Result<(OpenFile, Place), WorkspaceError> {
         let handle = beneath::open(self.root.as_fd(), place.as_path(), beneath::READ).map_err(|errno| match errno {
             Errno::NOTDIR => WorkspaceError::NotFound(place.clone()),
             _ => WorkspaceError::at(place, errno),
         })?;
         let real = self.place_of_handle(handle.as_fd());
-        Ok((OpenFile::decide(place, handle)?, real))
+        let file = OpenFile::decide(place, handle)?;
+        Ok((file, real.ok_or_else(|| self.moved())?))
+    }
+
+    fn moved(&self) -> WorkspaceError {
+        WorkspaceError::Moved(self.path.display().to_string())
     }
 
     /// By the rules that hide; what is opened is held against them by itself.
@@ -237,15 +245,9 @@ impl Workspace {
         }
     }
 
-    /// The path of what was opened, relative to the root, as the system has it.
+    /// The path of what was opened, relative to the root, as the system has both now: a workspace that was moved stays the same.
     fn place_of_handle(&self, handle: BorrowedFd<'_>) -> Option<Place> {
-        #[cfg(target_os = "linux")]
-        let path = std::fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd())).ok()?;
-        #[cfg(target_os = "macos")]
-        let path = PathBuf::from(OsString::from_vec(rustix::fs::getpath(handle).ok()?.into_bytes()));
-        #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-        let path = PathBuf::new();
-        Place::relative(path.strip_prefix(&self.real).ok()?)
+        Place::relative(path_of(handle)?.strip_prefix(path_of(self.root.as_fd())?).ok()?)
     }
 
     fn hidden(&self) -> MutexGuard<'_, Vec<Arc<Rules>>> {
@@ -259,7 +261,9 @@ impl Workspace {
     pub fn directory(&self, place: &Place) -> Result<Listing, WorkspaceError> {
         let failed = |errno| WorkspaceError::at(place, errno);
         let flags = beneath::READ | OFlags::DIRECTORY;
-        let mut dir = beneath::open(self.root.as_fd(), place.as_path(), flags).and_then(Dir::new).map_err(failed)?;
+        let handle = beneath::open(self.root.as_fd(), place.as_path(), flags).map_err(failed)?;
+        self.place_of_handle(handle.as_fd()).ok_or_else(|| self.moved())?;
+        let mut dir = Dir::new(handle).map_err(failed)?;
         let mut entries = Vec::new();
         let mut more = false;
         while let Some(entry) = dir.read() {
@@ -285,6 +289,16 @@ impl Workspace {
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(Listing { entries, more })
     }
+}
+
+/// The path of what was opened.
+fn path_of(handle: BorrowedFd<'_>) -> Option<PathBuf> {
+    #[cfg(target_os = "linux")]
+    return std::fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd())).ok();
+    #[cfg(target_os = "macos")]
+    return Some(OsString::from_vec(rustix::fs::getpath(handle).ok()?.into_bytes()).into());
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    None
 }
 
 impl OpenFile {

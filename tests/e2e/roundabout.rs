@@ -102,10 +102,13 @@ async fn what_is_read_is_what_was_judged() {
         let edits = json!([{ "old_text": old, "new_text": "x" }, { "old_text": "impossible!", "new_text": "y" }]);
         call(id, "edit_file", &json!({ "path": ".env", "edits": edits }))
     };
+    let grown = |id: &str, old: &str| {
+        call(id, "edit_file", &json!({ "path": ".env", "edits": [{ "old_text": old, "new_text": "A".repeat(1 << 21) }] }))
+    };
     let steps = json!([
         [shell("link", "ln -s .env x"), path("read", "read_file", "x"), path("search", "search", "x"), path("glob", "glob", "x")],
         [path("through a link", "search", "link"), path("names", "list_directory", "private/keys"), path("by a link", "read_file", "link/keys/a.txt")],
-        [probe("right", "KEY=h"), probe("wrong", "KEY=x")],
+        [probe("right", "KEY=h"), probe("wrong", "KEY=x"), grown("long", "KEY=h"), grown("not long", "KEY=x")],
         [{ "text": "Done." }],
     ]);
     let (asked, told) = told(&home, program, &steps).await;
@@ -113,9 +116,13 @@ async fn what_is_read_is_what_was_judged() {
     for id in ["read", "search", "glob"] {
         assert_eq!(text(&told, id), "x leads somewhere else by now than when this was decided on; call again");
     }
-    assert_eq!(text(&told, "through a link"), "[no match in 0 files]\n");
-    assert_eq!(text(&told, "right"), text(&told, "wrong"));
-    assert!(!text(&told, "right").contains("edits["), "{told}");
+    assert_eq!(
+        text(&told, "through a link"),
+        "[no match in 0 files]\n[1 more, which the user is asked about before they are read; search them by name]\n"
+    );
+    for id in ["right", "wrong", "long", "not long"] {
+        assert!(text(&told, id).starts_with(".env cannot be changed like that; nothing more is told"), "{told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -159,7 +159,7 @@ async fn rules_of_a_workspace_deny_and_ask_at_once_and_allow_nothing() {
         "read asked": "needle: asked about\n",
         "list": ".pillion.toml\nasked.txt\nopen.txt\n[1 more, which may not be read]\n",
         "glob": "asked.txt\nopen.txt\n",
-        "search": "open.txt:1: needle: open\n",
+        "search": "open.txt:1: needle: open\n[1 more, which the user is asked about before they are read; search them by name]\n",
         "write secret": "secret.txt may not be read (rule read(secret.txt)); ask the user for what you need of it",
         "write denied": "The call was not run: the workspace denies it (rule edit(migrations/)).",
         "write allowed": null,

@@ -9,8 +9,6 @@ const NAMES: &[&str] = &[
     // git's internals
     ".git",
     "git~1",
-    // with it a directory of any name becomes one that git obeys
-    "head",
     ".gitconfig",
     ".gitmodules",
     // pillion's own
@@ -81,6 +79,9 @@ const PAIRS: &[(&str, &str)] = &[
 /// Protected by how they end: workspace files of editors, and the usual name of a bare repository.
 const ENDINGS: &[&str] = &[".code-workspace", ".sublime-project", ".git"];
 
+/// Protected as a file: with it a directory of any name becomes one that git obeys.
+const FILE: &str = "head";
+
 /// The first protected name in `place`, or `.git` if the workspace itself lies in one.
 pub(super) fn protected_name(root: &Path, place: &Place) -> Option<String> {
     if root.iter().any(|name| plain(name) == ".git") {
@@ -95,7 +96,7 @@ pub(super) fn protected_name(root: &Path, place: &Place) -> Option<String> {
         }
         before = name;
     }
-    None
+    (before == FILE && !place.is_root()).then(|| FILE.to_uppercase())
 }
 
 /// The name as the most forgiving file system reads it: case, trailing dots and blanks, and marks without a width do
