@@ -7,7 +7,7 @@ mod handshake;
 #[cfg(test)]
 mod tests;
 
-pub use handshake::{ClientInfo, EditForm, FileSkills, Hello};
+pub use handshake::{ClientInfo, FileSkills, Hello};
 
 use super::error::{WireError, code, shown};
 use super::json::{Fields, ObjectWriter};

@@ -91,7 +91,7 @@ impl Editor for RpcEditor {
 
     fn abilities(&self) -> Abilities {
         let files = self.line.files();
-        Abilities { edits: files.edits.is_some(), reads: files.reads, writes: files.writes }
+        Abilities { edits: files.edits, reads: files.reads, writes: files.writes }
     }
 }
 

@@ -35,6 +35,12 @@ pub(super) enum Landing {
     Disk,
     /// The editor has it, and has not saved it.
     Editor,
+    /// The editor has made another text of it, and saved that.
+    AnotherText,
+    /// The same, and has not saved it.
+    AnotherTextUnsaved,
+    /// The client has it; the disk has another text.
+    Unsure,
 }
 
 impl Landing {
@@ -43,6 +49,9 @@ impl Landing {
         match self {
             Self::Disk => "",
             Self::Editor => "; the change stands in the editor and is not saved yet: commands still see the file as it is on the disk",
+            Self::AnotherText => "; the editor has saved another text of it, as a formatter does: read it again before the next change",
+            Self::AnotherTextUnsaved => "; the editor has made another text of it since, which is not saved yet: read it again",
+            Self::Unsure => "; the file on the disk has another text: it is not saved yet, or was formatted, so read it again",
         }
     }
 }
@@ -123,11 +132,16 @@ impl Change {
                 let (workspace, place, bytes) = (context.workspace.clone(), place.clone(), self.bytes.clone());
                 let parents = self.parents;
                 super::blocking(move || Ok(workspace.replace(&place, seen, &bytes, parents, approved.confirmed)?)).await?;
-                return Ok(Landing::Disk);
+                Ok(Landing::Disk)
             }
-            Road::Document(document) => through_editor::edit(document, &self.new, place, context).await?,
-            Road::Client => through_editor::write(&self.new, self.parents, place, context).await?,
+            Road::Document(document) => {
+                through_editor::edit(document, &self.new, place, context).await?;
+                Ok(through_editor::landing(&self.new, Some(document), place, context))
+            }
+            Road::Client => {
+                through_editor::write(&self.new, self.parents, place, context).await?;
+                Ok(through_editor::landing(&self.new, None, place, context))
+            }
         }
-        Ok(through_editor::landing(&self.new, place, context))
     }
 }

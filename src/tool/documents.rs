@@ -9,8 +9,8 @@ use super::encoding::is_text_of;
 use super::workspace::{FileId, OpenFile, Place, Workspace};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::sync::watch;
 
 /// The open documents of one connection; clones share them.
 #[derive(Clone, Default)]
@@ -28,8 +28,28 @@ pub struct Document {
 #[derive(Default)]
 struct Mirror {
     open: Mutex<HashMap<String, Open>>,
-    /// Of each new text.
-    changed: Notify,
+    awaited: Mutex<Vec<Weak<Awaited>>>,
+}
+
+/// A text that somebody waits for.
+struct Awaited {
+    uri: Box<str>,
+    text: Box<str>,
+    came: watch::Sender<bool>,
+}
+
+/// Knows whether it has come.
+pub(super) struct Expected(Arc<Awaited>);
+
+impl Expected {
+    pub(super) fn has_come(&self) -> bool {
+        *self.0.came.borrow()
+    }
+
+    pub(super) async fn comes(&self) {
+        // It fails only without a sender, and this holds one.
+        let _ = self.0.came.subscribe().wait_for(|came| *came).await;
+    }
 }
 
 struct Open {
@@ -40,17 +60,19 @@ struct Open {
 
 impl Documents {
     pub fn open(&self, uri: &str, version: i32, text: String) {
-        let open = Open { path: path_of(uri), document: Document { uri: uri.into(), version, text: text.into() } };
+        let text: Arc<str> = text.into();
+        let open = Open { path: path_of(uri), document: Document { uri: uri.into(), version, text: Arc::clone(&text) } };
         self.lock().insert(uri.to_owned(), open);
-        self.0.changed.notify_waiters();
+        self.came(uri, &text);
     }
 
     /// A change of a document that is not open is dropped.
     pub fn change(&self, uri: &str, version: i32, text: String) {
+        let text: Arc<str> = text.into();
         if let Some(open) = self.lock().get_mut(uri) {
-            open.document = Document { uri: Arc::clone(&open.document.uri), version, text: text.into() };
+            open.document = Document { uri: Arc::clone(&open.document.uri), version, text: Arc::clone(&text) };
         }
-        self.0.changed.notify_waiters();
+        self.came(uri, &text);
     }
 
     pub fn close(&self, uri: &str) {
@@ -67,14 +89,20 @@ impl Documents {
         self.lock().get(uri).map(|open| open.document.clone())
     }
 
-    /// Resolves when the document of this name has exactly this text.
-    pub(super) async fn until(&self, uri: &str, text: &str) {
-        loop {
-            let changed = self.0.changed.notified();
-            if self.named(uri).is_some_and(|document| *document.text == *text) {
-                return;
-            }
-            changed.await;
+    /// From now on it is noticed when the document of this name comes to have exactly this text, for however short a time.
+    pub(super) fn expecting(&self, uri: &str, text: &str) -> Expected {
+        let what = Arc::new(Awaited { uri: uri.into(), text: text.into(), came: watch::Sender::new(false) });
+        let mut awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.retain(|awaited| awaited.strong_count() > 0);
+        awaited.push(Arc::downgrade(&what));
+        Expected(what)
+    }
+
+    /// Tells whoever expects this text of the document.
+    fn came(&self, uri: &str, text: &str) {
+        let awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        for awaited in awaited.iter().filter_map(Weak::upgrade).filter(|it| *it.uri == *uri && *it.text == *text) {
+            awaited.came.send_replace(true);
         }
     }
 

@@ -71,6 +71,9 @@ pub enum Refusal {
     /// The client's own words.
     #[error("the editor refused: {}", exact(cut(.0, MAX_REASON_BYTES)))]
     Said(String),
+    /// An error, or an answer that says neither yes nor no: it may have been done all the same.
+    #[error("the editor failed: {}", exact(cut(.0, MAX_REASON_BYTES)))]
+    Failed(String),
     #[error("the connection to the editor ended")]
     Gone,
     #[error("the editor did not answer within {} seconds", ANSWER_DEADLINE.as_secs())]

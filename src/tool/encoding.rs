@@ -81,12 +81,20 @@ pub(super) fn is_text_of(text: &str, bytes: &[u8]) -> bool {
     if text.as_bytes() == bytes.strip_prefix(UTF8_BOM).unwrap_or(bytes) {
         return true;
     }
+    // Some say of an empty file that it has one empty line.
+    if bytes.is_empty() {
+        return is_one_empty_line(text);
+    }
     let Decoded { text: read, encoding } = Decoded::of(bytes);
     match encoding {
         Encoding::Utf8 => false,
         Encoding::Utf16(_) => read.strip_prefix('\u{feff}') == Some(text),
         Encoding::Bytes => read == text || String::from_utf8_lossy(bytes) == text,
     }
+}
+
+pub(super) fn is_one_empty_line(text: &str) -> bool {
+    matches!(text, "\n" | "\r\n")
 }
 
 fn utf16(bytes: &[u8]) -> Option<(String, Order)> {

@@ -96,7 +96,7 @@ async fn an_editor_that_says_yes_to_an_old_version_is_not_believed() {
         (None, "a.txt was not changed: the editor said that it had done it, but its text is the old one; read it again"),
         (
             Some("one\ntyped\n"),
-            "a.txt was changed in the editor by somebody else at the same moment, and its text is not the one that was to be written; \
+            "a.txt was changed in the editor at the same moment, and its text is not the one that was to be written; \
              read it again to see what is there",
         ),
     ] {

@@ -128,6 +128,48 @@ story.tell({
     end,
   },
   {
+    "what a buffer cannot express is refused, and line ends stay what they are",
+    function()
+      local function edit(old, new)
+        local call = { path = "b.txt", edits = { { old_text = old, new_text = new } } }
+        return { tool_call = { name = "edit_file", input = call } }
+      end
+      local refused = "b.txt was not changed: the editor refused: the change leaves out the last line end"
+      for _, case in ipairs({
+        { "a\r\nb\nc\r\n", edit("a", "A"), "A\r\nb\nc\r\n" },
+        { "a\r\nb\r\n", edit("b", "B"), "a\r\nB\r\n" },
+        { "a\nb", edit("b", "B"), "a\nB" },
+        { "", edit("", "x\ny\n"), "x\ny\n" },
+        { "a\nb\n", edit("a\n", ""), "b\n" },
+        { "a\nb\n", edit("b\n", "b\nc\n"), "a\nb\nc\n" },
+        { "a\nb\n", edit("b\n", "c"), "a\nb\n", refused },
+      }) do
+        story.write(story.workspace .. "/b.txt", case[1])
+        local model = story.model({ case[2] }, { { text = "Done." } })
+        local child = asking({ model = model, settings = { resume_last = false } })
+        child:cmd("set nofixendofline")
+        if case[4] then
+          child:cmd("set fixendofline")
+        end
+        child:cmd("edit b.txt")
+        child:cmd("Pillion prompt @none Edit")
+        wait_offer(child, 1)
+        child:lua("_G.choose(1)")
+        child:wait_chat("Done.")
+        child:wait_turns(1)
+        story.eq(story.read(story.workspace .. "/b.txt"), case[3])
+        local item = vim.iter(child:conversation().turns[1].items):find(function(item)
+          return item.type == "tool"
+        end)
+        story.eq(item.status, case[4] and "failed" or "completed", vim.inspect(item))
+        if case[4] then
+          story.has(vim.inspect(item.content), case[4])
+        end
+        child:quit()
+      end
+    end,
+  },
+  {
     "a buffer that has changed on the disk meanwhile is left alone, and save_edits = false leaves saving to the user",
     function()
       story.write(story.workspace .. "/b.txt", "one\n")

@@ -30,21 +30,12 @@ pub struct Hello {
 /// What a client does with files itself, each dialect in its own way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileSkills {
-    /// LSP: `workspace/applyEdit`.
-    pub edits: Option<EditForm>,
+    /// LSP: `workspace/applyEdit`, of a document in the version that the edits are made for.
+    pub edits: bool,
     /// ACP: `fs/read_text_file`.
     pub reads: bool,
     /// ACP: `fs/write_text_file`.
     pub writes: bool,
-}
-
-/// How a client takes the edits of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EditForm {
-    /// `documentChanges`, with the version that they are made for.
-    Versioned,
-    /// `changes`, by the document's name alone.
-    Plain,
 }
 
 impl Hello {
@@ -114,14 +105,12 @@ impl FileSkills {
         let says = |path: &[&str]| says(path) == Some(true);
         match dialect {
             Dialect::Lsp => {
-                let form = match says(&["capabilities", "workspace", "workspaceEdit", "documentChanges"]) {
-                    true => EditForm::Versioned,
-                    false => EditForm::Plain,
-                };
-                Self { edits: says(&["capabilities", "workspace", "applyEdit"]).then_some(form), ..Self::default() }
+                // Without a version, what the user types meanwhile could be written over.
+                let versioned = says(&["capabilities", "workspace", "workspaceEdit", "documentChanges"]);
+                Self { edits: versioned && says(&["capabilities", "workspace", "applyEdit"]), ..Self::default() }
             }
             Dialect::Acp => Self {
-                edits: None,
+                edits: false,
                 reads: says(&["clientCapabilities", "fs", "readTextFile"]),
                 writes: says(&["clientCapabilities", "fs", "writeTextFile"]),
             },

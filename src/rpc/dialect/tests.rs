@@ -59,15 +59,19 @@ fn initialize_is_answered_in_the_clients_own_shape() {
 fn what_a_client_does_with_files_is_what_it_says_with_a_clear_true() {
     let skills = |params: Value| Hello::read(&params.to_string(), Framing::Lines).expect("hello").files;
     let lsp = |workspace: Value| skills(json!({"capabilities": {"workspace": workspace}}));
-    let edits = |form| FileSkills { edits: Some(form), ..FileSkills::default() };
-    assert_eq!(lsp(json!({"applyEdit": true})), edits(EditForm::Plain));
-    assert_eq!(lsp(json!({"applyEdit": true, "workspaceEdit": {"documentChanges": true}})), edits(EditForm::Versioned));
-    for workspace in [json!({}), json!({"applyEdit": "true"}), json!({"applyEdit": false, "workspaceEdit": {"documentChanges": true}})] {
+    let edits = FileSkills { edits: true, ..FileSkills::default() };
+    assert_eq!(lsp(json!({"applyEdit": true, "workspaceEdit": {"documentChanges": true}})), edits);
+    for workspace in [
+        json!({}),
+        json!({"applyEdit": true}),
+        json!({"applyEdit": "true"}),
+        json!({"applyEdit": false, "workspaceEdit": {"documentChanges": true}}),
+    ] {
         assert_eq!(lsp(workspace), FileSkills::default());
     }
     let acp = |fs: Value| skills(json!({"protocolVersion": 1, "clientCapabilities": {"fs": fs}}));
     assert_eq!(acp(json!({"readTextFile": true})), FileSkills { reads: true, ..FileSkills::default() });
-    assert_eq!(acp(json!({"readTextFile": true, "writeTextFile": true})), FileSkills { edits: None, reads: true, writes: true });
+    assert_eq!(acp(json!({"readTextFile": true, "writeTextFile": true})), FileSkills { edits: false, reads: true, writes: true });
     assert_eq!(acp(json!({"readTextFile": 1})), FileSkills::default());
     assert_eq!(skills(json!({"protocolVersion": 1, "capabilities": {"workspace": {"applyEdit": true}}})), FileSkills::default());
 }

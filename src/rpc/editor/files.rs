@@ -2,20 +2,21 @@
 
 use super::asking::{Asker, Outcome};
 use crate::protocol::ids::SessionId;
-use crate::rpc::dialect::{ACP_RESOURCE_NOT_FOUND, EditForm};
+use crate::rpc::dialect::ACP_RESOURCE_NOT_FOUND;
 use crate::session::editor::FileReply;
 use crate::tool::editor_files::{DocumentEdit, Point, Refusal, TextEdit};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tower_lsp::jsonrpc::Error;
 
 /// Asks for the change of an open document.
 pub(super) fn apply(asker: Asker, edit: &DocumentEdit, reply: FileReply<()>) {
-    let params = edit_params(edit, asker.line.files().edits.unwrap_or(EditForm::Plain));
+    let params = edit_params(edit);
     ask(asker, "workspace/applyEdit", params, reply, |answer| {
         let answer = answer.map_err(refused)?;
         match answer["applied"].as_bool() {
             Some(true) => Ok(()),
-            _ => Err(Refusal::Said(answer["failureReason"].as_str().unwrap_or("it gave no reason").to_owned())),
+            Some(false) => Err(Refusal::Said(answer["failureReason"].as_str().unwrap_or("it gave no reason").to_owned())),
+            None => Err(Refusal::Failed("its answer does not say whether it was applied".into())),
         }
     });
 }
@@ -25,7 +26,7 @@ pub(super) fn read(asker: Asker, session_id: &SessionId, path: &str, reply: File
     let params = json!({ "sessionId": session_id, "path": path });
     ask(asker, "fs/read_text_file", params, reply, |answer| match answer.map_err(refused)?["content"].take() {
         Value::String(text) => Ok(text),
-        _ => Err(Refusal::Said("its answer has no content".into())),
+        _ => Err(Refusal::Failed("its answer has no content".into())),
     });
 }
 
@@ -53,22 +54,18 @@ fn ask<T: Send + 'static>(
 }
 
 /// LSP's `ApplyWorkspaceEditParams`.
-fn edit_params(edit: &DocumentEdit, form: EditForm) -> Value {
+fn edit_params(edit: &DocumentEdit) -> Value {
     let point = |point: Point| json!({ "line": point.line, "character": point.character });
     let piece = |edit: &TextEdit| json!({ "range": { "start": point(edit.start), "end": point(edit.end) }, "newText": edit.text });
     let edits: Vec<Value> = edit.edits.iter().map(piece).collect();
-    let changes = match form {
-        EditForm::Versioned => {
-            json!({ "documentChanges": [{ "textDocument": { "uri": edit.uri, "version": edit.version }, "edits": edits }] })
-        }
-        EditForm::Plain => json!({ "changes": Map::from_iter([(edit.uri.clone(), Value::from(edits))]) }),
-    };
-    json!({ "label": edit.label, "edit": changes })
+    // With the version: an editor that has another one by now says no.
+    let changes = json!([{ "textDocument": { "uri": edit.uri, "version": edit.version }, "edits": edits }]);
+    json!({ "label": edit.label, "edit": { "documentChanges": changes } })
 }
 
 fn refused(error: Error) -> Refusal {
     match error.code.code() {
         code if code == i64::from(ACP_RESOURCE_NOT_FOUND) => Refusal::NotFound,
-        code => Refusal::Said(format!("{} (error {code})", error.message)),
+        code => Refusal::Failed(format!("{} (error {code})", error.message)),
     }
 }

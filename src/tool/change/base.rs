@@ -4,7 +4,7 @@
 
 use super::super::documents::Document;
 use super::super::editor_files::{Refusal, answered};
-use super::super::encoding::{Decoded, Encoding, is_text_of};
+use super::super::encoding::{Decoded, Encoding, is_one_empty_line, is_text_of};
 use super::super::workspace::{Parents, Place, Seen, Target};
 use super::super::{ToolContext, ToolError};
 
@@ -61,9 +61,13 @@ impl Base {
     }
 
     fn of_text(target: &Target, text: &str, road: Road) -> Self {
-        // Editors say of a document without a file that it has one empty line, or none.
-        let is_blank = matches!((target, text), (Target::Nothing, "" | "\n" | "\r\n"));
-        let decoded = (!is_blank).then(|| Decoded { text: text.to_owned(), encoding: Encoding::Utf8 });
+        let decoded = match target {
+            // Editors say of a document without a file that it has one empty line, or none.
+            Target::Nothing if text.is_empty() || is_one_empty_line(text) => None,
+            Target::File { bytes, .. } if bytes.is_empty() && is_one_empty_line(text) => Some(String::new()),
+            _ => Some(text.to_owned()),
+        };
+        let decoded = decoded.map(|text| Decoded { text, encoding: Encoding::Utf8 });
         Self { seen: Seen::contents(text.as_bytes()), text: decoded, road }
     }
 }

@@ -65,6 +65,57 @@ async fn a_change_that_the_editor_saves_at_once_is_told_as_any_other() {
 }
 
 #[tokio::test]
+async fn a_text_that_the_editor_formats_as_it_saves_is_told_as_another() {
+    let room = Room::new();
+    room.file("a", "old\n");
+    let uri = open(&room, "a", "old\n", "new\n");
+    let (documents, path) = (room.documents.clone(), room.path("a"));
+    // Both are read in one go, before anybody can look.
+    room.editor.meanwhile(move || {
+        documents.change(&uri, 8, "new  \n".into());
+        documents.change(&uri, 9, "new\n".into());
+        std::fs::write(&path, "new\n").unwrap();
+    });
+    let formatted = "; the editor has saved another text of it, as a formatter does: read it again before the next change";
+    assert_eq!(changed(&room, "a", "new  \n").await, Ok(formatted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_is_what_the_document_has_in_the_end() {
+    let no = || Refusal::Said("rolled back".into());
+    let failed = || Refusal::Failed("it threw (error -32603)".into());
+    let unchanged = "a was not changed: the editor refused: rolled back; read it again before the next try";
+    let unknown = "whether a was changed is not known: the editor failed: it threw (error -32603); read it again to see";
+    for (answer, texts, told) in [
+        // Made and taken back.
+        (no(), &["new", "old"][..], Err(unchanged)),
+        // An error, and yet it is there; and one after which nobody knows.
+        (failed(), &["new"], Ok(UNSAVED)),
+        (failed(), &[], Err(unknown)),
+    ] {
+        let room = Room::new();
+        room.file("a", "old");
+        let uri = uri_of(&room.path("a"));
+        room.editor.can(LSP);
+        room.documents.open(&uri, 7, "old".into());
+        room.editor.answer(Err(answer));
+        let documents = room.documents.clone();
+        room.editor.meanwhile(move || texts.iter().for_each(|text| documents.change(&uri, 8, (*text).into())));
+        assert_eq!(changed(&room, "a", "new").await, told.map_err(str::to_owned));
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_may_be_shown_as_one_empty_line() {
+    let room = Room::new();
+    room.file("a", "");
+    open(&room, "a", "\n", "x\n");
+    let made = change(&room, "a", "x\n").await.unwrap();
+    assert_eq!(made.old.as_deref(), Some(""));
+    assert_eq!(changed(&room, "a", "x\n").await, Ok(UNSAVED));
+}
+
+#[tokio::test]
 async fn a_document_without_a_file_is_written_where_it_is() {
     let room = Room::new();
     let uri = open(&room, "new.txt", "\n", "text\n");
@@ -93,7 +144,7 @@ async fn a_yes_without_the_text_is_no_yes() {
         ("old", "a was not changed: the editor said that it had done it, but its text is the old one; read it again"),
         (
             "typed",
-            "a was changed in the editor by somebody else at the same moment, and its text is not the one that was to be written; read \
+            "a was changed in the editor at the same moment, and its text is not the one that was to be written; read \
              it again to see what is there",
         ),
     ] {
@@ -171,7 +222,8 @@ async fn a_client_that_reads_and_writes_files_is_asked_before_each_write() {
     for text in ["unsaved\n", "unsaved\n", ""] {
         room.editor.answer(Ok(text));
     }
-    assert_eq!(changed(&room, "a", "new\n").await, Ok(UNSAVED));
+    let unsure = "; the file on the disk has another text: it is not saved yet, or was formatted, so read it again";
+    assert_eq!(changed(&room, "a", "new\n").await, Ok(unsure));
     assert_eq!(room.editor.asked(), [Asked::Read(path.clone()), Asked::Read(path.clone()), Asked::Write(path.clone(), "new\n".into())]);
     // The user typed.
     for text in ["unsaved\n", "typed\n"] {

@@ -15,40 +15,29 @@ const ARRIVAL_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Changes an open document to `text`.
 pub(super) async fn edit(document: &Document, text: &str, place: &Place, context: &ToolContext) -> Result<(), ToolError> {
+    // What saves the document may format it, and then the text is soon another.
+    let expected = context.documents.expecting(&document.uri, text);
     let asked = context.editor.apply(DocumentEdit {
         label: format!("pillion: {place}"),
         uri: document.uri.to_string(),
         version: document.version,
         edits: edits(&document.text, text),
     });
-    // Looked for from now on: what saves the document may format it, and then the text is soon another.
-    let arrived = context.documents.until(&document.uri, text);
-    let answer = answered(&context.token, asked);
-    tokio::pin!(arrived, answer);
-    let mut has_arrived = false;
-    let answer = loop {
-        tokio::select! {
-            biased;
-            () = &mut arrived, if !has_arrived => has_arrived = true,
-            answer = &mut answer => break answer,
-        }
-    };
-    if has_arrived {
-        return Ok(());
+    let answer = answered(&context.token, asked).await;
+    if matches!(answer, Ok(()) | Err(Refusal::Failed(_))) && !expected.has_come() {
+        // Whatever ends the wait, what came is looked at.
+        let _ = context.token.race(tokio::time::timeout(ARRIVAL_DEADLINE, expected.comes())).await;
     }
-    let why = match answer {
-        Ok(()) => match context.token.race(tokio::time::timeout(ARRIVAL_DEADLINE, arrived)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(_elapsed)) => return Err(missed(document, place, context)),
-            Err(_stopped) => Refusal::Stopped,
-        },
-        Err(Refusal::Said(why)) => {
-            let refused = Refusal::Said(why);
-            return Err(ToolError(format!("{place} was not changed: {refused}; read it again before the next try")));
+    let now = context.documents.named(&document.uri);
+    let is_old = now.as_ref().is_some_and(|now| now.text == document.text);
+    match answer {
+        _ if now.as_ref().is_some_and(|now| *now.text == *text) || (expected.has_come() && now.is_some() && !is_old) => Ok(()),
+        Ok(()) => Err(missed(now.is_none(), is_old, place)),
+        Err(refusal @ Refusal::Said(_)) if is_old => {
+            Err(ToolError(format!("{place} was not changed: {refusal}; read it again before the next try")))
         }
-        Err(refusal) => refusal,
-    };
-    Err(unknown(place, &why))
+        Err(refusal) => Err(unknown(place, &refusal)),
+    }
 }
 
 /// Lets the client write `text`.
@@ -59,27 +48,40 @@ pub(super) async fn write(text: &str, parents: Parents, place: &Place, context: 
     match answered(&context.token, context.editor.write(context.workspace.absolute(place), text.to_owned())).await {
         Ok(()) => Ok(()),
         Err(refusal @ (Refusal::NotFound | Refusal::Said(_))) => Err(ToolError(format!("{place} was not written: {refusal}"))),
+        // It may have been written before it failed.
+        Err(_) if is_on_disk(text, place, context) => Ok(()),
         Err(refusal) => Err(unknown(place, &refusal)),
     }
 }
 
-/// Whether `text` is on the disk already.
-pub(super) fn landing(text: &str, place: &Place, context: &ToolContext) -> Landing {
+fn is_on_disk(text: &str, place: &Place, context: &ToolContext) -> bool {
     let on_disk = context.workspace.file(place).and_then(|file| file.whole(text.len() as u64 * 2 + 4));
-    if on_disk.is_ok_and(|bytes| is_text_of(text, &bytes)) { Landing::Disk } else { Landing::Editor }
+    on_disk.is_ok_and(|bytes| is_text_of(text, &bytes))
+}
+
+/// Where `text` is now: an editor may have saved it, and made another one of it.
+pub(super) fn landing(text: &str, document: Option<&Document>, place: &Place, context: &ToolContext) -> Landing {
+    let now = document.and_then(|document| context.documents.named(&document.uri)).map(|now| now.text);
+    match now {
+        _ if is_on_disk(text, place, context) => Landing::Disk,
+        Some(now) if *now != *text && is_on_disk(&now, place, context) => Landing::AnotherText,
+        Some(now) if *now != *text => Landing::AnotherTextUnsaved,
+        Some(_) => Landing::Editor,
+        None => Landing::Unsure,
+    }
 }
 
 /// The editor said yes, and its document has another text.
-fn missed(document: &Document, place: &Place, context: &ToolContext) -> ToolError {
-    ToolError(match context.documents.named(&document.uri) {
-        None => format!("{place} was closed in the editor while it was changed; whether the change was kept is not known: read it again"),
-        Some(now) if now.text == document.text => {
-            format!("{place} was not changed: the editor said that it had done it, but its text is the old one; read it again")
-        }
-        Some(_) => format!(
-            "{place} was changed in the editor by somebody else at the same moment, and its text is not the one that was to be written; \
-             read it again to see what is there"
-        ),
+fn missed(is_closed: bool, is_old: bool, place: &Place) -> ToolError {
+    ToolError(if is_closed {
+        format!("{place} was closed in the editor while it was changed; whether the change was kept is not known: read it again")
+    } else if is_old {
+        format!("{place} was not changed: the editor said that it had done it, but its text is the old one; read it again")
+    } else {
+        format!(
+            "{place} was changed in the editor at the same moment, and its text is not the one that was to be written; read it again to \
+             see what is there"
+        )
     })
 }
 

@@ -6,7 +6,9 @@ mod tests;
 
 use super::{OpenFile, Place, Workspace, WorkspaceError, beneath, protected};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, mkdirat, openat, readlinkat, renameat, statat, unlinkat};
+use rustix::fs::{
+    Access, AtFlags, Gid, Mode, OFlags, Uid, accessat, fchmod, fchown, mkdirat, openat, readlinkat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::ffi::{OsStr, OsString};
@@ -174,7 +176,9 @@ fn target_in(directory: BorrowedFd<'_>, name: &OsStr, place: &Place) -> Result<T
     if file.about.nlink() > 1 {
         return Err(WorkspaceError::HardLinked { place: place.clone(), links: file.about.nlink() });
     }
-    if file.about.mode() & 0o222 == 0 {
+    // What its user may not write is not exchanged for something that they may.
+    let may_be_written = accessat(directory, name, Access::WRITE_OK, AtFlags::EACCESS);
+    if file.about.mode() & 0o222 == 0 || matches!(may_be_written, Err(Errno::ACCESS | Errno::PERM | Errno::ROFS)) {
         return Err(WorkspaceError::ReadOnly(place.clone()));
     }
     let bytes = file.whole(MAX_REPLACED_BYTES)?;
@@ -215,6 +219,16 @@ impl<'a> Draft<'a> {
         let draft = Self { directory, name: Some(name) };
         file.write_all(bytes)?;
         if let Target::File { file: replaced, .. } = target {
+            let (ours, theirs) = (file.metadata()?, &replaced.about);
+            if (ours.uid(), ours.gid()) != (theirs.uid(), theirs.gid()) {
+                let (owner, group) = (Uid::from_raw(theirs.uid()), Gid::from_raw(theirs.gid()));
+                fchown(&file, Some(owner), Some(group)).map_err(|errno| {
+                    std::io::Error::new(
+                        std::io::Error::from(errno).kind(),
+                        "it belongs to another user or group, and a new file in its place would not; ask the user to change it by hand",
+                    )
+                })?;
+            }
             fchmod(&file, Mode::from_bits_truncate((replaced.about.mode() & 0o777) as _))?;
         }
         Ok(draft)

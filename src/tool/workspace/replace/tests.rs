@@ -199,6 +199,20 @@ fn a_change_at_the_last_moment_is_not_replaced() {
 }
 
 #[test]
+fn a_replaced_file_belongs_to_whom_it_belonged() {
+    let room = Room::new();
+    room.file("a", "old");
+    let ours = room.path("a").metadata().unwrap();
+    // Only root gives files away; anybody else keeps their own.
+    let (owner, group) = if ours.uid() == 0 { (1234, 2345) } else { (ours.uid(), ours.gid()) };
+    std::os::unix::fs::chown(room.path("a"), Some(owner), Some(group)).unwrap();
+    let target = room.workspace.target(&room.place("a"), Parents::MustExist).unwrap();
+    room.workspace.replace(&room.place("a"), target.seen(), b"new", Parents::MustExist, Confirmed::No).unwrap();
+    let now = room.path("a").metadata().unwrap();
+    assert_eq!((now.uid(), now.gid(), room.text("a")), (owner, group, "new".to_owned()));
+}
+
+#[test]
 fn other_kinds_and_read_only_files_are_left_alone() {
     let room = Room::new();
     room.file("locked", "as it was");
