@@ -44,8 +44,9 @@ impl RpcEditor {
     }
 
     /// Takes the answer to a question. One that fits no question of ours, or comes too late, is ignored.
-    pub(super) fn answered(&self, id: &RequestId, outcome: Result<Box<RawValue>, Box<RawValue>>) {
+    pub(super) fn answered(&self, id: &RequestId, outcome: Result<Box<RawValue>, Box<RawValue>>, received: std::time::Instant) {
         let Ok(id) = serde_json::from_str::<i64>(id.as_json()) else { return };
+        self.line.is_read(id, received);
         self.line.answered(match outcome.map(|result| serde_json::from_str(result.get()).unwrap_or(Value::Null)) {
             Ok(result) => Response::from_ok(Id::Number(id), result),
             Err(error) => Response::from_error(Id::Number(id), told(&error)),

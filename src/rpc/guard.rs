@@ -31,7 +31,7 @@ use registry::{Cancelled, Registry, Ticket, Weight};
 use serde_json::value::RawValue;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tower_lsp::jsonrpc::Request;
 use work::{Shape, Work};
 
@@ -74,6 +74,8 @@ pub struct Guard {
     editor: Arc<RpcEditor>,
     listener: Box<dyn Listener>,
     outbox: Outbox,
+    /// When the message before was received.
+    last: Instant,
 }
 
 /// How far the connection has come.
@@ -95,7 +97,7 @@ impl Guard {
     ) -> Self {
         let methods = SessionDoor::new(Arc::clone(&sessions)).into_rpc().into();
         let registry = Registry::new(outbox.clone(), connection.limits.in_flight, Arc::clone(&connection.known_keys));
-        Self { connection, stage: Stage::New, registry, methods, sessions, lsp, editor, listener, outbox }
+        Self { connection, stage: Stage::New, registry, methods, sessions, lsp, editor, listener, outbox, last: Instant::now() }
     }
 
     /// Resolves when every request is answered. To be waited for at the end, when nothing is received any more.
@@ -116,6 +118,9 @@ impl Guard {
     /// Acts on one message. Breaks at `exit`. A panic on the way concerns that message alone: if it was a request, its
     /// ticket answers it.
     pub fn receive(&mut self, inbound: Inbound, received: Instant) -> ControlFlow<EndReason> {
+        // Of messages that came in one piece, too, each is later than the one before.
+        let received = received.max(self.last + Duration::from_nanos(1));
+        self.last = received;
         if matches!(&inbound, Inbound::Notification { method, .. } if method == "exit") {
             return ControlFlow::Break(match self.stage {
                 Stage::ShutDown { .. } => EndReason::ExitAfterShutdown,
@@ -125,7 +130,7 @@ impl Guard {
         let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match inbound {
             Inbound::Request { id, method, params } => self.request(id, &method.into(), params.as_deref(), received),
             Inbound::Notification { method, params } => self.notification(&method, params.as_deref(), received),
-            Inbound::Response { id, outcome } => self.editor.answered(&id, outcome),
+            Inbound::Response { id, outcome } => self.editor.answered(&id, outcome, received),
         }));
         if taken.is_err() {
             tracing::error!("taking a message in panicked");

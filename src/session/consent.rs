@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever is no clear yes is a no, and the model is told which no it was.
 
-use super::editor::{Outgoing, PermissionAnswer, PermissionQuestion};
+use super::editor::{AnsweredAt, Outgoing, PermissionAnswer, PermissionQuestion};
 use super::toolbook::{ToolId, Word};
 use super::toolcalls::refuse;
 use super::turn::TurnJob;
@@ -82,20 +82,31 @@ impl Sought<'_> {
 
     /// What was answered, and what the model is told if that was a no.
     async fn ask(self, job: &TurnJob, question: &Question) -> Result<(Permission, Option<&'static str>), Stopped> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let options = match question.lasting {
             Lasting::Possible => &PermissionOption::ALL[..],
             Lasting::OnlyOnce => &PermissionOption::ONCE[..],
         };
         let mut content = self.plan.content.clone();
         content.extend(reason(&question.why).map(|text| ToolCallContent::Content { content: ContentBlock::text(text) }));
-        let asked = PermissionQuestion { turn_id: job.turn_id.clone(), message_id: job.message_id.clone(), content, options };
+        let answered = AnsweredAt::default();
+        let (turn_id, message_id) = (job.turn_id.clone(), job.message_id.clone());
+        let asked = PermissionQuestion { turn_id, message_id, content, options, answered: answered.clone() };
         // A call that was planned late was shown before it had a title.
         let ToolPlan { title, locations, .. } = self.plan.clone();
         let (session_id, call) = (job.context.id.clone(), Box::new(ToolCall { title, locations, ..self.shown.clone() }));
         job.context.channel.editor().post(Outgoing::AskPermission { session_id, call, question: Box::new(asked), reply });
-        let waited = job.token.race(tokio::time::timeout(job.context.settings.permission_deadline, answer)).await;
-        let answer = waited.inspect_err(|_| {
+        let given = match job.token.race(tokio::time::timeout(job.context.settings.permission_deadline, &mut answer)).await {
+            Ok(given) => {
+                // A stop that came before the answer may not have been heard of yet: what was posted before this is.
+                job.heard_of_everything().await;
+                overtaken(job, &answered).map_or(Ok(given), Err)
+            }
+            // What was answered before the stop is on its way.
+            Err(_) if answered.get().is_some() && overtaken(job, &answered).is_none() => Ok(Ok(answer.await)),
+            Err(stopped) => Err(stopped),
+        };
+        let answer = given.inspect_err(|_| {
             job.ledger.tools(|tools| tools.withdraws(self.id().call_id));
             job.ledger.hop("permission.withdrawn");
         })?;
@@ -130,6 +141,12 @@ impl Sought<'_> {
             Err(_elapsed) => (Permission::TimedOut, Some("Nobody answered the permission question in time; the call was not run.")),
         })
     }
+}
+
+/// The stop whose request was read before the answer. Of an answer without a time nobody knows: what was heard of first counts.
+fn overtaken(job: &TurnJob, answered: &AnsweredAt) -> Option<Stopped> {
+    let (stop, answered) = (job.token.stop()?, answered.get()?);
+    (stop.requested <= answered).then_some(Stopped(stop))
 }
 
 impl Word {

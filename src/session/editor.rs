@@ -5,7 +5,8 @@ use crate::protocol::permission::{PermissionChoice, PermissionOption};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent};
 use crate::tool::editor_files::{Abilities, DocumentEdit, Refusal as FileRefusal};
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Something that a session says to its client.
@@ -59,6 +60,23 @@ pub struct PermissionQuestion {
     pub message_id: MessageId,
     pub content: Vec<ToolCallContent>,
     pub options: &'static [PermissionOption],
+    pub answered: AnsweredAt,
+}
+
+/// When the answer to a question was read. It is known before the answer itself arrives, so that whoever is stopped in between
+/// can tell which of the two came first.
+#[derive(Debug, Clone, Default)]
+pub struct AnsweredAt(Arc<Mutex<Option<Instant>>>);
+
+impl AnsweredAt {
+    /// None takes it back: it was no answer.
+    pub fn set(&self, at: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    pub fn get(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How a permission question was answered.

@@ -21,7 +21,7 @@ use crate::provenance::{CancelToken, Stopped};
 use crate::provider::Provider;
 use crate::store::StoreError;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Everything that one turn needs.
 pub(super) struct TurnJob {
@@ -144,6 +144,15 @@ impl TurnJob {
                     saver.beside(toolcalls::run_all(self, answered.calls, &mut spending)).await?;
                 }
             }
+        }
+    }
+
+    /// Resolves when the runner has handled all that was posted to it until now, stops among it.
+    pub(super) async fn heard_of_everything(&self) {
+        let (done, heard) = oneshot::channel();
+        let fence = Mail::Desk(Box::new(|_| drop(done)));
+        if self.runner.send(fence).is_ok() {
+            let _ = heard.await as Result<(), _>;
         }
     }
 

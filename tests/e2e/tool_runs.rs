@@ -232,6 +232,52 @@ async fn a_no_is_on_record_when_it_is_given_whatever_runs_before_it() {
     leave(editor).await;
 }
 
+/// The same change in two steps.
+fn twice() -> Value {
+    let write = |id: &str| call(id, "write_file", json!({ "path": "a.txt", "content": "new\n" }));
+    json!([[write("asked")], [write("again")], [{ "text": "Done." }]])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_an_answer_and_a_stop_in_one_write_the_first_one_counts() {
+    for _ in 0..4 {
+        for (option, permission, outcome) in
+            [("reject_once", "rejected", "denied"), ("reject_always", "rejected", "denied"), ("allow_always", "allowed", "not_started")]
+        {
+            let home = Home::new();
+            let (mut editor, session) = opened(&home, "", &twice()).await;
+            let prompt = editor.prompt(&session, "Go").await;
+            let question = editor.next("session/request_permission").await;
+            let yes = json!({ "jsonrpc": "2.0", "id": question["id"], "result": selected(option) });
+            let stop = json!({ "jsonrpc": "2.0", "method": "session/cancel", "params": { "sessionId": session } });
+            editor.send_all(&[yes, stop]).await;
+            assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
+            let run = runs(&mut editor, &session).await.remove(0);
+            // A yes may have begun before the stop was heard of.
+            let fits = run["outcome"] == outcome || (option == "allow_always" && run["outcome"] == "completed");
+            assert!(run["permission"] == permission && fits, "{option}: {run}");
+            leave(editor).await;
+        }
+        for option in ["allow_once", "allow_always", "reject_always"] {
+            let home = Home::new();
+            let (mut editor, session) = opened(&home, "", &twice()).await;
+            let prompt = editor.prompt(&session, "Go").await;
+            let question = editor.next("session/request_permission").await;
+            let late = json!({ "jsonrpc": "2.0", "id": question["id"], "result": selected(option) });
+            let stop = json!({ "jsonrpc": "2.0", "method": "session/cancel", "params": { "sessionId": session } });
+            editor.send_all(&[stop, late]).await;
+            assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
+            let run = runs(&mut editor, &session).await.remove(0);
+            assert_eq!((&run["permission"], &run["outcome"]), (&json!("withdrawn"), &json!("not_started")), "{option}: {run}");
+            // And it is not remembered.
+            let again = editor.prompt(&session, "Again").await;
+            answer(&mut editor, "again", selected("reject_once")).await;
+            editor.result(&again).await;
+            leave(editor).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_a_stop_ended_is_told_as_that_whatever_its_exit_code_says() {
     let home = Home::new();

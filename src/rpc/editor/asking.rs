@@ -5,11 +5,14 @@
 
 use crate::rpc::dialect::{Dialect, FileSkills};
 use crate::rpc::outbox::Outbox;
+use crate::session::editor::AnsweredAt;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_lsp::jsonrpc::{Error, Id, Request, Response};
 use tower_lsp::{Client, ClientSocket, ExitedError};
@@ -24,6 +27,8 @@ pub(super) struct Line {
     spoken: OnceLock<(Dialect, FileSkills)>,
     /// Requests so far. Each has its number as its id: there are clients that cannot answer a string.
     asked: AtomicI64,
+    /// Of the questions that are open, who wants to know when their answers were read.
+    clocks: Mutex<HashMap<i64, AnsweredAt>>,
     /// How the client's person is asked, as far as the client has let us know.
     form: Mutex<Form>,
     /// The client can still read, but has sent its last message.
@@ -74,6 +79,7 @@ impl Line {
             socket: Mutex::new(socket),
             spoken: OnceLock::new(),
             asked: AtomicI64::new(0),
+            clocks: Mutex::default(),
             form: Mutex::new(Form::Card),
             hung_up: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -88,6 +94,17 @@ impl Line {
         if !self.ended.is_cancelled() {
             // The sink takes everything at once; it refuses only after `exit`, when nobody waits any more.
             let _ = self.socket().send(response).now_or_never();
+        }
+    }
+
+    /// Tells `clock` when the answer to this request is read.
+    pub(super) fn time(&self, id: i64, clock: &AnsweredAt) {
+        self.clocks.lock().unwrap_or_else(PoisonError::into_inner).insert(id, clock.clone());
+    }
+
+    pub(super) fn is_read(&self, id: i64, received: Instant) {
+        if let Some(clock) = self.clocks.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) {
+            clock.set(Some(received));
         }
     }
 
@@ -171,6 +188,7 @@ impl Asked {
     }
 
     fn withdraw(mut self) {
+        self.asker.line.clocks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
         let (method, params) = self.asker.line.dialect().withdrawal(self.id);
         let _ = self.asker.client.call(Request::build(method).params(params).finish()).now_or_never();
         self.asker.line.write_requests();

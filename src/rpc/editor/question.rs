@@ -56,6 +56,7 @@ async fn answer(asker: Asker, matter: Matter, mut form: Form, mut asked: Asked, 
             Outcome::HungUp => break PermissionAnswer::Unanswerable,
             Outcome::Answered(Err(error)) if error.code == ErrorCode::MethodNotFound => {
                 form = asker.line.is_without(form);
+                matter.question.answered.set(None);
                 match matter.put(&asker, form) {
                     Ok(again) => asked = again,
                     Err(unasked) => break unasked,
@@ -71,11 +72,17 @@ impl Matter {
     /// Asks, or says why nobody is asked.
     fn put(&self, asker: &Asker, form: Form) -> Result<Asked, PermissionAnswer> {
         let asked = match form {
-            Form::Card => asker.ask("session/request_permission", |id| self.card(id)),
+            Form::Card => asker.ask("session/request_permission", |id| {
+                asker.line.time(id, &self.question.answered);
+                self.card(id)
+            }),
             Form::Message => {
                 let message = self.message().ok_or(PermissionAnswer::TooLong)?;
                 let actions: Vec<_> = self.question.options.iter().map(|option| json!({ "title": option.name })).collect();
-                asker.ask("window/showMessageRequest", |_| json!({ "type": WARNING, "message": message, "actions": actions }))
+                asker.ask("window/showMessageRequest", |id| {
+                    asker.line.time(id, &self.question.answered);
+                    json!({ "type": WARNING, "message": message, "actions": actions })
+                })
             }
             Form::Nobody => None,
         };

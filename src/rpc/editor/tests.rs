@@ -25,6 +25,7 @@ fn question(session: &str) -> (Outgoing, oneshot::Receiver<PermissionAnswer>) {
         message_id: MessageId::new("msg_1"),
         content: Vec::new(),
         options: &PermissionOption::ALL,
+        answered: Default::default(),
     };
     let asked = Outgoing::AskPermission { session_id: SessionId::new(session), call: Box::new(call), question: Box::new(question), reply };
     (asked, answer)

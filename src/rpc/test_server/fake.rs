@@ -94,6 +94,7 @@ impl Fake {
             message_id: MessageId::new("msg_1"),
             content: Vec::new(),
             options: &PermissionOption::ONCE,
+            answered: Default::default(),
         };
         self.editor.post(Outgoing::AskPermission {
             session_id: session.clone(),
