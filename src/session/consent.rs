@@ -4,7 +4,6 @@
 
 use super::editor::{AnsweredAt, Outgoing, PermissionAnswer, PermissionQuestion};
 use super::toolbook::{ToolId, Word};
-use super::toolcalls::refuse;
 use super::turn::TurnJob;
 use crate::policy::{By, Lasting, Question, Verdict, Why};
 use crate::protocol::content::ContentBlock;
@@ -29,8 +28,10 @@ pub(super) enum Consent {
         why: String,
         word: Word,
     },
-    /// A person said no, or nobody said yes: the call's record and its one result say so already.
-    Refused,
+    /// A person said no, or nobody said yes: the call's record says so already.
+    Refused {
+        why: &'static str,
+    },
 }
 
 /// A call about which consent is sought.
@@ -69,8 +70,10 @@ impl Sought<'_> {
                 Consent::Given { confirmed: Confirmed::ByPerson, word }
             }
             Some(why) => {
-                refuse(job, self.id(), word, why.to_owned());
-                Consent::Refused
+                if let Some(run) = job.ledger.tools(|tools| tools.refused(self.id(), word, why)) {
+                    job.context.record(Diagnostic::ToolRun(run));
+                }
+                Consent::Refused { why }
             }
         })
     }

@@ -226,8 +226,11 @@ impl Ledger {
         let (tool_runs, aborted_runs) = book.tools.close(abort);
         let kept_bytes = book.parts.kept_bytes();
         let (text_bytes, reasoning_bytes) = (book.parts.text_bytes(), book.parts.reasoning_bytes());
-        let (writes, parts) = book.parts.end(|call_id| {
-            if running.iter().any(|running| running == call_id) {
+        let Book { parts, tools, .. } = &mut *book;
+        let (writes, parts) = parts.end(|call_id| {
+            if let Some(why) = tools.refusal(call_id) {
+                (ResultStatus::Denied, why)
+            } else if running.iter().any(|running| running == call_id) {
                 (ResultStatus::Interrupted, "The call was running when the turn was stopped; how far it came is not known.")
             } else {
                 (ResultStatus::NotStarted, "The call was not started: the turn ended first.")

@@ -17,6 +17,8 @@ pub(super) struct Toolbook {
     in_flight: Vec<LiveTool>,
     /// Those that an abort ended or kept from starting.
     aborted: Vec<ToolRun>,
+    /// Those to which a person said no, and what the model is told of it when their turn comes.
+    refused: Vec<(String, &'static str)>,
 }
 
 struct LiveTool {
@@ -59,7 +61,7 @@ pub(super) struct ToolEnd {
 
 impl Toolbook {
     pub(super) fn new(session_id: SessionId, turn_id: TurnId, provenance: Provenance) -> Self {
-        Self { session_id, turn_id, provenance, in_flight: Vec::new(), aborted: Vec::new() }
+        Self { session_id, turn_id, provenance, in_flight: Vec::new(), aborted: Vec::new(), refused: Vec::new() }
     }
 
     /// A question about the call is asked.
@@ -118,6 +120,17 @@ impl Toolbook {
         live.decided(word, now);
         live.run.outcome = Some(ResultStatus::Denied);
         self.provenance.recorded(live.run)
+    }
+
+    /// A person has said no to it: it is on record at once, and gets its result in its turn.
+    pub(super) fn refused(&mut self, id: ToolId<'_>, word: Word, why: &'static str) -> ToolRun {
+        self.refused.push((id.call_id.to_owned(), why));
+        self.denied(id, word)
+    }
+
+    /// What is told of a call to which a person said no.
+    pub(super) fn refusal(&self, call_id: &str) -> Option<&'static str> {
+        self.refused.iter().find(|(refused, _)| refused == call_id).map(|(_, why)| *why)
     }
 
     /// It has returned. `abort` is the one that ended it.

@@ -3,7 +3,7 @@
 use super::consent::{Consent, Sought, denied};
 use super::files::SessionFiles;
 use super::spending::Spending;
-use super::toolbook::{ToolEnd, ToolId, Word};
+use super::toolbook::{ToolEnd, Word};
 use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::TimeLimit;
 use crate::policy::Verdict;
@@ -179,10 +179,16 @@ async fn run_one(
     let (confirmed, word) = match consent {
         Consent::Given { confirmed, word } => (confirmed, word),
         Consent::Denied { why, word } => {
-            refuse(job, id, word, why);
+            if let Some(run) = job.ledger.tools(|tools| tools.denied(id, word)) {
+                job.context.record(Diagnostic::ToolRun(run));
+            }
+            settle(job, id.call_id, ResultStatus::Denied, why);
             return Ok(());
         }
-        Consent::Refused => return Ok(()),
+        Consent::Refused { why } => {
+            settle(job, id.call_id, ResultStatus::Denied, why.to_owned());
+            return Ok(());
+        }
     };
     if let Some(run) = job.ledger.tools(|tools| tools.will_start(id, word)) {
         // On record before it starts: after a crash it is known that it ran.
@@ -241,14 +247,6 @@ fn complete(job: &TurnJob, call_id: &str, output: ToolOutput) {
     if let Some(entries) = plan {
         job.ledger.post(SessionUpdate::Plan { entries });
     }
-}
-
-/// Records that the call does not run, on whose word, and what the model is told of it.
-pub(super) fn refuse(job: &TurnJob, id: ToolId<'_>, word: Word, why: String) {
-    if let Some(run) = job.ledger.tools(|tools| tools.denied(id, word)) {
-        job.context.record(Diagnostic::ToolRun(run));
-    }
-    settle(job, id.call_id, ResultStatus::Denied, why);
 }
 
 /// Records that the call gave nothing, and why.

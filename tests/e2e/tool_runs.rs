@@ -200,16 +200,6 @@ async fn a_call_that_a_stop_ends_and_one_that_it_keeps_from_starting() {
     leave(editor).await;
 }
 
-/// Waits until this call has its result.
-async fn failed(editor: &mut Editor, call: &str) {
-    editor
-        .claim("the end of the call", |message| {
-            let update = &message["params"]["update"];
-            update["toolCallId"] == call && update["status"] == "failed"
-        })
-        .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_no_is_on_record_when_it_is_given_whatever_runs_before_it() {
     let home = Home::new();
@@ -220,7 +210,10 @@ async fn a_no_is_on_record_when_it_is_given_whatever_runs_before_it() {
     answer(&mut editor, "runs", selected("allow_once")).await;
     answer(&mut editor, "no", selected("reject_once")).await;
     fifo.pids().await;
-    failed(&mut editor, "no").await;
+    let is_denied = |export: &Value| {
+        export["diagnostics"]["tool_runs"].as_array().is_some_and(|runs| runs.iter().any(|run| run["outcome"] == "denied"))
+    };
+    full_export_when(&mut editor, &session, is_denied).await;
     // No question is open, so that a soft stop is one.
     let cancelled = editor.call("session/cancel", json!({ "sessionId": session, "mode": "soft" })).await;
     assert_eq!((&cancelled["outcome"], &cancelled["abort"]["phase"]), (&json!("cancelled"), &json!("tool_running")));
@@ -229,6 +222,8 @@ async fn a_no_is_on_record_when_it_is_given_whatever_runs_before_it() {
     let told: Vec<_> =
         runs(&mut editor, &session).await.iter().map(|run| json!([run["call_id"], run["permission"], run["outcome"]])).collect();
     assert_eq!(told, [json!(["no", "rejected", "denied"]), json!(["runs", "allowed", "interrupted"])]);
+    let export = full_export(&mut editor, &session).await.to_string();
+    assert!(export.contains("The call was rejected and not run."), "{export}");
     leave(editor).await;
 }
 
