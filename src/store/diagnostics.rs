@@ -145,7 +145,7 @@ pub(super) fn aborts_of_session(conn: &Connection, session: &SessionId) -> Resul
     Ok(aborts.collect::<Result<_, _>>()?)
 }
 
-/// Where the records of a session tree stand, in order. Of a record with several states, only the newest.
+/// Where the records of a session tree stand, in order, tool runs as they began. Of a record with several states, only the newest.
 #[derive(Debug)]
 pub(super) struct Index {
     pub(super) known: Vec<(i64, RecordKind)>,
@@ -162,7 +162,11 @@ pub(super) fn index_of_tree(conn: &Connection, root: &SessionId) -> Result<Index
              SELECT 1 FROM diagnostic AS newer
              WHERE newer.record_key = diagnostic.record_key AND newer.seq > diagnostic.seq
                  AND newer.kind = diagnostic.kind AND newer.session_id = diagnostic.session_id
-         ) ORDER BY seq",
+         ) ORDER BY CASE kind WHEN 'tool_run' THEN (
+             SELECT min(earlier.seq) FROM diagnostic AS earlier
+             WHERE earlier.record_key = diagnostic.record_key
+                 AND earlier.kind = diagnostic.kind AND earlier.session_id = diagnostic.session_id
+         ) ELSE seq END",
     )?;
     let mut rows = statement.query([root.as_str()])?;
     let mut index = Index { known: Vec::new(), unknown: Vec::new() };
@@ -175,7 +179,7 @@ pub(super) fn index_of_tree(conn: &Connection, root: &SessionId) -> Result<Index
     Ok(index)
 }
 
-/// The records of one turn that have states, in order: the newest of each.
+/// The records of one turn that have states, in order, tool runs as they began: the newest of each.
 pub(super) fn of_turn(conn: &Connection, session: &SessionId, turn: &TurnId) -> Result<Vec<Recorded>, Fault> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, session_id, turn_id, kind, body FROM diagnostic
@@ -183,7 +187,11 @@ pub(super) fn of_turn(conn: &Connection, session: &SessionId, turn: &TurnId) -> 
              SELECT 1 FROM diagnostic AS newer
              WHERE newer.record_key = diagnostic.record_key AND newer.seq > diagnostic.seq
                  AND newer.kind = diagnostic.kind AND newer.session_id = diagnostic.session_id
-         ) ORDER BY seq",
+         ) ORDER BY CASE kind WHEN 'tool_run' THEN (
+             SELECT min(earlier.seq) FROM diagnostic AS earlier
+             WHERE earlier.record_key = diagnostic.record_key
+                 AND earlier.kind = diagnostic.kind AND earlier.session_id = diagnostic.session_id
+         ) ELSE seq END",
     )?;
     let records = statement.query_map([session.as_str(), turn.as_str()], recorded)?;
     Ok(records.collect::<Result<_, _>>()?)

@@ -221,7 +221,7 @@ async fn a_no_is_on_record_when_it_is_given_whatever_runs_before_it() {
     assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
     let told: Vec<_> =
         runs(&mut editor, &session).await.iter().map(|run| json!([run["call_id"], run["permission"], run["outcome"]])).collect();
-    assert_eq!(told, [json!(["no", "rejected", "denied"]), json!(["runs", "allowed", "interrupted"])]);
+    assert_eq!(told, [json!(["runs", "allowed", "interrupted"]), json!(["no", "rejected", "denied"])]);
     let export = full_export(&mut editor, &session).await.to_string();
     assert!(export.contains("The call was rejected and not run."), "{export}");
     leave(editor).await;

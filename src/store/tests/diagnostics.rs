@@ -71,8 +71,8 @@ async fn the_newest_state_of_a_record_is_the_record() {
         records,
         [
             Recorded::Diagnostic(Diagnostic::Trace(trace("s", "t", "b", StreamState::Open))),
-            Recorded::Diagnostic(Diagnostic::Trace(trace("s", "t", "a", StreamState::Failed))),
             Recorded::Diagnostic(Diagnostic::ToolRun(tool_run("s", "t", "call", Some(ResultStatus::Interrupted)))),
+            Recorded::Diagnostic(Diagnostic::Trace(trace("s", "t", "a", StreamState::Failed))),
             Recorded::Abort(Box::new(abort("s", "t"))),
             Recorded::Diagnostic(Diagnostic::Title(title("s", "t", "run", true))),
         ]

@@ -137,7 +137,10 @@ export class Editor {
   /** Waits for a notification with these words. */
   async notification(words: string | RegExp): Promise<Locator> {
     const toast = this.page.locator(".notifications-toasts .notification-list-item").filter({ hasText: words });
-    await toast.first().waitFor({ timeout: PATIENCE_MS });
+    await toast.first().waitFor({ timeout: PATIENCE_MS }).catch(async (error: unknown) => {
+      const shown = await this.page.locator(".notification-list-item").allInnerTexts();
+      throw new Error(`${String(error)}\nthe notifications are: ${JSON.stringify(shown)}`);
+    });
     return toast.first();
   }
 
