@@ -33,6 +33,10 @@ interface Memory {
 
 const MEMORY = "pillion.lastSession";
 
+/** How often a turn of a window that went is looked for anew, and after what time each. */
+const LOOKS = 10;
+const LOOK_AGAIN_MS = 500;
+
 /** jsonrpc: the connection ended before the answer came. The end of the sidecar tells the rest. */
 const CONNECTION_GONE = [-32096, -32097, -32098, -32099];
 
@@ -157,6 +161,7 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
   /** Sends a prompt to the shown session. Resolves when it is on its way; `ended` when its turn has ended. */
   async prompt(content: ContentBlock[]): Promise<{ ended: Promise<void> }> {
     await this.reload();
+    await this.shownEntry?.live?.opened;
     const sessionId = this.shown;
     if (sessionId === undefined) {
       throw new Error("no session is open");
@@ -336,17 +341,32 @@ export class Conversations implements SidecarEvents, vscode.Disposable {
     this.switched.fire();
   }
 
-  /** Tells a stop once. */
-  private async tellStop(): Promise<void> {
-    const { current, last } = this;
-    if (current === undefined || last?.sessionId !== current.sessionId || !last.unfinished) {
+  /** Tells a stop once. The process of a window that goes may end the turn a moment after this one has read it. */
+  private async tellStop(looks = LOOKS): Promise<void> {
+    const { current, last, shownEntry: entry } = this;
+    if (current === undefined || entry === undefined || last?.sessionId !== current.sessionId || !last.unfinished) {
+      return;
+    }
+    const turn = current.turns.at(-1);
+    if (turn?.sentence === undefined && looks > 0) {
+      setTimeout(() => void this.lookAgain(entry, looks - 1).catch(() => {}), LOOK_AGAIN_MS);
       return;
     }
     await this.remember(current.sessionId);
-    const turn = current.turns.at(-1);
     if (turn?.sentence !== undefined) {
       this.stopped.fire(turn);
     }
+  }
+
+  /** Reads the shown session anew, unless something else has happened with it since. */
+  private async lookAgain(entry: Open, looks: number): Promise<void> {
+    if (this.closing || entry !== this.shownEntry || this.isWorking(entry.conversation.sessionId) || entry.live?.process !== this.process) {
+      return;
+    }
+    delete entry.live;
+    await this.live(entry);
+    this.switched.fire();
+    await this.tellStop(looks);
   }
 
   /** Keeps whether the last session works. What ends while the window goes is left for the next one to tell. */
