@@ -143,7 +143,7 @@ async fn a_child_that_has_left_everything_is_confined_as_well_and_ended_as_well(
     ground.is_untouched();
 
     // And so it is when nobody waits for it any more.
-    let (kept, mut output) = ground.shell("echo $$; exec setsid sh -c 'trap \"\" TERM; while :; do sleep 1000; done'");
+    let (kept, mut output) = ground.shell("setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1000; done' & wait");
     let left = Seen::next(&mut output).await;
     drop(kept);
     assert!(left.is_gone(SOON));
