@@ -16,7 +16,7 @@ use crate::protocol::ids::{AbortId, CancelId, MessageId, TurnId};
 use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::results::{PromptResult, ShellResult};
 use crate::provenance::{AbortBuilder, Canceller, Provenance, RunFacts, Stop};
-use crate::store::{BeginTurn, Owner, Pending};
+use crate::store::{BeginTurn, Pending};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -141,8 +141,7 @@ impl Run {
             usage: None,
             last_update: None,
         };
-        let owner = Owner::this_process(clock.boot_id());
-        context.store.begin_turn(BeginTurn { turn, prompt: (*self.prompt).clone(), prompt_request: self.prompt_request(), owner })
+        context.store.begin_turn(BeginTurn { turn, prompt: (*self.prompt).clone(), prompt_request: self.prompt_request() })
     }
 
     /// Without a known key, as the origin is.

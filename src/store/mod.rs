@@ -7,6 +7,7 @@
 mod diagnostics;
 mod error;
 mod health;
+mod holds;
 mod messages;
 mod open;
 mod owner;
@@ -34,12 +35,13 @@ use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::message::Message;
 use error::Fault;
+use holds::Holds;
 use open::Opened;
 use place::Place;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use writer::{Durability, Job, Told, WriteJob};
 
@@ -47,13 +49,15 @@ use writer::{Durability, Job, Told, WriteJob};
 #[derive(Clone, Debug)]
 pub struct Store {
     queue: mpsc::Sender<Job>,
+    holds: Arc<Holds>,
 }
 
 impl Store {
     /// Starts the store's thread and returns at once: opening and migrating happen there. If that fails, the reason is
     /// the answer to every later call.
     pub fn open(data_dir: PathBuf) -> Self {
-        Self::start(move || Opened::open(&data_dir))
+        let holds = Holds::of(&data_dir);
+        Self::start(holds, move || Opened::open(&data_dir))
     }
 
     /// Whether the store could be opened.
@@ -126,7 +130,8 @@ impl Store {
     /// Begins a turn and takes hold of its session; [`StoreError::OwnedElsewhere`] if another live process has that. The
     /// answer is the turn that was begun before it: somebody else's, if another process had the session meanwhile.
     pub fn begin_turn(&self, begin: BeginTurn) -> Pending<Option<TurnId>> {
-        self.write(move |conn| turns::begin(conn, &begin))
+        let holds = Arc::clone(&self.holds);
+        self.write(move |conn| turns::begin(conn, &holds, holds.own(|| turns::named_locks(conn)), &begin))
     }
 
     /// Writes to the parts of a message, all or nothing; [`StoreError::TurnEnded`] after the end of its turn. Appending
@@ -163,13 +168,14 @@ impl Store {
 
     /// The turns without an end whose process is dead.
     pub fn abandoned_turns(&self) -> Pending<Vec<AbandonedTurn>> {
-        self.read(turns::abandoned)
+        let holds = Arc::clone(&self.holds);
+        self.read(move |conn| turns::abandoned(conn, &holds))
     }
 
     /// The live process, other than this one, that runs turns of the session.
     pub fn owner(&self, id: &SessionId) -> Pending<Option<Owner>> {
-        let id = id.clone();
-        self.read(move |conn| Ok(sessions::owner(conn, &id)?.filter(|owner| !owner.is_this_process() && owner.is_alive())))
+        let (id, holds) = (id.clone(), Arc::clone(&self.holds));
+        self.read(move |conn| Ok(sessions::owner(conn, &id)?.filter(|owner| Some(owner) != holds.known() && holds.is_alive(owner))))
     }
 
     /// Lets `visit` read the tree that the session belongs to, as it is after all calls made before this one. It runs on
@@ -200,18 +206,28 @@ impl Store {
 
     /// Finishes what was queued before and closes the file; every later call is [`StoreError::Closed`].
     pub fn close(&self) -> Pending<()> {
+        let holds = Arc::clone(&self.holds);
+        drop(self.read(move |conn| {
+            // What was not settled in time is still found by the lock.
+            if let Some(own) = holds.known().and_then(|own| own.lock.as_ref())
+                && !turns::named_locks(conn)?.contains(own)
+            {
+                holds.leave();
+            }
+            Ok(())
+        }));
         let (reply, pending) = Pending::new();
         self.send(Job::Close(reply));
         pending
     }
 
-    fn start(open: impl FnOnce() -> Result<Opened, StoreError> + Send + 'static) -> Self {
+    fn start(holds: Holds, open: impl FnOnce() -> Result<Opened, StoreError> + Send + 'static) -> Self {
         let (queue, jobs) = mpsc::channel();
         if let Err(error) = thread::Builder::new().name("pillion-store".into()).spawn(move || writer::run(open, jobs)) {
             // The queue went with the thread: every call says that the store is closed.
             tracing::error!(%error, "the store's thread could not be started");
         }
-        Self { queue }
+        Self { queue, holds: Arc::new(holds) }
     }
 
     fn write<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static) -> Pending<T> {

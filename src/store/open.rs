@@ -19,6 +19,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0001_first.sql")),
     M::up(include_str!("migrations/0002_turn_kind.sql")),
     M::up(include_str!("migrations/0003_trust.sql")),
+    M::up(include_str!("migrations/0004_owner_lock.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The schema that this version writes.

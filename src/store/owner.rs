@@ -1,4 +1,5 @@
-//! Which process runs a session: pid, start time and boot id together name a process for ever.
+//! Which process runs a session. Its lock says whether it lives ([`super::holds`]); for one that has none, pid, start time and
+//! boot id do, which name a process of this machine for ever.
 //!
 //! Invariant: a process whose death is not certain counts as alive, so that no session is taken from under it.
 
@@ -12,20 +13,39 @@ pub struct Owner {
     /// When the process started, in clock ticks since boot; 0 where the system does not tell.
     pub started: u64,
     pub boot_id: String,
+    /// The lock that it holds for as long as it lives. Absent for a version that had none, and where there are no locks.
+    pub lock: Option<String>,
 }
 
 impl Owner {
-    pub fn this_process(boot_id: impl Into<String>) -> Self {
+    /// This process, as one without a lock.
+    pub fn this_process() -> Self {
         let pid = process::id();
         let started = match look(pid) {
             Seen::Running { started } => started,
             Seen::Gone | Seen::Unknown => 0,
         };
-        Self { pid, started, boot_id: boot_id.into() }
+        Self { pid, started, boot_id: Provenance::real().clock.boot_id().to_owned(), lock: None }
     }
 
-    /// Whether the process may still be running on this machine, in this boot.
-    pub fn is_alive(&self) -> bool {
+    /// The name of a lock of this process's; another process's name is a different one.
+    pub(super) fn lock_name(&self, unique: &str) -> String {
+        format!("{}{unique}", self.lock_prefix())
+    }
+
+    /// As it stands in a row. An older version that took a session over left the name of the lock before it in place.
+    pub(super) fn with_lock_of_its_own(mut self) -> Self {
+        let prefix = self.lock_prefix();
+        self.lock = self.lock.filter(|name| name.starts_with(&prefix));
+        self
+    }
+
+    fn lock_prefix(&self) -> String {
+        format!("{}-{}-", self.pid, self.started)
+    }
+
+    /// Whether the process may still be running on this machine, in this boot, by its number.
+    pub(super) fn is_running(&self) -> bool {
         if is_another_boot(&self.boot_id, Provenance::real().clock.boot_id()) {
             return false;
         }
@@ -34,10 +54,6 @@ impl Owner {
             Seen::Unknown => true,
             Seen::Running { started } => self.started == 0 || started == 0 || started == self.started,
         }
-    }
-
-    pub(super) fn is_this_process(&self) -> bool {
-        self.pid == process::id() && self.is_alive()
     }
 }
 
@@ -94,22 +110,16 @@ fn look(pid: u32) -> Seen {
 mod tests {
     use super::*;
 
-    fn this_boot() -> String {
-        Provenance::real().clock.boot_id().to_owned()
-    }
-
     #[test]
-    fn this_process_is_alive_and_itself() {
-        let me = Owner::this_process(this_boot());
-        assert!(me.started > 0);
-        assert!(me.is_alive() && me.is_this_process());
+    fn this_process_is_running() {
+        let me = Owner::this_process();
+        assert!(me.started > 0 && me.is_running());
     }
 
     #[test]
     fn the_same_pid_of_another_time_is_another_process() {
-        let me = Owner::this_process(this_boot());
-        let earlier = Owner { started: me.started + 1, ..me };
-        assert!(!earlier.is_alive() && !earlier.is_this_process(), "the pid was used again");
+        let me = Owner::this_process();
+        assert!(!Owner { started: me.started + 1, ..me }.is_running(), "the pid was used again");
     }
 
     #[test]
@@ -123,25 +133,34 @@ mod tests {
 
     #[test]
     fn without_a_real_boot_id_pid_and_start_time_decide() {
-        let me = Owner::this_process("boot-0");
-        assert!(me.is_alive());
-        assert!(!Owner { started: me.started + 1, ..me }.is_alive());
+        let me = Owner { boot_id: "boot-0".into(), ..Owner::this_process() };
+        assert!(me.is_running());
+        assert!(!Owner { started: me.started + 1, ..me }.is_running());
     }
 
     #[test]
     fn a_killed_child_is_dead_even_before_its_parent_has_looked() {
         let mut child = process::Command::new("sleep").arg("600").spawn().expect("a child");
         let Seen::Running { started } = look(child.id()) else { panic!("the child runs") };
-        let owner = Owner { pid: child.id(), started, boot_id: this_boot() };
-        assert!(owner.is_alive() && !owner.is_this_process());
+        let owner = Owner { pid: child.id(), started, ..Owner::this_process() };
+        assert!(owner.is_running());
         child.kill().expect("killed");
         // Wait for the end without reaping: the zombie is what an editor leaves that has not looked.
         while matches!(look(child.id()), Seen::Running { .. }) {
             std::thread::yield_now();
         }
-        assert!(!owner.is_alive());
+        assert!(!owner.is_running());
         child.wait().expect("reaped");
-        assert!(!owner.is_alive());
+        assert!(!owner.is_running());
+    }
+
+    #[test]
+    fn the_lock_of_an_earlier_owner_is_nobody_elses() {
+        let me = Owner::this_process();
+        let own = Owner { lock: Some(me.lock_name("a")), ..me.clone() };
+        assert_eq!(own.clone().with_lock_of_its_own(), own);
+        let other = Owner { started: me.started + 1, ..own };
+        assert_eq!(other.clone().with_lock_of_its_own(), Owner { lock: None, ..other });
     }
 
     #[test]

@@ -174,7 +174,9 @@ pub(super) fn list(conn: &Connection, query: &ListQuery) -> Result<SessionPage, 
 /// The process that holds the session, dead or alive. `None`: nobody does, or there is no such session.
 pub(super) fn owner(conn: &Connection, id: &SessionId) -> Result<Option<Owner>, Fault> {
     let owner = conn
-        .prepare_cached("SELECT owner_pid, owner_started, owner_boot FROM session WHERE session_id = ?1 AND owner_pid IS NOT NULL")?
+        .prepare_cached(
+            "SELECT owner_pid, owner_started, owner_boot, owner_lock FROM session WHERE session_id = ?1 AND owner_pid IS NOT NULL",
+        )?
         .query_row([id.as_str()], |row| read_owner(row, 0))
         .optional()?;
     Ok(owner)
@@ -195,9 +197,11 @@ pub(super) fn info(row: &Row<'_>) -> rusqlite::Result<SessionInfo> {
     })
 }
 
-/// The owner in the three columns from `first` on.
+/// The owner in the four columns from `first` on.
 pub(super) fn read_owner(row: &Row<'_>, first: usize) -> rusqlite::Result<Owner> {
-    Ok(Owner { pid: row.get(first)?, started: row.get::<_, Int>(first + 1)?.0, boot_id: row.get(first + 2)? })
+    let owner =
+        Owner { pid: row.get(first)?, started: row.get::<_, Int>(first + 1)?.0, boot_id: row.get(first + 2)?, lock: row.get(first + 3)? };
+    Ok(owner.with_lock_of_its_own())
 }
 
 fn read_cursor(cursor: &str) -> Option<(i64, i64)> {

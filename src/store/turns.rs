@@ -5,6 +5,7 @@
 
 use super::diagnostics::{self, Diagnostic, Recorded};
 use super::error::{Fault, StoreError};
+use super::holds::Holds;
 use super::messages::{self, PartWrite};
 use super::owner::Owner;
 use super::rows::{Int, Json, Word};
@@ -24,8 +25,6 @@ pub struct BeginTurn {
     /// Role `user`, with all its parts.
     pub prompt: Message,
     pub prompt_request: PromptRequest,
-    /// The process that runs the turn.
-    pub owner: Owner,
 }
 
 /// The terminal record of a turn and all that is written with it.
@@ -68,20 +67,20 @@ pub struct AbandonedTurn {
 const COLUMNS: &str = "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update, kind";
 
 /// Gives the turn that was begun before this one, by whichever process.
-pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<Option<TurnId>, Fault> {
-    let BeginTurn { turn, prompt, prompt_request, owner } = begin;
+pub(super) fn begin(conn: &Connection, holds: &Holds, owner: &Owner, begin: &BeginTurn) -> Result<Option<TurnId>, Fault> {
+    let BeginTurn { turn, prompt, prompt_request } = begin;
     if let Some(holder) = sessions::owner(conn, &turn.session_id)?
         && holder != *owner
-        && holder.is_alive()
+        && holds.is_alive(&holder)
     {
         return Err(StoreError::OwnedElsewhere(holder).into());
     }
     let taken = conn
         .prepare_cached(
-            "UPDATE session SET owner_pid = ?2, owner_started = ?3, owner_boot = ?4, updated_at = max(updated_at, ?5)
+            "UPDATE session SET owner_pid = ?2, owner_started = ?3, owner_boot = ?4, owner_lock = ?5, updated_at = max(updated_at, ?6)
              WHERE session_id = ?1",
         )?
-        .execute(params![turn.session_id.as_str(), owner.pid, Int(owner.started), owner.boot_id, Int(turn.started_at)])?;
+        .execute(params![turn.session_id.as_str(), owner.pid, Int(owner.started), owner.boot_id, owner.lock, Int(turn.started_at)])?;
     if taken == 0 {
         return Err(StoreError::UnknownSession.into());
     }
@@ -91,8 +90,8 @@ pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<Option<TurnI
         .optional()?;
     conn.prepare_cached(
         "INSERT INTO turn (turn_id, session_id, message_id, parent_id, prompt_request, started_at,
-             owner_pid, owner_started, owner_boot, model, kind)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             owner_pid, owner_started, owner_boot, owner_lock, model, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
         turn.turn_id.as_str(),
@@ -104,6 +103,7 @@ pub(super) fn begin(conn: &Connection, begin: &BeginTurn) -> Result<Option<TurnI
         owner.pid,
         Int(owner.started),
         owner.boot_id,
+        owner.lock,
         turn.model,
         Word(turn.kind.unwrap_or(TurnKind::Prompt)),
     ])?;
@@ -166,22 +166,23 @@ pub(super) fn end(conn: &Connection, end: &EndTurn) -> Result<u64, Fault> {
 fn release(conn: &Connection, end: &EndTurn) -> Result<(), Fault> {
     // Of the indices, the one of open turns is the one that does not grow with the session.
     conn.prepare_cached(
-        "UPDATE session SET owner_pid = NULL, owner_started = NULL, owner_boot = NULL
+        "UPDATE session SET owner_pid = NULL, owner_started = NULL, owner_boot = NULL, owner_lock = NULL
          WHERE session_id = ?1
-             AND (owner_pid, owner_started, owner_boot) = (SELECT owner_pid, owner_started, owner_boot FROM turn WHERE turn_id = ?2)
+             AND (owner_pid, owner_started, owner_boot, owner_lock)
+                 IS (SELECT owner_pid, owner_started, owner_boot, owner_lock FROM turn WHERE turn_id = ?2)
              AND NOT EXISTS (SELECT 1 FROM turn AS other INDEXED BY turn_open
                  WHERE ended_at IS NULL AND session_id = ?1 AND turn_id <> ?2
-                     AND (other.owner_pid, other.owner_started, other.owner_boot)
-                         = (session.owner_pid, session.owner_started, session.owner_boot))",
+                     AND (other.owner_pid, other.owner_started, other.owner_boot, other.owner_lock)
+                         IS (session.owner_pid, session.owner_started, session.owner_boot, session.owner_lock))",
     )?
     .execute(params![end.session_id.as_str(), end.turn_id.as_str()])?;
     Ok(())
 }
 
 /// The turns without an end whose process is dead, the oldest first.
-pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> {
+pub(super) fn abandoned(conn: &Connection, holds: &Holds) -> Result<Vec<AbandonedTurn>, Fault> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS}, prompt_request, owner_pid, owner_started, owner_boot FROM turn WHERE ended_at IS NULL ORDER BY seq"
+        "SELECT {COLUMNS}, prompt_request, owner_pid, owner_started, owner_boot, owner_lock FROM turn WHERE ended_at IS NULL ORDER BY seq"
     ))?;
     let mut rows = statement.query([])?;
     let mut abandoned = Vec::new();
@@ -190,7 +191,7 @@ pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> 
     while let Some(row) = rows.next()? {
         let owner = sessions::read_owner(row, 13)?;
         let known = alive.iter().find(|(asked, _)| *asked == owner).map(|(_, lives)| *lives);
-        let lives = known.unwrap_or_else(|| owner.is_alive());
+        let lives = known.unwrap_or_else(|| holds.is_alive(&owner));
         if known.is_none() {
             alive.push((owner, lives));
         }
@@ -212,6 +213,13 @@ pub(super) fn abandoned(conn: &Connection) -> Result<Vec<AbandonedTurn>, Fault> 
         abandoned.push(AbandonedTurn { turn, prompt_request: row.get::<_, Json<_>>(12)?.0, parts, open_traces, tool_runs, title });
     }
     Ok(abandoned)
+}
+
+/// The locks that turns without an end name.
+pub(super) fn named_locks(conn: &Connection) -> Result<Vec<String>, Fault> {
+    let mut statement = conn.prepare_cached("SELECT DISTINCT owner_lock FROM turn WHERE ended_at IS NULL AND owner_lock IS NOT NULL")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
 }
 
 /// Every turn of the session, in the order in which they were begun, one at a time.

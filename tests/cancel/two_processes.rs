@@ -1,14 +1,20 @@
 //! Two pillions on one store: each stops what it runs, and of the other's it stops nothing.
 
-use crate::support::journey::{UNTITLED, pointed_at};
+use crate::support::journey::{UNTITLED, full_export, pointed_at, pointed_by};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Editor, Home};
 use crate::told::Told;
 use serde_json::{Value, json};
+use std::process::{Command, Stdio};
 
 /// A turn that has said a word and goes on.
 async fn streaming(server: &mut ModelServer, home: &Home) -> (Editor, String, Value, Exchange) {
-    let mut editor = pointed_at(server, home, &UNTITLED).await;
+    let editor = pointed_at(server, home, &UNTITLED).await;
+    goes_on(editor, server, home).await
+}
+
+/// The same of an editor that is there already.
+async fn goes_on(mut editor: Editor, server: &mut ModelServer, home: &Home) -> (Editor, String, Value, Exchange) {
     let session = editor.new_session(home).await;
     let prompt = editor.prompt(&session, "go").await;
     let mut exchange = server.next_request().await;
@@ -71,4 +77,80 @@ async fn two_pillions_cancel_side_by_side_and_each_can_tell_the_others_story() {
     for (editor, ..) in sides {
         editor.finish().await;
     }
+}
+
+/// pillion as another container runs it: its numbers mean nothing outside. Where namespaces are not to be had, as it is.
+fn contained(home: &Home) -> Command {
+    let pillion = home.command();
+    let flags = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let can = Command::new("unshare").args(flags).arg("true").stdin(Stdio::null()).stderr(Stdio::null()).status();
+    if !can.is_ok_and(|status| status.success()) {
+        return pillion;
+    }
+    let mut command = home.command_of("unshare");
+    command.args(flags).arg(pillion.get_program());
+    command
+}
+
+/// The locks of processes that run turns, as far as they have files.
+fn locks(home: &Home) -> usize {
+    std::fs::read_dir(home.data_dir().join("pillion-owners")).expect("a directory").count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_of_another_container_lives_as_long_as_its_process() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let away = pointed_by(contained(&home), &server, &UNTITLED).await;
+    let (mut away, session, prompt, mut exchange) = goes_on(away, &mut server, &home).await;
+    let mut here = pointed_at(&server, &home, &UNTITLED).await;
+    here.call("session/load", json!({ "sessionId": session })).await;
+    here.ignore_updates();
+    let refused = here.prompt(&session, "mine").await;
+    assert_eq!(here.error(&refused).await["code"], -32803);
+    let seen = full_export(&mut here, &session).await;
+    assert_eq!((&seen["completeness"], &seen["diagnostics"]["aborts"]), (&json!("partial"), &json!([])));
+    exchange.text(" on").await;
+    exchange.finish("stop").await;
+    exchange.done().await;
+    let answer = away.answer(&prompt).await;
+    assert_eq!(answer["result"]["stopReason"], "end_turn");
+    away.ignore_updates();
+    let told = Told::by(&mut here, &session).await;
+    told.agrees_with(&answer);
+    assert_eq!(told.aborts(), [] as [Value; 0]);
+
+    away.prompt(&session, "and more").await;
+    let mut exchange = server.next_request().await;
+    exchange.text("More").await;
+    away.next_update("agent_message_chunk").await;
+    away.kill();
+    away.exited().await;
+    exchange.closed_by_client().await;
+    let told = Told::by(&mut here, &session).await;
+    assert_eq!(told.aborts().iter().map(|abort| &abort["cause"]).collect::<Vec<_>>(), ["crash_recovered"]);
+    here.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_inherited_by_nobody_and_goes_with_its_process() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let (mut editor, session, _, exchange) = streaming(&mut server, &home).await;
+    assert_eq!(locks(&home), 1);
+    editor.kill();
+    editor.exited().await;
+    drop(exchange);
+    assert_eq!(locks(&home), 1, "nobody has looked yet");
+
+    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
+    editor.call("session/load", json!({ "sessionId": session })).await;
+    editor.ignore_updates();
+    let shell = editor.request("session/shell", json!({ "sessionId": session, "command": "ls -l /proc/self/fd" })).await;
+    let output = editor.result(&shell).await["output"].as_str().expect("an output").to_owned();
+    assert!(output.contains("/proc/") && !output.contains("pillion-owners"), "{output}");
+    editor.ignore_updates();
+    assert_eq!(locks(&home), 1, "that of this process");
+    editor.finish().await;
+    assert_eq!(locks(&home), 0);
 }

@@ -146,7 +146,7 @@ impl Rig {
 
     /// Another process takes the session, and gives it back with one more turn.
     pub(super) async fn turn_of_another_process(&self, session: &SessionId, text: &str) {
-        let begin = foreign(session, text, Owner::this_process("boot"));
+        let begin = foreign(session, text);
         let end = EndTurn {
             session_id: session.clone(),
             turn_id: begin.turn.turn_id.clone(),
@@ -167,10 +167,10 @@ impl Rig {
 
     /// Another process takes the session, begins a turn, and dies in a tool call.
     pub(super) async fn turn_of_a_dead_process(&self, session: &SessionId, text: &str) {
-        let me = Owner::this_process("boot");
-        let begin = foreign(session, text, Owner { started: me.started + 1, ..me });
+        let me = Owner::this_process();
+        let begin = foreign(session, text);
         let message = begin.turn.message_id.clone();
-        self.store.begin_turn(begin).await.expect("begun");
+        self.store.begin_turn_as(Owner { started: me.started + 1, ..me }, begin).await.expect("begun");
         let part = Part::tool_call(text, "open", json!({}));
         self.store.write_parts(&message, vec![PartWrite::Put { ordinal: 0, part }]).await.expect("written");
     }
@@ -237,7 +237,7 @@ fn parts(dir: &Path, model: FakeModel, tools: ToolSet, change: impl FnOnce(&mut 
 }
 
 /// A turn as another process begins it.
-fn foreign(session: &SessionId, text: &str, owner: Owner) -> BeginTurn {
+fn foreign(session: &SessionId, text: &str) -> BeginTurn {
     let turn_id = TurnId::new(format!("turn {text}"));
     let prompt = Message {
         message_id: MessageId::new(format!("prompt {text}")),
@@ -262,7 +262,7 @@ fn foreign(session: &SessionId, text: &str, owner: Owner) -> BeginTurn {
         last_update: None,
     };
     let prompt_request = PromptRequest { id: RequestId::from_number(1), connection_id: ConnectionId::new("theirs") };
-    BeginTurn { turn, prompt, prompt_request, owner }
+    BeginTurn { turn, prompt, prompt_request }
 }
 
 /// A demand as the wire makes it, of no session yet.

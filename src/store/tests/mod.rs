@@ -49,6 +49,12 @@ impl Rig {
 }
 
 impl Store {
+    /// [`Store::begin_turn`] of another process.
+    pub(crate) fn begin_turn_as(&self, owner: Owner, begin: BeginTurn) -> Pending<Option<TurnId>> {
+        let holds = Arc::clone(&self.holds);
+        self.write(move |conn| super::turns::begin(conn, &holds, &owner, &begin))
+    }
+
     fn add_part(&self, message: &MessageId, ordinal: u64, part: Part) -> Pending<()> {
         self.write_parts(message, vec![PartWrite::Put { ordinal, part }])
     }
@@ -77,7 +83,7 @@ fn session(id: &str) -> SessionInfo {
 }
 
 fn this_process() -> Owner {
-    Owner::this_process(crate::provenance::Provenance::real().clock.boot_id())
+    Owner::this_process()
 }
 
 /// This process's pid, as an earlier process had it: certainly dead.
@@ -123,7 +129,6 @@ fn turn(session: &str, name: &str) -> BeginTurn {
             model: None,
         },
         prompt_request: PromptRequest { id: RequestId::from_text("p-1"), connection_id: ConnectionId::new("conn_1") },
-        owner: this_process(),
     }
 }
 

@@ -146,7 +146,7 @@ async fn a_store_that_is_deleted_under_way_is_told_at_once() {
 async fn a_full_disk_is_told_and_what_was_there_before_is_kept() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().to_owned();
-    let store = Store::start(move || {
+    let store = Store::start(Holds::of(dir.path()), move || {
         let opened = Opened::open(&path)?;
         // SQLite fails in the same way when the disk has no more pages to give.
         opened.conn.pragma_update(None, "max_page_count", 60).expect("limited");
@@ -178,7 +178,7 @@ async fn a_closed_store_has_done_everything_and_does_nothing_more() {
     assert!(!rig.dir.path().join("data/pillion.db-wal").exists(), "the log is moved into the database");
     let health = rig.open_again().health().await.expect("healthy");
     assert_eq!((health.sessions, health.turns, health.open_turns), (1, 0, 0));
-    assert_eq!((health.damage, health.journal_mode.as_str(), health.schema_version), (Vec::new(), "wal", 3));
+    assert_eq!((health.damage, health.journal_mode.as_str(), health.schema_version), (Vec::new(), "wal", 4));
     assert_eq!(health.path, rig.file());
     assert!(health.bytes > 4096);
     let counted = rusqlite::Connection::open(rig.file())
@@ -194,6 +194,10 @@ fn migrations_are_only_ever_added() {
         (include_bytes!("../migrations/0001_first.sql").as_slice(), "b8010f24d645f08195890501cd1839c33f50be5d2aad5297ddfc1551223799b8"),
         (include_bytes!("../migrations/0002_turn_kind.sql").as_slice(), "3f09b4f936fd777fafbb6c5363cdf2b0c4342f11b55b191ef26c85e78d3f4f68"),
         (include_bytes!("../migrations/0003_trust.sql").as_slice(), "2fd59d7489bf123d1d6b2d68586c3a862ce46c98780ab5a7c2b1779a4606b4c3"),
+        (
+            include_bytes!("../migrations/0004_owner_lock.sql").as_slice(),
+            "97a0b25b56a69fd5d53d9a8fed5f5900a0da54ed92080b6c7ebacb189da32a59",
+        ),
     ];
     assert_eq!(released.len(), usize::try_from(super::super::open::SCHEMA).expect("a count"), "name the new migration here as well");
     for (number, (sql, digest)) in (1..).zip(released) {

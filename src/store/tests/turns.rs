@@ -113,7 +113,7 @@ async fn what_does_not_exist_is_named() {
 async fn a_session_belongs_to_one_live_process() {
     let rig = Rig::with_session().await;
     let elsewhere = other_live_process();
-    drop(rig.store.begin_turn(BeginTurn { owner: elsewhere.clone(), ..turn("s", "theirs") }));
+    drop(rig.store.begin_turn_as(elsewhere.clone(), turn("s", "theirs")));
     assert_eq!(rig.store.owner(&session_id("s")).await, Ok(Some(elsewhere.clone())));
     assert_eq!(rig.store.begin_turn(turn("s", "ours")).await, Err(StoreError::OwnedElsewhere(elsewhere)));
     assert_eq!(rig.store.history(&session_id("s")).await.expect("read").len(), 2, "the refused turn left nothing");
@@ -131,7 +131,7 @@ async fn a_session_is_kept_until_its_last_turn_ends() {
     // The second one waits behind the first and is withdrawn: while the first still runs, and when it has just ended.
     for (run, ends) in [("1", ["1.second", "1.first"]), ("2", ["2.first", "2.second"])] {
         for name in ["first", "second"] {
-            rig.store.begin_turn(BeginTurn { owner: elsewhere.clone(), ..turn("s", &format!("{run}.{name}")) }).await.expect("begun");
+            rig.store.begin_turn_as(elsewhere.clone(), turn("s", &format!("{run}.{name}"))).await.expect("begun");
         }
         rig.store.end_turn(end("s", ends[0])).await.expect("ended");
         assert_eq!(rig.store.owner(&session_id("s")).await, Ok(Some(elsewhere.clone())));
@@ -151,7 +151,7 @@ async fn a_turn_is_told_which_one_was_before_it() {
 #[tokio::test]
 async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
     let rig = Rig::with_session().await;
-    drop(rig.store.begin_turn(BeginTurn { owner: dead_process(), ..turn("s", "lost") }));
+    drop(rig.store.begin_turn_as(dead_process(), turn("s", "lost")));
     drop(rig.store.add_part(&answer_of("lost"), 0, Part::text("half a ")));
     drop(rig.store.extend_part(&answer_of("lost"), 0, "word".into()));
     drop(rig.store.add_part(&answer_of("lost"), 4, Part::text("gap")));
