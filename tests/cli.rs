@@ -249,6 +249,78 @@ fn an_export_is_whole_in_a_file_and_through_a_pipe_and_can_be_explained() {
 }
 
 #[test]
+fn wherever_an_id_is_given_its_beginning_or_last_is_enough() {
+    let user = User::with(HELLO);
+    for arguments in [&["export", "last"][..], &["explain"], &["explain", "last"]] {
+        assert_eq!(user.run(arguments).all(), (1, "", "pillion: there is no session yet; `pillion prompt` begins one\n"), "{arguments:?}");
+    }
+    user.run_prompt(&["one"]);
+    user.run_prompt(&["two"]);
+    let ids: Vec<_> = user.sessions().iter().map(|session| session["sessionId"].as_str().expect("an id").to_owned()).collect();
+    let [newest, oldest] = &ids[..] else { panic!("two sessions: {ids:?}") };
+    let alike = newest.bytes().zip(oldest.bytes()).take_while(|(a, b)| a == b).count();
+    let begins = |id: &str| id[..=alike].to_owned();
+
+    // Each command, with every way to name the older one.
+    for id in [oldest.clone(), begins(oldest)] {
+        assert!(user.run(&["export", &id]).stdout.contains(&format!("\"session_id\":\"{oldest}\"")));
+        assert!(user.run(&["explain", &id]).stdout.contains(&format!("\nSession {oldest}\n")));
+        assert_eq!(user.run_prompt(&["--session", &id, "more"]).code, 0);
+    }
+    // It is the last one now.
+    for arguments in [&["explain"][..], &["explain", "last"]] {
+        assert!(user.run(arguments).stdout.contains(&format!("\nSession {oldest}\n")), "{arguments:?}");
+    }
+    assert!(user.run(&["export", "last"]).stdout.contains(oldest.as_str()));
+    assert_eq!(user.run_prompt(&["--session", "last", "still more"]).code, 0);
+    let turns = |id: &str| user.run(&["export", id]).stdout.matches("\"started_at\"").count();
+    assert_eq!((turns(oldest) > turns(newest), user.sessions().len()), (true, 2));
+
+    // What several ids begin with is told with all of them, and what none does is told as that.
+    let listed = user.run(&["sessions"]).stdout;
+    let lines: String = listed.lines().map(|line| format!("  {line}\n")).collect();
+    let both = format!("pillion: {} is the beginning of 2 ids; write more of the one that you mean:\n{lines}", &oldest[..alike]);
+    for arguments in [&["export"][..], &["explain"], &["prompt", "hi", "--session"]] {
+        let said = |id: &str| user.run(&[arguments, &[id]].concat());
+        assert_eq!(said(&oldest[..alike]).all(), (1, "", both.as_str()), "{arguments:?}");
+        let unknown = said("ses_nobody");
+        assert_eq!((unknown.code, unknown.stderr.starts_with("pillion: there is no session ses_nobody")), (1, true), "{unknown:?}");
+    }
+}
+
+#[test]
+fn explain_begins_with_three_lines_for_a_person_and_fits_the_paper() {
+    let user = User::with(ENDLESS);
+    user.run_prompt(&["--timeout", "1", "a plan"]);
+    let told = |columns: Option<&str>, what: &str| {
+        let mut command = user.command(&["explain", what]);
+        command.envs(columns.map(|columns| ("COLUMNS", columns)));
+        Ran::of(command.output().expect("pillion runs")).stdout
+    };
+    let story = told(Some("1000"), "last");
+    let lines: Vec<_> = story.lines().take(3).collect();
+    assert_eq!(lines[0], "What happened:  The turn was cancelled by a program (cli.timeout). The model was writing text.");
+    let who = "Who did it:     A program (cli.timeout), through pillion-prompt ";
+    assert!(lines[1].starts_with(who) && lines[1].contains(", with session/cancel, its request "), "{story}");
+    assert_eq!(lines[2], "What to do now: Send the prompt again if you like: nothing was changed, and what had been shown is shown again.");
+
+    // What is told twice differs in the time at which it was exported.
+    let words = |story: &str| story.split_whitespace().filter(|word| !word.starts_with("20")).map(str::to_owned).collect::<Vec<_>>();
+    // A turn and a stop have ids of their own.
+    for kind in ["turn_", "abort_"] {
+        let id = story.split([' ', ',', '\n']).find(|word| word.starts_with(kind)).expect("an id");
+        assert_eq!(words(&told(Some("1000"), id)), words(&story));
+    }
+    for (columns, width) in [(None, 100), (Some("60"), 60), (Some("30"), 30), (Some("wide"), 100), (Some("0"), 100)] {
+        let narrow = told(columns, "last");
+        // Nothing is cut: what has no blank may be longer than the line.
+        let fits = |line: &str| line.chars().count() <= width || line.trim_start().split(' ').count() == 1;
+        assert!(narrow.lines().all(fits), "{columns:?}: {narrow}");
+        assert_eq!(words(&narrow), words(&story));
+    }
+}
+
+#[test]
 fn help_doctor_and_export_end_quietly_when_nobody_reads() {
     let user = User::with(HELLO);
     user.run_prompt(&["hi"]);

@@ -4,6 +4,7 @@ use super::exit::{Exit, tell};
 use super::file::{Existing, WholeFile};
 use super::options::Options;
 use super::output::Output;
+use super::which;
 use crate::export::Sanitize;
 use crate::host::Host;
 use crate::protocol::export::Completeness;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 /// Texts, paths and names are replaced by placeholders, so that the export can be attached to a bug report.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArgs {
-    /// The session's id (`pillion sessions` lists them)
+    /// The session's id, or its beginning (`pillion sessions` lists them); `last`: the one that was used last
     #[arg(value_name = "SESSION")]
     session: String,
     /// The texts as they are; only known keys are left out
@@ -34,16 +35,17 @@ pub(super) struct ExportArgs {
 impl ExportArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
         let host = Host::new(options.settings()?);
+        let session = which::session(&host.parts.store, &self.session).await?;
         let completeness = match &self.output {
             Some(path) => {
                 let existing = if self.force { Existing::Replace } else { Existing::Keep };
-                let (mut file, completeness) = self.write(&host, WholeFile::create(path, existing)?).await?;
+                let (mut file, completeness) = self.write(&host, &session, WholeFile::create(path, existing)?).await?;
                 file.write_all(b"\n")?;
                 file.publish()?;
                 completeness
             }
             None => {
-                let (mut out, completeness) = self.write(&host, Output::stdout()).await?;
+                let (mut out, completeness) = self.write(&host, &session, Output::stdout()).await?;
                 out.write_all(b"\n")?;
                 out.flush()?;
                 completeness
@@ -55,13 +57,9 @@ impl ExportArgs {
         Ok(Exit::Done)
     }
 
-    async fn write<W: Write + Send + 'static>(&self, host: &Host, out: W) -> anyhow::Result<(W, Completeness)> {
+    async fn write<W: Write + Send + 'static>(&self, host: &Host, session: &SessionId, out: W) -> anyhow::Result<(W, Completeness)> {
         let sanitize = if self.full { Sanitize::No } else { Sanitize::Yes };
-        let written = host.export(&SessionId::new(self.session.as_str()), sanitize, out).await?;
-        written.with_context(|| unknown_session(&self.session))
+        let written = host.export(session, sanitize, out).await?;
+        written.with_context(|| which::unknown_session(session.as_str()))
     }
-}
-
-pub(super) fn unknown_session(id: &str) -> String {
-    format!("there is no session {id}; `pillion sessions` lists them")
 }

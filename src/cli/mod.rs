@@ -13,6 +13,7 @@ mod prompt;
 mod server;
 mod sessions;
 mod trust;
+mod which;
 
 use crate::{build_info, process};
 use anyhow::Context as _;

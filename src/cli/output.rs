@@ -19,6 +19,13 @@ impl Output {
     }
 }
 
+/// How wide the lines of a text may be: as `COLUMNS` says, else as wide as the terminal, else 100 columns.
+pub(super) fn width() -> usize {
+    let said = super::options::variable("COLUMNS").and_then(|columns| columns.parse().ok());
+    let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    said.or_else(terminal).filter(|columns| *columns > 0).unwrap_or(100)
+}
+
 /// Whether an error says no more than that nobody reads stdout any longer.
 pub(super) fn reader_is_gone(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

@@ -7,10 +7,11 @@ mod turn;
 use super::exit::{Exit, tell};
 use super::options::Options;
 use super::output::Output;
+use super::which;
 use crate::protocol::abort::Client;
-use crate::protocol::ids::SessionId;
 use crate::rpc::client;
 use crate::serve;
+use crate::store::Store;
 use anyhow::Context as _;
 use ask::{Person, Policy};
 use show::{Show, Style};
@@ -27,7 +28,7 @@ use std::time::Duration;
 pub(super) struct PromptArgs {
     /// What to say to the model; `-` reads it from stdin
     text: String,
-    /// Go on with this session
+    /// Go on with this session: its id, or its beginning; `last`: the one that was used last, of whichever directory
     #[arg(long, value_name = "ID", conflicts_with = "last")]
     session: Option<String>,
     /// Go on with the newest session of the directory
@@ -57,7 +58,10 @@ impl PromptArgs {
         let prompt = self.prompt()?;
         let cwd = std::path::absolute(self.cwd.clone().unwrap_or_else(|| ".".into())).context("the current directory is gone")?;
         let session = match (&self.session, self.last) {
-            (Some(id), _) => turn::Session::Named { id: SessionId::new(id.as_str()), cwd: self.cwd.is_some().then_some(cwd) },
+            (Some(named), _) => {
+                let store = Store::open(settings.data_dir.clone());
+                turn::Session::Named { id: which::session(&store, named).await?, cwd: self.cwd.is_some().then_some(cwd) }
+            }
             (None, true) => turn::Session::Newest { cwd },
             (None, false) => turn::Session::New { cwd },
         };

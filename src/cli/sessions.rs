@@ -50,7 +50,8 @@ impl SessionsArgs {
     }
 }
 
-fn line(session: &SessionInfo) -> String {
+/// A session in one line, for a person.
+pub(super) fn line(session: &SessionInfo) -> String {
     let title = plain(session.title.as_deref().unwrap_or("-"));
     format!("{}  {}  {title:<40}  {}\n", session.session_id, when(session.updated_at), plain(&session.cwd))
 }

@@ -1,10 +1,11 @@
-//! The story of a session, told from its export: for each stop what, who, when, how far, what was lost, and whether a
-//! retry is safe.
+//! The story of a session, told from its export: three lines for a person, and then for each stop what, who, when, how far,
+//! what was lost, and whether a retry is safe.
 //!
 //! Invariant: it says what the document says and nothing more; what is absent is told as not recorded. Every line is
 //! made safe to read in one place, [`story::Story`].
 
 mod abort;
+mod brief;
 mod others;
 mod retry;
 mod story;
@@ -17,6 +18,7 @@ mod view;
 use crate::protocol::export::{SCHEMA, SCHEMA_VERSION};
 use serde_json::Value;
 use story::{Story, wall};
+use turns::Turns;
 use view::View;
 
 /// Why a document could not be explained.
@@ -33,11 +35,20 @@ pub enum ExplainError {
     Newer(u64),
 }
 
+/// How a story is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// The columns of a line; only a word that is longer makes a longer one.
+    pub width: usize,
+    /// The one turn to tell of.
+    pub turn: Option<&'a str>,
+}
+
 /// Tells the story as plain text.
 ///
 /// # Errors
 /// The document is no export, or newer than this program.
-pub fn explain(json: &str) -> Result<String, ExplainError> {
+pub fn explain(json: &str, reading: Reading<'_>) -> Result<String, ExplainError> {
     let document: Value = serde_json::from_str(json).map_err(ExplainError::NotJson)?;
     let export = View::new(&document);
     if export.text("schema") != Some(SCHEMA) {
@@ -48,10 +59,12 @@ pub fn explain(json: &str) -> Result<String, ExplainError> {
         Some(version) if version > SCHEMA_VERSION => return Err(ExplainError::Newer(version)),
         Some(_) => {}
     }
-    let mut story = Story::default();
+    let turns = Turns::index(export, reading.turn);
+    let mut story = Story::on_paper(reading.width);
+    brief::tell(&turns, &mut story);
     opening(export, &mut story);
-    abort::tell_all(export, &mut story);
-    others::tell_all(export, &mut story);
+    abort::tell_all(&turns, &mut story);
+    others::tell_all(&turns, &mut story);
     Ok(story.into_text())
 }
 

@@ -19,7 +19,7 @@ mod source;
 mod stored;
 
 pub use error::ExportError;
-pub use explain::{ExplainError, explain};
+pub use explain::{ExplainError, Reading, explain};
 pub use json::write_export;
 pub use project::Projected;
 pub use redact::{Mode, Redactor, sanitize_document};

@@ -8,6 +8,7 @@ mod diagnostics;
 mod error;
 mod health;
 mod holds;
+mod lookup;
 mod messages;
 mod open;
 mod owner;
@@ -22,6 +23,7 @@ mod writer;
 pub use diagnostics::{Diagnostic, RecordKind, Recorded};
 pub use error::StoreError;
 pub use health::Health;
+pub use lookup::{Named, NamedKind};
 pub use messages::PartWrite;
 pub use owner::Owner;
 pub use sessions::{LastTurn, ListQuery, SessionChange, SessionPage, StoredSession};
@@ -112,6 +114,12 @@ impl Store {
     /// A page of sessions, the one that was updated last first; [`StoreError::BadCursor`] for a cursor that is none.
     pub fn list_sessions(&self, query: ListQuery) -> Pending<SessionPage> {
         self.read(move |conn| sessions::list(conn, &query))
+    }
+
+    /// What has this id; if nothing does, everything whose id begins so.
+    pub fn named(&self, beginning: &str) -> Pending<Vec<Named>> {
+        let beginning = beginning.to_owned();
+        self.read(move |conn| lookup::find(conn, &beginning))
     }
 
     /// The messages of a session with their parts, in order, of ended and of running turns; none for an unknown session.

@@ -1,7 +1,7 @@
 //! The limits of a turn's own: what is over a budget never leaves and never starts, a model that repeats itself is stopped, and
 //! the answer is a result that says which limit it was.
 
-use crate::support::journey::{UNTITLED, configured, export, fields, full_export};
+use crate::support::journey::{UNTITLED, configured, explained_export, export, fields, full_export};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
@@ -222,7 +222,7 @@ async fn a_model_that_asks_for_the_same_again_and_again_is_stopped_and_its_input
     assert!(!sanitized.to_string().contains("diary") && !sanitized.to_string().contains("secret place"));
     for (document, shows_input) in [(full, true), (sanitized, false)] {
         assert!(!document.to_string().contains(KEY));
-        let story = told_by_explain(&home, &document);
+        let story = explained_export(&home, &document);
         assert!(story.contains(&format!("what       {sentence} [loop_guard]\n")), "{story}");
         assert!(story.contains("who        no request is recorded; nobody was declared\n"), "{story}");
         assert_eq!(story.contains("a secret place"), shows_input, "{story}");
@@ -233,13 +233,6 @@ async fn a_model_that_asks_for_the_same_again_and_again_is_stopped_and_its_input
     assert_eq!(editor.result(&prompt).await["stopReason"], "end_turn");
     editor.ignore_updates();
     editor.finish().await;
-}
-
-fn told_by_explain(home: &Home, document: &Value) -> String {
-    let file = home.log_file().with_file_name("export.json");
-    std::fs::write(&file, document.to_string()).expect("a file");
-    let output = home.command().arg("explain").arg(&file).output().expect("pillion runs");
-    String::from_utf8(output.stdout).expect("text")
 }
 
 /// How a turn by this script ended, under this configuration.

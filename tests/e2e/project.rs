@@ -2,11 +2,11 @@
 //! user's own, runs the project's tests, is denied a command, and is stopped during another. The records tell it all.
 
 use crate::support::fifo::{Fifo, all_gone};
-use crate::support::journey::{configured, export, fields};
+use crate::support::journey::{configured, explained, export, fields};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 const MANIFEST: &str = "[package]\nname = \"fares\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[lib]\ndoctest = false\n\n[workspace]\n";
@@ -67,10 +67,8 @@ fn program(home: &Home) -> Command {
 }
 
 /// What `pillion explain` tells of the one stop, without ids and times.
-fn explained(home: &Home, what: &str) -> Vec<String> {
-    let out = home.command().args(["explain", what]).stdin(Stdio::null()).output().expect("pillion runs");
-    assert!(out.status.success(), "{out:?}");
-    let story = String::from_utf8(out.stdout).expect("text");
+fn told(home: &Home, what: &str) -> Vec<String> {
+    let story = explained(home, what);
     let (_, stop) = story.split_once("Stop 1 of 1: ").expect("one stop");
     let steady = |line: &str| {
         let untimed = match (line.find(" after "), line.find("; ")) {
@@ -185,8 +183,8 @@ async fn a_day_on_a_project_is_told_by_its_records() {
         story
     };
     let file = home.file("export.json", &sanitized.to_string());
-    assert_eq!(explained(&home, file.to_str().expect("a path")), story(false));
-    assert_eq!(explained(&home, &session), story(true));
+    assert_eq!(told(&home, file.to_str().expect("a path")), story(false));
+    assert_eq!(told(&home, &session), story(true));
     editor.ignore_updates();
     editor.finish().await;
 }

@@ -1,7 +1,7 @@
 //! Every tool call is on record: on whose word it ran or did not, when, and what it came to.
 
 use crate::support::fifo::Fifo;
-use crate::support::journey::{configured, export, full_export, full_export_when};
+use crate::support::journey::{configured, explained, export, full_export, full_export_when};
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
 
@@ -318,8 +318,7 @@ async fn after_a_crash_finished_calls_are_told_as_they_had_ended() {
     assert_eq!(statuses(&export), [&both[..], &[json!(["runs", "unknown_outcome"])]].concat());
     leave(editor).await;
 
-    let told = home.command().args(["explain", &session]).output().expect("pillion runs");
-    let told = String::from_utf8(told.stdout).expect("text");
+    let told = explained(&home, &session);
     for line in ["an unrecorded number of updates sent", "what had not been saved yet is lost", "how much had been shown is not recorded"] {
         assert!(told.contains(line), "{line}: {told}");
     }

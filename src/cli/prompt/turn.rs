@@ -5,13 +5,12 @@
 
 use super::show::{Show, Shown};
 use crate::cli::exit::{Exit, tell};
-use crate::cli::export::unknown_session;
 use crate::protocol::cause::{CancelMode, Initiator};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::ids::SessionId;
 use crate::protocol::params::{CancelParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, WhenBusy};
 use crate::protocol::results::PromptResult;
-use crate::rpc::client::{Client, ClientError, Connected, ErrorObjectOwned, SessionApiClient as _, Updates};
+use crate::rpc::client::{Client, ClientError, Connected, SessionApiClient as _, Updates};
 use anyhow::Context as _;
 use serde_json::json;
 use std::io::{self, Write};
@@ -157,19 +156,10 @@ impl Session {
             Self::Named { id, cwd } => (id, cwd.map(text).transpose()?),
         };
         let params = OpenSessionParams { session_id: session_id.clone(), cwd, mcp_servers: Vec::new() };
-        let opened = client.resume(params).await.map_err(|error| match error {
-            ClientError::Call(refusal) if is_about(&refusal, &session_id) => anyhow::Error::msg(unknown_session(session_id.as_str())),
-            error => error.into(),
-        })?;
+        let opened = client.resume(params).await?;
         opened.notices.iter().for_each(|notice| tell(notice));
         Ok(session_id)
     }
-}
-
-/// Whether nothing but this session is what is wrong: there is none.
-fn is_about(refusal: &ErrorObjectOwned, session_id: &SessionId) -> bool {
-    let data = refusal.data().and_then(|data| serde_json::from_str::<serde_json::Value>(data.get()).ok());
-    data == Some(json!({ "sessionId": session_id }))
 }
 
 impl Stop {

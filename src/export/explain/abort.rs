@@ -15,16 +15,15 @@ pub(super) const NO_WORDS: &str = "this version has no words for it";
 /// The most of a tool's input that is told, in characters.
 const MAX_INPUT: usize = 300;
 
-pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
-    let aborts: Vec<_> = export.at("diagnostics").list("aborts").collect();
+pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
+    let aborts: Vec<_> = turns.records("aborts").collect();
     if aborts.is_empty() {
         story.head("No stop is recorded in this export.");
         return;
     }
-    let turns = Turns::index(export);
     for (i, abort) in aborts.iter().enumerate() {
         story.head(&format!("Stop {} of {}: {}", i + 1, aborts.len(), abort.said("abort_id")));
-        tell(*abort, &turns, story);
+        tell(*abort, turns, story);
     }
 }
 
@@ -132,20 +131,23 @@ fn when(abort: View<'_>) -> String {
 }
 
 fn phase(abort: View<'_>) -> String {
-    let words = match abort.word("phase") {
-        Some(Phase::Queued) => "the prompt was waiting for its turn",
-        Some(Phase::BeforeRequest) => "the next request to the model was not known to have left",
-        Some(Phase::WaitingForModel) => "the model had not answered yet",
-        Some(Phase::Reasoning) => "the model was reasoning",
-        Some(Phase::Text) => "the model was writing text",
-        Some(Phase::ToolInput) => "the model was writing a tool call",
-        Some(Phase::AwaitingPermission) => "a permission question was open",
-        Some(Phase::ToolRunning) => "a tool was running",
-        Some(Phase::RetryBackoff) => "a model call had failed and was to be made again",
-        Some(Phase::Persisting) => "the finished turn was being stored",
-        None => NO_WORDS,
-    };
-    explained(abort, "phase", words)
+    explained(abort, "phase", phase_words(abort).unwrap_or(NO_WORDS))
+}
+
+/// What the run was doing, as a clause; `None` where it is not one of the phases that this version knows.
+pub(super) fn phase_words(abort: View<'_>) -> Option<&'static str> {
+    Some(match abort.word("phase")? {
+        Phase::Queued => "the prompt was waiting for its turn",
+        Phase::BeforeRequest => "the next request to the model was not known to have left",
+        Phase::WaitingForModel => "the model had not answered yet",
+        Phase::Reasoning => "the model was reasoning",
+        Phase::Text => "the model was writing text",
+        Phase::ToolInput => "the model was writing a tool call",
+        Phase::AwaitingPermission => "a permission question was open",
+        Phase::ToolRunning => "a tool was running",
+        Phase::RetryBackoff => "a model call had failed and was to be made again",
+        Phase::Persisting => "the finished turn was being stored",
+    })
 }
 
 fn hops(abort: View<'_>) -> String {

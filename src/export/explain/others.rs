@@ -2,28 +2,28 @@
 
 use super::abort::{NO_WORDS, cause, explained, listed, sentence, who};
 use super::story::{Story, counted, duration, wall};
+use super::turns::Turns;
 use super::view::View;
 use crate::protocol::abort::CancelOutcome;
 use crate::protocol::diagnostics::{RetryVerdict, StreamState};
 use std::collections::HashSet;
 
-pub(super) fn tell_all(export: View<'_>, story: &mut Story) {
-    let diagnostics = export.at("diagnostics");
-    for title in diagnostics.list("title_generations") {
+pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
+    for title in turns.records("title_generations") {
         tell_title(title, story);
     }
-    for trace in diagnostics.list("stream_traces") {
+    for trace in turns.records("stream_traces") {
         tell_stream(trace, story);
     }
-    for request in diagnostics.list("cancel_requests") {
+    for request in turns.records("cancel_requests") {
         tell_cancel(request, story);
     }
-    for incident in diagnostics.list("incidents") {
+    for incident in turns.records("incidents") {
         story.head(&format!("Incident: {}", incident.said("name")));
         story.fact("when", &wall(incident.number("at")));
         story.fact("what", incident.said("message"));
     }
-    tell_unrecorded(export, story);
+    tell_unrecorded(turns, story);
 }
 
 /// A title that could not be made, or was made and not used.
@@ -96,16 +96,12 @@ fn tell_cancel(request: View<'_>, story: &mut Story) {
 }
 
 /// Turns that did not end by themselves and whose abort is not in the document.
-fn tell_unrecorded(export: View<'_>, story: &mut Story) {
-    let recorded: HashSet<&str> = export.at("diagnostics").list("aborts").filter_map(|abort| abort.text("turn_id")).collect();
-    let mut sessions = vec![export.at("session")];
-    while let Some(session) = sessions.pop() {
-        for turn in session.list("turns") {
-            let stopped = matches!(turn.text("stop"), Some("cancelled" | "failed" | "max_turn_requests"));
-            if stopped && !turn.text("turn_id").is_some_and(|turn| recorded.contains(turn)) {
-                story.head(&format!("Turn {} ended as {}, and its record is not in this export", turn.said("turn_id"), turn.said("stop")));
-            }
+fn tell_unrecorded(turns: &Turns<'_>, story: &mut Story) {
+    let recorded: HashSet<&str> = turns.records("aborts").filter_map(|abort| abort.text("turn_id")).collect();
+    for turn in turns.all() {
+        let stopped = matches!(turn.text("stop"), Some("cancelled" | "failed" | "max_turn_requests"));
+        if stopped && !turn.text("turn_id").is_some_and(|turn| recorded.contains(turn)) {
+            story.head(&format!("Turn {} ended as {}, and its record is not in this export", turn.said("turn_id"), turn.said("stop")));
         }
-        sessions.extend(session.list("children"));
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn verdict(turns: &Turns<'_>, abort: View<'_>) -> String {
 }
 
 /// The calls of the turn that may have changed something, each as `tool (fate)`.
-fn changes(turns: &Turns<'_>, abort: View<'_>) -> Vec<String> {
+pub(super) fn changes(turns: &Turns<'_>, abort: View<'_>) -> Vec<String> {
     // By call id, so that a call which stands in the abort and in the message counts once.
     let mut changes = BTreeMap::new();
     let in_flight: HashMap<&str, View<'_>> = abort.list("tools_in_flight").filter_map(|tool| Some((tool.text("call_id")?, tool))).collect();

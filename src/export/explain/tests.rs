@@ -4,13 +4,20 @@ use super::*;
 use crate::export::Sanitize;
 use crate::export::fixture::{CALM, Memory, parsed};
 use crate::protocol::abort::{Effect, Partial, Phase, ToolOutcome};
-use crate::protocol::cause::{Cause, Repetition};
+use crate::protocol::cause::{BudgetUnit, Cause, Initiator, Repetition};
+use crate::protocol::export::TurnStop;
+use crate::protocol::ids::TurnId;
 use crate::protocol::message::ResultStatus;
 use crate::protocol::tool_run::{Permission, ToolRun};
 use serde_json::json;
 
 fn story_of(memory: &Memory) -> String {
-    explain(&memory.export(Sanitize::No, &[])).expect("a story")
+    told(&memory.export(Sanitize::No, &[])).expect("a story")
+}
+
+/// On paper so wide that every fact is one line.
+fn told(json: &str) -> Result<String, ExplainError> {
+    explain(json, Reading { width: 10_000, turn: None })
 }
 
 /// A tree with one stop, by this change to the fixture's.
@@ -35,7 +42,7 @@ fn the_story_tells_everything_that_the_records_know() {
 #[test]
 fn sanitized_and_full_exports_give_the_same_answers() {
     let memory = CALM.memory();
-    let [full, sanitized] = [Sanitize::No, Sanitize::Yes].map(|sanitize| explain(&memory.export(sanitize, &[])).expect("a story"));
+    let [full, sanitized] = [Sanitize::No, Sanitize::Yes].map(|sanitize| told(&memory.export(sanitize, &[])).expect("a story"));
     assert_eq!(full.lines().count(), sanitized.lines().count());
     let mut hidden = 0;
     for (full, sanitized) in full.lines().zip(sanitized.lines()) {
@@ -59,6 +66,107 @@ fn sanitized_and_full_exports_give_the_same_answers() {
 fn without_stops_it_says_so() {
     let memory = Memory { sessions: CALM.memory().sessions, ..Memory::default() };
     assert!(story_of(&memory).ends_with("\nNo stop is recorded in this export.\n"));
+}
+
+/// The first three lines, without their labels.
+fn brief(story: &str) -> [&str; 3] {
+    let mut lines = story.lines();
+    ["What happened:", "Who did it:", "What to do now:"].map(|label| {
+        let line = lines.next().and_then(|line| line.strip_prefix(label)).unwrap_or_else(|| panic!("{label} in {story}"));
+        line.trim_start()
+    })
+}
+
+#[test]
+fn the_first_lines_tell_a_person_what_happened_who_did_it_and_what_to_do() {
+    let told = |cause: Cause| {
+        let story = stopped(|memory| {
+            memory.turns.truncate(1);
+            memory.messages.truncate(1);
+            memory.tool_runs.clear();
+            let abort = &mut memory.aborts[0];
+            (abort.cause, abort.request, abort.source) = (cause, None, None);
+            abort.initiator = Initiator::Unknown;
+            abort.tools_in_flight.clear();
+            abort.phase = Phase::Text;
+            abort.partial.updates_sent = 0;
+        });
+        brief(&story).map(str::to_owned)
+    };
+    let again = "Send the prompt again: nothing had been shown, and nothing was changed.";
+    let limit = "Nobody asked for it: it is a time limit of pillion's settings.";
+    let model = "Nobody asked for it: the call of the model failed.";
+    for (cause, who, now) in [
+        (Cause::ClientCancel, "The client, by a request that is not recorded.", again.to_owned()),
+        (Cause::ClientEof, "The editor, without a request to stop: its connection or its process ended.", again.into()),
+        (
+            Cause::Signal { signal_name: "SIGTERM".into() },
+            "Whoever sent SIGTERM to pillion: a signal does not say who sent it.",
+            again.into(),
+        ),
+        (Cause::TurnTimeout { limit_ms: 1 }, limit, format!("Raise watchdog.turn_seconds if it needs more time. {again}")),
+        (Cause::ProviderHttp { http_status: 401 }, model, format!("Check the key of the model's provider first. {again}")),
+        (Cause::ProviderHttp { http_status: 503 }, model, format!("Wait a little first. {again}")),
+        (
+            Cause::Budget { limit: 1, unit: BudgetUnit::ModelCalls, setting: "budget.model_calls".into() },
+            "Nobody asked for it: it is the limit that budget.model_calls sets.",
+            "Tell the model to go on, or raise budget.model_calls before you ask again.".into(),
+        ),
+        (Cause::CrashRecovered, "Nobody is known to have asked for it: a process that dies can say nothing of it.", again.into()),
+    ] {
+        let what = format!("{} The model was writing text.", cause.sentence(Initiator::Unknown, None));
+        assert_eq!(told(cause), [what, who.into(), now]);
+    }
+}
+
+#[test]
+fn the_first_lines_name_the_client_the_changes_and_what_came_later() {
+    let whole = stopped(|_| {});
+    let [what, who, now] = brief(&whole);
+    assert_eq!(what, "The turn was cancelled by the user (x_keymap). A tool was running.");
+    assert_eq!(who, "The user (x_keymap), through x_editor x_1.2, with session/cancel, its request \"x_stop-7\".");
+    assert_eq!(
+        now,
+        "Look first at what came of x_deploy (completed), write_file (killed). Send the prompt again if it is still to be done."
+    );
+    let later = stopped(|memory| {
+        let mut turn = memory.turns[0].clone();
+        (turn.turn_id, turn.stop, turn.abort_id) = (TurnId::new("later"), Some(TurnStop::EndTurn), None);
+        memory.turns.push(turn);
+    });
+    assert!(brief(&later)[0].ends_with(" Since then the session has begun 1 turn, the last of which ended by itself."), "{later}");
+}
+
+#[test]
+fn without_a_stop_the_first_lines_tell_how_the_last_turn_ended() {
+    let told = |stop: Option<TurnStop>| {
+        let mut memory = Memory { sessions: CALM.memory().sessions, turns: CALM.memory().turns, ..Memory::default() };
+        memory.turns.truncate(1);
+        (memory.turns[0].stop, memory.turns[0].abort_id) = (stop, None);
+        brief(&story_of(&memory)).join(" / ")
+    };
+    assert_eq!(
+        told(Some(TurnStop::EndTurn)),
+        "The turn ended by itself: the model had finished. / Nobody: no stop is recorded. / Nothing."
+    );
+    assert!(told(Some(TurnStop::MaxTokens)).ends_with(" / Tell the model to go on."));
+    assert!(told(Some(TurnStop::Refusal)).ends_with(" / The model. / Ask in other words."));
+    assert!(told(Some(TurnStop::Cancelled)).starts_with("The turn was stopped, and the record of the stop is not in this export. / "));
+    assert!(told(None).starts_with("The turn was still running when this was written; it was begun 2"), "{}", told(None));
+}
+
+#[test]
+fn one_turn_is_told_of_alone() {
+    let mut memory = CALM.memory();
+    let mut other = memory.turns[0].clone();
+    (other.turn_id, other.stop, other.abort_id) = (TurnId::new("calm"), Some(TurnStop::EndTurn), None);
+    memory.turns.push(other);
+    let export = memory.export(Sanitize::No, &[]);
+    let of = |turn: &str| explain(&export, Reading { width: 10_000, turn: Some(turn) }).expect("a story");
+    let stopped = of(memory.aborts[0].turn_id.as_str());
+    assert!(stopped.contains("\nStop 1 of 1: x_abort_turn\n"), "{stopped}");
+    let calm = of("calm");
+    assert!(calm.starts_with("What happened:  The turn ended by itself") && !calm.contains("x_turn"), "{calm}");
 }
 
 #[test]
@@ -161,12 +269,12 @@ fn a_call_is_told_with_what_it_is_about_as_far_as_a_line_goes() {
 fn every_cause_is_told_and_an_unknown_one_keeps_its_word() {
     for cause in [Cause::ClientEof, Cause::CrashRecovered, Cause::StoreFailure, Cause::ProviderHttp { http_status: 429 }] {
         let story = stopped(|memory| memory.aborts[0].cause = cause.clone());
-        let expected = format!("{} [{}]", cause.sentence(crate::protocol::cause::Initiator::User, Some("x_keymap")), cause.name());
+        let expected = format!("{} [{}]", cause.sentence(Initiator::User, Some("x_keymap")), cause.name());
         assert_eq!(fact(&story, "what"), expected);
     }
     let mut document = parsed(&CALM.memory().export(Sanitize::Yes, &[]));
     document["diagnostics"]["aborts"][0]["cause"] = json!("eclipse");
-    let story = explain(&document.to_string()).expect("a story");
+    let story = told(&document.to_string()).expect("a story");
     assert_eq!(fact(&story, "what"), "The cause of the stop is not one that this version knows. [unknown: eclipse]");
 }
 
@@ -181,7 +289,7 @@ fn what_a_model_repeated_is_told_as_far_as_a_line_goes() {
 
 #[test]
 fn an_older_export_is_told_as_far_as_it_goes() {
-    let story = explain(include_str!("tests/export-v0.json")).expect("a story");
+    let story = told(include_str!("tests/export-v0.json")).expect("a story");
     assert_eq!(story, include_str!("tests/story-v0.txt"), "\n{story}");
 }
 
@@ -189,14 +297,14 @@ fn an_older_export_is_told_as_far_as_it_goes() {
 fn a_newer_export_is_refused_with_what_to_do() {
     let mut document = parsed(&CALM.memory().export(Sanitize::Yes, &[]));
     document["schema_version"] = json!(SCHEMA_VERSION + 1);
-    let refusal = explain(&document.to_string()).expect_err("too new").to_string();
+    let refusal = told(&document.to_string()).expect_err("too new").to_string();
     assert!(refusal.contains("schema version 2") && refusal.contains("up to 1") && refusal.contains("a newer one"), "{refusal}");
 }
 
 #[test]
 fn what_is_no_export_is_refused_with_what_to_give() {
     for document in ["", "{", "[]", "{}", r#"{"schema":"other","schema_version":1}"#, r#"{"schema":"pillion-session-export"}"#] {
-        let refusal = explain(document).expect_err("no export").to_string();
+        let refusal = told(document).expect_err("no export").to_string();
         assert!(refusal.ends_with("give it the output of `pillion export`"), "{refusal}");
     }
 }
@@ -213,7 +321,7 @@ fn hostile_text_cannot_forge_a_line_or_move_the_cursor() {
     });
     assert!(!story.lines().any(|line| line.starts_with("Stop 9")), "{story}");
     assert!(!story.contains(['\r', '\u{1b}', '\u{202e}']));
-    assert_eq!(story.matches("\\n\\nStop 9 of 9: forged\\r\\u{1b}[2J\\u{202e}").count(), 7, "{story}");
+    assert_eq!(story.matches("\\n\\nStop 9 of 9: forged\\r\\u{1b}[2J\\u{202e}").count(), 10, "{story}");
 }
 
 #[test]
@@ -224,8 +332,8 @@ fn fields_of_the_wrong_type_are_told_as_not_recorded() {
         *value = json!([{"x": 1}]);
     }
     document["session"] = json!(7);
-    let story = explain(&document.to_string()).expect("a story");
-    assert!(story.starts_with("Session (not recorded)\n"), "{story}");
+    let story = told(&document.to_string()).expect("a story");
+    assert!(story.contains("\nSession (not recorded)\n"), "{story}");
     assert_eq!(fact(&story, "what"), "The cause of the stop is not one that this version knows. [unknown]");
 }
 

@@ -1,20 +1,25 @@
-//! The turns of an export, by id: the parts of their messages, and the records of their tool calls.
+//! The turns of an export that are told of, by id: what is known of each, the parts of its messages, and their records.
 
 use super::view::View;
 use std::collections::HashMap;
 
-/// The parts of every turn's messages, and the records of its tool calls.
+/// Every turn of the tree, or the one that is asked about.
 pub(super) struct Turns<'a> {
+    diagnostics: View<'a>,
+    only: Option<&'a str>,
+    /// In the order of their sessions, and in each as they were begun.
+    infos: Vec<View<'a>>,
     parts: HashMap<&'a str, Vec<View<'a>>>,
     runs: HashMap<&'a str, Vec<View<'a>>>,
 }
 
 impl<'a> Turns<'a> {
     /// Walks the tree once.
-    pub(super) fn index(export: View<'a>) -> Self {
-        let mut parts: HashMap<&str, Vec<View<'a>>> = HashMap::new();
+    pub(super) fn index(export: View<'a>, only: Option<&'a str>) -> Self {
+        let (mut infos, mut parts) = (Vec::new(), HashMap::<&str, Vec<View<'a>>>::new());
         let mut sessions = vec![export.at("session")];
         while let Some(session) = sessions.pop() {
+            infos.extend(session.list("turns"));
             for message in session.list("messages") {
                 if let Some(turn) = message.text("turn_id") {
                     parts.entry(turn).or_default().extend(message.list("parts"));
@@ -22,13 +27,40 @@ impl<'a> Turns<'a> {
             }
             sessions.extend(session.list("children"));
         }
+        let diagnostics = export.at("diagnostics");
         let mut runs: HashMap<&str, Vec<View<'a>>> = HashMap::new();
-        for run in export.at("diagnostics").list("tool_runs") {
+        for run in diagnostics.list("tool_runs") {
             if let Some(turn) = run.text("turn_id") {
                 runs.entry(turn).or_default().push(run);
             }
         }
-        Self { parts, runs }
+        Self { diagnostics, only, infos, parts, runs }
+    }
+
+    /// The turns to tell of.
+    pub(super) fn all(&self) -> impl Iterator<Item = View<'a>> {
+        self.infos.iter().copied().filter(|info| self.is_asked_about(*info))
+    }
+
+    /// The diagnostic records of these turns; if all are told of, also those that belong to none.
+    pub(super) fn records(&self, name: &str) -> impl Iterator<Item = View<'a>> {
+        self.diagnostics.list(name).filter(|record| self.is_asked_about(*record))
+    }
+
+    fn is_asked_about(&self, of_a_turn: View<'_>) -> bool {
+        self.only.is_none_or(|only| of_a_turn.text("turn_id") == Some(only))
+    }
+
+    /// The turn that the abort ended.
+    pub(super) fn of(&self, abort: View<'_>) -> Option<View<'a>> {
+        let turn = abort.text("turn_id")?;
+        self.infos.iter().copied().find(|info| info.text("turn_id") == Some(turn))
+    }
+
+    /// The turns that its session began after it.
+    pub(super) fn after(&self, abort: View<'_>) -> Vec<View<'a>> {
+        let same_session = self.infos.iter().filter(|info| info.text("session_id") == abort.text("session_id"));
+        same_session.skip_while(|info| info.text("turn_id") != abort.text("turn_id")).skip(1).copied().collect()
     }
 
     /// The records of the tool calls of the turn that the abort ended.

@@ -2,6 +2,7 @@
 
 mod crowd;
 mod diagnostics;
+mod lookup;
 mod open;
 mod sessions;
 mod snapshot;

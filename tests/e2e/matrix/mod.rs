@@ -7,7 +7,7 @@
 mod axes;
 
 use crate::support::fifo::Fifo;
-use crate::support::journey::{configured, export, fields};
+use crate::support::journey::{configured, explained_export, export, fields};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::process::signal;
 use crate::support::{Dialect, Editor, Framing, Home};
@@ -183,14 +183,6 @@ async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
     export
 }
 
-/// What `pillion explain` makes of an export.
-fn explained(home: &Home, export: &Value) -> String {
-    let file = home.file("export.json", &export.to_string());
-    let out = home.command().arg("explain").arg(file).stdin(Stdio::null()).output().expect("pillion runs");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).expect("text")
-}
-
 /// What is compared of the record of a call.
 const CALL: [&str; 4] = ["call_id", "permission", "outcome", "signal"];
 
@@ -256,7 +248,7 @@ async fn case(doing: Doing, stop: Stop, titled: Titled) {
     let own = aborts.iter().filter(|other| other["turn_id"] == abort["turn_id"]).count();
     assert_eq!(own, 1, "{name}: one terminal record");
 
-    let story = explained(&scene.home, &export);
+    let story = explained_export(&scene.home, &export);
     let its_own = story.split("Stop ").find(|part| part.contains(abort["abort_id"].as_str().expect("an id"))).unwrap_or_default();
     let cause = format!("[{}]", stop.cause());
     let facts = [

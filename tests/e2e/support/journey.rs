@@ -3,7 +3,7 @@
 use super::model_server::{Exchange, ModelServer};
 use super::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// An LSP editor whose model is `server`; `extra` are further flags.
 pub(crate) async fn pointed_at(server: &ModelServer, home: &Home, extra: &[&str]) -> Editor {
@@ -46,6 +46,21 @@ pub(crate) async fn full_export_when(editor: &mut Editor, session: &str, done: i
             return export;
         }
     }
+}
+
+/// What `pillion explain` tells of a session or a file, on paper so wide that every fact is one line.
+pub(crate) fn explained(home: &Home, what: impl AsRef<std::ffi::OsStr>) -> String {
+    let mut command = home.command();
+    let out = command.arg("explain").arg(what).env("COLUMNS", "100000").stdin(Stdio::null()).output().expect("pillion runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("text")
+}
+
+/// The same of an export.
+pub(crate) fn explained_export(home: &Home, export: &Value) -> String {
+    let file = home.log_file().with_file_name("export.json");
+    std::fs::write(&file, export.to_string()).expect("a file");
+    explained(home, file)
 }
 
 /// These fields of an object, for a comparison as a whole.

@@ -1,0 +1,186 @@
+//! The three lines that come first, for whoever reads no further: what happened, who did it, what to do now.
+//!
+//! Invariant: they say nothing that the records below them do not say.
+
+use super::abort::{cause, phase_words, sentence};
+use super::retry;
+use super::story::{Story, counted, sentence_of, wall};
+use super::turns::Turns;
+use super::view::View;
+use crate::protocol::cause::{Cause, Initiator};
+use crate::protocol::export::{TurnKind, TurnStop};
+
+/// The answers to the three questions.
+struct Brief {
+    what: String,
+    who: String,
+    now: String,
+}
+
+impl Brief {
+    fn new(what: impl Into<String>, who: impl Into<String>, now: impl Into<String>) -> Self {
+        Self { what: what.into(), who: who.into(), now: now.into() }
+    }
+}
+
+/// Of the newest stop; without one, of how the turns ended.
+pub(super) fn tell(turns: &Turns<'_>, story: &mut Story) {
+    let aborts: Vec<_> = turns.records("aborts").collect();
+    let brief = match aborts.last() {
+        Some(newest) => of_a_stop(*newest, aborts.len(), turns),
+        None => without_stops(turns),
+    };
+    story.lead("What happened:", &brief.what);
+    story.lead("Who did it:", &brief.who);
+    story.lead("What to do now:", &brief.now);
+}
+
+fn of_a_stop(abort: View<'_>, stops: usize, turns: &Turns<'_>) -> Brief {
+    let mut what = sentence(abort);
+    if let Some(words) = phase_words(abort) {
+        what += &format!(" {}", sentence_of(words));
+    }
+    let after = turns.after(abort);
+    if let Some(last) = after.last() {
+        what += &format!(" Since then the session has begun {}{}.", counted(after.len() as u64, "turn"), how_it_goes(*last));
+    }
+    if stops > 1 {
+        what += &format!(" It is the last of {stops} stops.");
+    }
+    Brief { what, who: who(abort), now: now(abort, turns) }
+}
+
+/// How the last of some turns ended, for the end of a sentence.
+fn how_it_goes(last: View<'_>) -> &'static str {
+    match last.word("stop") {
+        Some(TurnStop::EndTurn | TurnStop::MaxTokens | TurnStop::Refusal) => ", the last of which ended by itself",
+        Some(TurnStop::MaxTurnRequests | TurnStop::Cancelled | TurnStop::Failed) => ", the last of which was stopped",
+        None if last.at("stop").is_absent() => ", the last of which was still running when this was written",
+        None => "",
+    }
+}
+
+fn without_stops(turns: &Turns<'_>) -> Brief {
+    const NOBODY: &str = "Nobody: no stop is recorded.";
+    let infos: Vec<_> = turns.all().collect();
+    let Some(last) = infos.last() else {
+        return Brief::new("Nothing yet: no turn of this session is recorded.", NOBODY, "Nothing.");
+    };
+    let it = if infos.len() == 1 { "The turn".to_owned() } else { format!("The last of {} turns", infos.len()) };
+    match last.word("stop") {
+        None if last.at("stop").is_absent() => Brief::new(
+            format!("{it} was still running when this was written; it was begun {}.", wall(last.number("started_at"))),
+            "Nobody: no stop is recorded so far.",
+            "Wait for its end, or stop it with `session/cancel`; then explain it again.",
+        ),
+        Some(TurnStop::EndTurn) => Brief::new(format!("{it} ended by itself: the model had finished."), NOBODY, "Nothing."),
+        Some(TurnStop::MaxTokens) => Brief::new(
+            format!("{it} ended in the middle of an answer: the model had reached its limit of tokens."),
+            "Nobody: it is a limit of the model's.",
+            "Tell the model to go on.",
+        ),
+        Some(TurnStop::Refusal) => {
+            Brief::new(format!("{it} ended by itself: the model refused to answer."), "The model.", "Ask in other words.")
+        }
+        Some(TurnStop::MaxTurnRequests | TurnStop::Cancelled | TurnStop::Failed) => Brief::new(
+            format!("{it} was stopped, and the record of the stop is not in this export."),
+            "That is not recorded here.",
+            "Explain the session where it was run, or export it again.",
+        ),
+        None => Brief::new(
+            format!("{it} ended as {}, which this version does not know.", last.said("stop")),
+            "That is not known to this version.",
+            "Explain it with a newer pillion.",
+        ),
+    }
+}
+
+fn who(abort: View<'_>) -> String {
+    match cause(abort) {
+        Cause::ClientCancel
+        | Cause::RpcCancel
+        | Cause::SupersededByPrompt { .. }
+        | Cause::SessionClosed
+        | Cause::SessionDeleted
+        | Cause::ShutdownRequest
+        | Cause::ExitWithoutShutdown => asked(abort),
+        Cause::ClientEof | Cause::ClientFramingBroken | Cause::ClientWriteFailed | Cause::ClientProcessDied { .. } => {
+            "The editor, without a request to stop: its connection or its process ended.".into()
+        }
+        Cause::Signal { signal_name } => match abort.word("initiator") {
+            Some(Initiator::User) => format!("The user, with {signal_name} from the terminal."),
+            _ => format!("Whoever sent {signal_name} to pillion: a signal does not say who sent it."),
+        },
+        Cause::ConnectTimeout { .. }
+        | Cause::FirstByteTimeout { .. }
+        | Cause::IdleStreamTimeout { .. }
+        | Cause::TurnTimeout { .. }
+        | Cause::ToolTimeout { .. } => "Nobody asked for it: it is a time limit of pillion's settings.".into(),
+        Cause::Budget { setting, .. } => format!("Nobody asked for it: it is the limit that {setting} sets."),
+        Cause::LoopGuard(repetition) => format!("Nobody asked for it: it is the limit that {} sets.", repetition.setting),
+        Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol => {
+            "Nobody asked for it: the call of the model failed.".into()
+        }
+        Cause::StoreFailure | Cause::InternalPanic => "Nobody asked for it: pillion itself failed.".into(),
+        Cause::CrashRecovered => "Nobody is known to have asked for it: a process that dies can say nothing of it.".into(),
+        Cause::Unknown => "That is not known to this version; the line `who` below has what is recorded.".into(),
+    }
+}
+
+/// Who asked by a request: for whom the client spoke, which client, by what.
+fn asked(abort: View<'_>) -> String {
+    let request = abort.at("request");
+    let client = request.at("client").text("name").map(|name| match request.at("client").text("version") {
+        Some(version) => format!("{name} {version}"),
+        None => name.into(),
+    });
+    let source = abort.text("source").map(|source| format!(" ({source})")).unwrap_or_default();
+    let by = match (request.text("method"), request.at("id").value()) {
+        (None, _) => return "The client, by a request that is not recorded.".into(),
+        (Some(method), serde_json::Value::Null) => format!("with the notification {method}"),
+        (Some(method), id) => format!("with {method}, its request {id}"),
+    };
+    let client = client.unwrap_or_else(|| "a client that gave no name".into());
+    match abort.word("initiator") {
+        Some(Initiator::User) => format!("The user{source}, through {client}, {by}."),
+        Some(Initiator::Program) => format!("A program{source}, through {client}, {by}."),
+        Some(Initiator::Unknown) | None => {
+            format!("{}{source}, {by}; for whom, it did not say.", sentence_of(&client).trim_end_matches('.'))
+        }
+    }
+}
+
+fn now(abort: View<'_>, turns: &Turns<'_>) -> String {
+    let what = match turns.of(abort).and_then(|turn| turn.word("kind")) {
+        Some(TurnKind::Shell) => "Run the command again",
+        Some(TurnKind::Prompt) | None => "Send the prompt again",
+    };
+    let time = |setting: &str| format!("Raise {setting} if it needs more time. ");
+    let first = match cause(abort) {
+        Cause::ConnectTimeout { .. } => time("watchdog.connect_seconds"),
+        Cause::FirstByteTimeout { .. } => time("watchdog.first_byte_seconds"),
+        Cause::IdleStreamTimeout { .. } => time("watchdog.idle_seconds"),
+        Cause::TurnTimeout { .. } => time("watchdog.turn_seconds"),
+        Cause::ToolTimeout { .. } => time("watchdog.tool_seconds"),
+        Cause::ProviderHttp { http_status: 401 | 403 } => "Check the key of the model's provider first. ".into(),
+        Cause::ProviderHttp { http_status: 404 } => "Check the model's name and its provider's address first. ".into(),
+        Cause::ProviderHttp { http_status: 429 | 500.. } => "Wait a little first. ".into(),
+        Cause::ProviderHttp { .. } => "Read the provider's own words below: as it was, the request may be refused again. ".into(),
+        Cause::Budget { setting, .. } => return format!("Tell the model to go on, or raise {setting} before you ask again."),
+        Cause::LoopGuard(_) => return "Tell the model what it does not see, and let it go on.".into(),
+        Cause::StoreFailure => "See what `pillion doctor` says of the store first. ".into(),
+        Cause::InternalPanic => "Please report it, with what `pillion export` writes. ".into(),
+        Cause::Unknown => "Explain it with a newer pillion first. ".into(),
+        _ => String::new(),
+    };
+    let changes = retry::changes(turns, abort);
+    let is_known = !abort.at("tools_in_flight").is_absent();
+    let shown = abort.at("partial").number("updates_sent").filter(|_| !abort.texts("missing").contains(&"updates_sent"));
+    let then = match (is_known, shown) {
+        _ if !changes.is_empty() => format!("Look first at what came of {}. {what} if it is still to be done.", changes.join(", ")),
+        (false, _) => format!("Look first at what it did: what was running is not recorded. {what} if it is still to be done."),
+        (true, Some(0)) => format!("{what}: nothing had been shown, and nothing was changed."),
+        (true, _) => format!("{what} if you like: nothing was changed, and what had been shown is shown again."),
+    };
+    first + &then
+}
