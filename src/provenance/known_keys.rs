@@ -1,14 +1,15 @@
 //! The keys that this process knows, and their removal from whatever it writes: answers, exports, log lines.
 //!
-//! Invariant: a known key leaves neither raw nor JSON-escaped, URL-, base64- or hex-encoded. Time is linear in the
-//! text. When the pattern of the keys cannot be built, everything counts as a key: this fails closed.
+//! Invariant: a known key leaves neither raw nor JSON-escaped, URL-, base64- or hex-encoded. Time and memory are linear in
+//! the keys and in the text. When there are too many keys to look for, everything counts as one: this fails closed.
 
-mod pattern;
+mod decode;
+mod finder;
 #[cfg(test)]
 mod tests;
 
 use crate::protocol::record::Texts;
-use regex::Regex;
+use finder::Finder;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
@@ -25,14 +26,14 @@ pub struct KnownKeys {
     /// Longest first, so that a key which begins like another one goes as a whole.
     keys: Vec<String>,
     /// Built at the first use, so that the start of the process does not wait for it.
-    pattern: OnceLock<Pattern>,
+    search: OnceLock<Search>,
 }
 
-enum Pattern {
+enum Search {
     /// There is nothing to look for.
     Nothing,
-    Keys(Box<Regex>),
-    /// The keys are too large for a pattern.
+    Keys(Box<Finder>),
+    /// There are too many keys.
     Everything,
 }
 
@@ -44,7 +45,7 @@ impl KnownKeys {
         let mut keys: Vec<String> = keys.iter().map(|key| key.trim()).filter(fit).map(String::from).collect();
         keys.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         keys.dedup();
-        Self { keys, pattern: OnceLock::new() }
+        Self { keys, search: OnceLock::new() }
     }
 
     /// The configured key, and the value of every variable whose name says that it holds a secret.
@@ -59,11 +60,22 @@ impl KnownKeys {
 
     /// `text` without the keys.
     pub fn scrub<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match self.pattern() {
-            Pattern::Nothing => Cow::Borrowed(text),
-            Pattern::Keys(regex) => regex.replace_all(text, regex::NoExpand(PLACEHOLDER)),
-            Pattern::Everything => Cow::Borrowed(PLACEHOLDER),
+        let found = match self.search() {
+            Search::Nothing => return Cow::Borrowed(text),
+            Search::Everything => return Cow::Borrowed(PLACEHOLDER),
+            Search::Keys(finder) => finder.find(text),
+        };
+        if found.is_empty() {
+            return Cow::Borrowed(text);
         }
+        let (mut clean, mut kept_from) = (String::with_capacity(text.len()), 0);
+        for place in found {
+            clean.push_str(&text[kept_from..place.start]);
+            clean.push_str(PLACEHOLDER);
+            kept_from = place.end;
+        }
+        clean.push_str(&text[kept_from..]);
+        Cow::Owned(clean)
     }
 
     /// Bytes that may be text, without the keys. What is no text stays as it is.
@@ -78,10 +90,10 @@ impl KnownKeys {
 
     /// How many places of `text` hold a key.
     pub fn count(&self, text: &str) -> u64 {
-        match self.pattern() {
-            Pattern::Nothing => 0,
-            Pattern::Keys(regex) => regex.find_iter(text).count() as u64,
-            Pattern::Everything => 1,
+        match self.search() {
+            Search::Nothing => 0,
+            Search::Keys(finder) => finder.find(text).len() as u64,
+            Search::Everything => 1,
         }
     }
 
@@ -97,12 +109,12 @@ impl KnownKeys {
         record
     }
 
-    fn pattern(&self) -> &Pattern {
-        self.pattern.get_or_init(|| {
+    fn search(&self) -> &Search {
+        self.search.get_or_init(|| {
             if self.keys.is_empty() {
-                return Pattern::Nothing;
+                return Search::Nothing;
             }
-            pattern::build(&self.keys).map_or(Pattern::Everything, |regex| Pattern::Keys(Box::new(regex)))
+            Finder::new(&self.keys).map_or(Search::Everything, |finder| Search::Keys(Box::new(finder)))
         })
     }
 }

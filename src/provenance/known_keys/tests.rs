@@ -70,11 +70,40 @@ fn a_long_key_is_found_piece_by_piece_and_many_keys_at_once() {
     let mut all: Vec<String> = (0..60).map(|i| format!("{i}-environment-secret-value-{}", i * 7919)).collect();
     all.push(long.clone());
     let keys = KnownKeys::new(all.clone());
-    assert!(matches!(keys.pattern(), Pattern::Keys(_)));
+    assert!(matches!(keys.search(), Search::Keys(_)));
     let clean = keys.scrub(&long).into_owned();
     assert!(clean.replace(PLACEHOLDER, "").is_empty(), "{clean}");
     for key in all {
         assert!(!keys.scrub(&format!("x{key}x")).contains(&key));
+    }
+}
+
+#[test]
+fn a_part_of_a_long_key_is_found_in_every_spelling() {
+    let long: String = (0..3000u32).map(|i| char::from(b'!' + (i.wrapping_mul(2_654_435_761) >> 24) as u8 % 90)).collect();
+    let keys = KnownKeys::new(vec![long.clone()]);
+    let json = serde_json::to_string(&long).expect("json");
+    let in_json = serde_json::to_string(&json).expect("json in json");
+    let url: String = long.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let hex: String = long.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for spelling in [&long, &json[1..json.len() - 1], &in_json, &url, &hex] {
+        let clean = keys.scrub(spelling).into_owned();
+        assert!(clean.len() < PLACEHOLDER.len() + 8, "{clean}");
+        let part = &spelling[spelling.len() / 3..spelling.len() / 3 * 2];
+        let clean = keys.scrub(part).into_owned();
+        // At either end less than a window, in the longest spelling of its bytes.
+        assert!(clean.contains(PLACEHOLDER) && clean.len() < PLACEHOLDER.len() + 2 * 64 * 4, "{} of {}", clean.len(), part.len());
+    }
+}
+
+#[test]
+fn what_an_escape_leaves_in_doubt_is_found_either_way() {
+    for key in ["a%41b%42c%43", r#"say "%41" twice"#, r"C:\\share\u0041\dir", "caf\u{e9}-\u{1F600}-secret"] {
+        let keys = KnownKeys::new(vec![key.into()]);
+        let json = serde_json::to_string(key).expect("json");
+        for text in [key.to_owned(), json.clone(), serde_json::to_string(&json).expect("json in json")] {
+            assert_eq!(keys.count(&text), 1, "{key} in {text}");
+        }
     }
 }
 
@@ -94,8 +123,8 @@ fn bytes_that_are_no_text_stay_and_the_keys_between_them_go() {
 }
 
 #[test]
-fn keys_too_large_for_a_pattern_hide_everything() {
-    let keys = KnownKeys { keys: vec![KEY.into()], pattern: OnceLock::from(Pattern::Everything) };
+fn more_keys_than_can_be_looked_for_hide_everything() {
+    let keys = KnownKeys::new((0..2_000).map(|i| format!("{i:0>30}")).collect());
     assert_eq!(keys.scrub("anything"), PLACEHOLDER);
     assert_eq!(keys.count("anything"), 1);
 }
