@@ -1,7 +1,7 @@
 //! The parts of one process put together: which store, which providers, which tools. `serve` and `cli` start from here.
 
 use crate::build_info;
-use crate::config::{ModelName, ProviderKind, Settings, command_environment};
+use crate::config::{ModelName, ProviderKind, Providers, Settings, Speaks};
 use crate::export::{ExportError, ExportOptions, Sanitize, without_secrets, write_export};
 use crate::process::Keeper;
 use crate::protocol::export::{Completeness, Runtime};
@@ -9,8 +9,8 @@ use crate::protocol::ids::SessionId;
 use crate::protocol::params::{BadField, ExportParams};
 use crate::protocol::results::ExportResult;
 use crate::provenance::{KnownKeys, Provenance};
-use crate::provider::anthropic::{ANTHROPIC_BASE_URL, Messages};
-use crate::provider::openai::{ChatCompletions, OLLAMA_BASE_URL, OPENAI_BASE_URL};
+use crate::provider::anthropic::Messages;
+use crate::provider::openai::ChatCompletions;
 use crate::provider::responses::Responses;
 use crate::provider::scripted::Scripted;
 use crate::provider::wire::{Protocol, Remote, RemoteOptions};
@@ -43,15 +43,15 @@ impl Host {
         let provenance = if settings.deterministic { Provenance::deterministic() } else { Provenance::real() }.knowing(known_keys);
         let store = Store::open(settings.data_dir.clone());
         let settings = Arc::new(settings);
-        let chosen = Arc::clone(&settings);
+        let (chosen, known) = (Arc::clone(&settings), Arc::clone(&settings.providers));
         let parts = Parts {
             provenance,
             store,
             providers: Arc::new(move |name| provider(&chosen, name)),
-            no_model: Arc::new(|| no_model().boxed()),
+            no_model: Arc::new(move || no_model(Arc::clone(&known)).boxed()),
             tools: Arc::new(ToolSet::new(standard_tools())),
             keeper: Keeper::this_program(),
-            environment: command_environment(std::env::vars_os()).into(),
+            environment: settings.command_environment(std::env::vars_os()).into(),
             documents: Documents::default(),
             settings,
         };
@@ -145,11 +145,13 @@ fn clean<'l>(keys: &KnownKeys, line: &'l str) -> Cow<'l, str> {
 }
 
 fn provider(settings: &Settings, name: &ModelName) -> Result<Arc<dyn Provider>, String> {
-    match name.provider {
-        ProviderKind::OpenAi => remote::<ChatCompletions>(settings, name, OPENAI_BASE_URL),
-        ProviderKind::OpenAiResponses => remote::<Responses>(settings, name, OPENAI_BASE_URL),
-        ProviderKind::Anthropic => remote::<Messages>(settings, name, ANTHROPIC_BASE_URL),
-        ProviderKind::Ollama => remote::<ChatCompletions>(settings, name, OLLAMA_BASE_URL),
+    match &name.provider {
+        ProviderKind::Remote(provider) => match settings.providers.get(provider).map(|provider| provider.speaks) {
+            Some(Speaks::ChatCompletions) => remote::<ChatCompletions>(settings, name),
+            Some(Speaks::Responses) => remote::<Responses>(settings, name),
+            Some(Speaks::Messages) => remote::<Messages>(settings, name),
+            None => Err(format!("there is no provider `{provider}` any more; choose another model")),
+        },
         ProviderKind::Scripted => {
             Scripted::open(&name.model).map(|script| Arc::new(script) as Arc<dyn Provider>).map_err(|error| error.to_string())
         }
@@ -158,13 +160,13 @@ fn provider(settings: &Settings, name: &ModelName) -> Result<Arc<dyn Provider>, 
 }
 
 /// A model that is asked over HTTP, at the configured address or else where its vendor answers.
-fn remote<P: Protocol>(settings: &Settings, name: &ModelName, vendors_own: &str) -> Result<Arc<dyn Provider>, String> {
+fn remote<P: Protocol>(settings: &Settings, name: &ModelName) -> Result<Arc<dyn Provider>, String> {
     let env = |variable: &str| std::env::var(variable).ok();
     let options = RemoteOptions {
-        name: name.provider.name(),
-        base_url: settings.base_url_of(name.provider).unwrap_or(vendors_own).to_owned(),
+        name: name.provider.name().into(),
+        base_url: settings.base_url_of(&name.provider).unwrap_or_default().to_owned(),
         model: name.model.clone(),
-        api_key: settings.key_of(name.provider, &env).map_err(|error| error.to_string())?,
+        api_key: settings.key_of(&name.provider, &env).map_err(|error| error.to_string())?,
     };
     Remote::<P>::new(options).map(|provider| Arc::new(provider) as Arc<dyn Provider>).map_err(|error| error.to_string())
 }
@@ -181,8 +183,8 @@ fn local(_model: &str) -> Result<Arc<dyn Provider>, String> {
 }
 
 /// What is within reach when nobody chose a model, and the setting that chooses one.
-async fn no_model() -> String {
-    let found = reach::within_reach(REACH_TIMEOUT).await;
+async fn no_model(providers: Arc<Providers>) -> String {
+    let found = reach::within_reach(&providers, REACH_TIMEOUT).await;
     let within = if found.is_empty() {
         "nothing is within reach (no key in the environment, no model server on this machine)".to_owned()
     } else {

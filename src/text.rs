@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 /// The longest beginning of `text` that has at most `max` bytes and splits no character.
 pub fn cut(text: &str, max: usize) -> &str {
@@ -12,6 +13,11 @@ pub fn cut(text: &str, max: usize) -> &str {
 /// The first `max` characters of `text`.
 pub fn first(text: &str, max: usize) -> &str {
     text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end])
+}
+
+/// The place of the whole characters that `place` touches.
+pub fn whole_characters(text: &str, place: Range<usize>) -> Range<usize> {
+    text.floor_char_boundary(place.start)..text.ceil_char_boundary(place.end)
 }
 
 /// Prose on one line: what would move the cursor, turn text around or hide it is written out, such as `\n` or `\u{202e}`.
@@ -29,6 +35,16 @@ pub fn exact(text: &str) -> Cow<'_, str> {
 /// The same for a line of a program, where a tab is what it looks like.
 pub fn exact_line(text: &str) -> Cow<'_, str> {
     written_out(text, |c| c != '\t' && is_no_plain_letter(c), by_number)
+}
+
+/// A word for a shell: as it is if no shell makes anything else of it, else in quotes.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
 }
 
 fn is_no_plain_letter(c: char) -> bool {

@@ -6,7 +6,7 @@ use super::options::{self, Options};
 use super::output::Output;
 use super::when;
 use crate::build_info;
-use crate::config::{ProviderKind, SandboxMode, SandboxNetwork, Settings, TitleModel};
+use crate::config::{ConfigError, ProviderKind, SandboxMode, SandboxNetwork, Settings, TitleModel};
 use crate::process::{self, Ability, Hold};
 use crate::provider::reach;
 use crate::store::{Health, Store};
@@ -59,15 +59,15 @@ impl Report {
     async fn models(&mut self, settings: &Settings) {
         self.heading("models");
         match &settings.model {
-            Some(model) => self.line("turns", &format!("{model}{}", endpoint(settings, model.provider))),
+            Some(model) => self.line("turns", &format!("{model}{}", endpoint(settings, &model.provider))),
             None => self.line("turns", &"none chosen; set --model, PILLION_MODEL or `model` in the settings"),
         }
         match &settings.title_model {
             TitleModel::Session => self.line("titles", &"the session's own model"),
-            TitleModel::Named(model) => self.line("titles", &format!("{model}{}", endpoint(settings, model.provider))),
+            TitleModel::Named(model) => self.line("titles", &format!("{model}{}", endpoint(settings, &model.provider))),
             TitleModel::Off => self.line("titles", &"off"),
         }
-        let found = reach::within_reach(PATIENCE).await;
+        let found = reach::within_reach(&settings.providers, PATIENCE).await;
         for found in &found {
             self.line("in reach", found);
         }
@@ -154,15 +154,16 @@ fn place(path: &Path) -> String {
 }
 
 /// Where requests for a provider go, and whether with a key.
-fn endpoint(settings: &Settings, provider: ProviderKind) -> String {
-    let url = settings.base_url_of(provider).map(|url| format!(" at {url}")).unwrap_or_default();
-    let key = match settings.key_of(provider, &options::variable) {
-        _ if provider.key_variable().is_none() => "",
-        Ok(Some(_)) => ", with a key",
-        Ok(None) => ", without a key",
-        Err(_) => ", whose key would travel in clear",
-    };
-    url + key
+fn endpoint(settings: &Settings, provider: &ProviderKind) -> String {
+    let Some(url) = settings.base_url_of(provider) else { return String::new() };
+    // What follows the question mark may hold a key.
+    let url = url.split('?').next().unwrap_or_default();
+    match settings.key_of(provider, &options::variable) {
+        Ok(Some(_)) => format!(" at {url}, with a key"),
+        Ok(None) => format!(" at {url}, without a key"),
+        Err(ConfigError::NoKey { variable, .. }) => format!(" at {url}, which needs a key: {variable} is not set"),
+        Err(_) => format!(" at {url}, whose key would travel in clear"),
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub enum ConfigError {
     NotToml { file: PathBuf, line: usize, message: String },
     #[error("{named_by} names {}, which cannot be read: {error}", .file.display())]
     Unreadable { named_by: &'static str, file: PathBuf, error: std::io::Error },
+    #[error("{}:{line}: [provider.{name}] {must}", .file.display())]
+    BadProvider { file: PathBuf, line: usize, name: String, must: String },
     #[error("no setting has the flag `{flag}`")]
     UnknownFlag { flag: &'static str },
     #[error("no home directory was found; set HOME, or say where to keep sessions with --data-dir or PILLION_DATA_DIR")]
@@ -29,7 +31,9 @@ pub enum ConfigError {
         "the base URL {base_url} is neither encrypted nor on this machine, and the key in {variable} would travel in clear; \
          use https, or set PILLION_API_KEY to an empty value to send no key"
     )]
-    KeyInClear { base_url: String, variable: &'static str },
+    KeyInClear { base_url: String, variable: String },
+    #[error("{provider} at {base_url} needs a key, and {variable} is not set; set it where pillion is started{not_this}")]
+    NoKey { provider: String, base_url: String, variable: String, not_this: String },
 }
 
 /// Where a value was set.

@@ -1,8 +1,12 @@
 //! Reads `config.toml`: a flat walk over its sections, so that every error has a line and names what is allowed there.
 
+use super::provider::{PROTOCOLS, RemoteProvider};
 use super::setting::Shape;
+use super::value::{self, Bad};
 use super::{ConfigError, Environment, Origin, Places, SETTINGS, Settings};
+use crate::protocol::ids::is_plain_name;
 use std::path::Path;
+use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -24,6 +28,9 @@ pub(super) fn apply(settings: &mut Settings, places: &Places, flag: Option<&Path
     File { path, text: &text }.apply(settings)
 }
 
+/// The section of providers, which has a section for each.
+const PROVIDERS: &str = "provider";
+
 /// A configuration file that is being read.
 struct File<'a> {
     path: &'a Path,
@@ -37,11 +44,83 @@ impl File<'_> {
             line: self.line(error.span().map_or(0, |span| span.start)),
             message: error.message().replace('\n', "; "),
         })?;
-        self.apply_table(settings, "", root.get_ref())
+        let root = root.get_ref();
+        // First, since models are named by them.
+        if let Some(providers) = root.get(PROVIDERS) {
+            self.apply_providers(settings, providers)?;
+        }
+        self.apply_table(settings, "", root)
+    }
+
+    fn apply_providers(&self, settings: &mut Settings, section: &Spanned<DeValue<'_>>) -> Result<(), ConfigError> {
+        let must = "is a section of sections, such as [provider.my-gateway]";
+        let table = section.get_ref().as_table().ok_or_else(|| self.wrong_type(section, PROVIDERS, must))?;
+        for (name, value) in table {
+            let name: &str = name.get_ref();
+            let fields = value.get_ref().as_table().ok_or_else(|| self.wrong_type(value, &format!("{PROVIDERS}.{name}"), must))?;
+            let provider = self.provider(settings, name, fields, self.line(value.span().start))?;
+            Arc::make_mut(&mut settings.providers).insert(name, provider);
+        }
+        Ok(())
+    }
+
+    /// One `[provider.NAME]`: a provider of the user's own, or what is different about one that is known.
+    fn provider(&self, settings: &Settings, name: &str, fields: &DeTable<'_>, line: usize) -> Result<RemoteProvider, ConfigError> {
+        let bad = |line, must: String| ConfigError::BadProvider { file: self.path.to_owned(), line, name: name.to_owned(), must };
+        if !is_plain_name(name) || name.contains(':') || ["scripted", "local"].contains(&name) {
+            let must = "needs another name: letters, digits, dots and dashes, and neither `scripted` nor `local`";
+            return Err(bad(line, must.into()));
+        }
+        let known = settings.providers.get(name);
+        let (mut speaks, mut base_url, mut key_env) = (None, None, None);
+        for (field, value) in fields {
+            let (key, line) = (format!("{PROVIDERS}.{name}.{}", field.get_ref()), self.line(field.span().start));
+            let text = || self.scalar(value, &key, Shape::Text);
+            match field.get_ref().as_ref() {
+                "protocol" if known.is_some() => return Err(bad(line, "has a `protocol` of its own that cannot be changed".into())),
+                "protocol" => {
+                    let text = text()?;
+                    let found = PROTOCOLS.iter().find(|(word, _)| *word == text).map(|(_, speaks)| *speaks);
+                    let must =
+                        || format!("has the protocol `{}`, but it must be openai, openai-responses or anthropic", text.escape_debug());
+                    speaks = Some(found.ok_or_else(|| bad(line, must()))?);
+                }
+                "base_url" => {
+                    base_url = Some(value::base_url(&text()?).map_err(|wrong| match wrong {
+                        Bad::Must(must) | Bad::Secret(must) | Bad::Item { must, .. } => bad(line, format!("has a `base_url` that {must}")),
+                    })?);
+                }
+                // What is no name of a variable may be a key, and is not repeated.
+                "api_key_env" => {
+                    let must = "must name the environment variable that holds the key in `api_key_env`, such as MY_GATEWAY_KEY";
+                    key_env = Some(text().ok().filter(|text| is_variable(text)).ok_or_else(|| bad(line, must.into()))?);
+                }
+                _ => {
+                    let allowed = "`protocol`, `base_url`, `api_key_env`".to_owned();
+                    return Err(match self.unknown(PROVIDERS, key, line) {
+                        ConfigError::UnknownKey { file, line, key, .. } => ConfigError::UnknownKey { file, line, key, allowed },
+                        other => other,
+                    });
+                }
+            }
+        }
+        let missing = |what: &str| bad(line, format!("needs {what}"));
+        let needs_key = key_env.is_some() || known.is_some_and(|known| known.needs_key && base_url.is_none());
+        Ok(RemoteProvider {
+            speaks: speaks
+                .or(known.map(|known| known.speaks))
+                .ok_or_else(|| missing("a `protocol`: openai, openai-responses or anthropic"))?,
+            base_url: base_url.or(known.map(|known| known.base_url.clone())).ok_or_else(|| missing("a `base_url`"))?,
+            key_variable: key_env.or(known.and_then(|known| known.key_variable.clone())),
+            needs_key,
+        })
     }
 
     fn apply_table(&self, settings: &mut Settings, section: &str, table: &DeTable<'_>) -> Result<(), ConfigError> {
         for (name, value) in table {
+            if section.is_empty() && name.get_ref() == PROVIDERS {
+                continue;
+            }
             let key = if section.is_empty() { name.get_ref().to_string() } else { format!("{section}.{}", name.get_ref()) };
             if let Some(inner) = value.get_ref().as_table()
                 && is_section(&key)
@@ -112,12 +191,20 @@ impl File<'_> {
                 allowed.push(word);
             }
         }
+        if section.is_empty() {
+            allowed.push(format!("[{PROVIDERS}.NAME]"));
+        }
         ConfigError::UnknownKey { file, line, key, allowed: allowed.join(", ") }
     }
 
     fn line(&self, at: usize) -> usize {
         1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
     }
+}
+
+/// Whether an environment variable can have this name.
+fn is_variable(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 fn is_section(key: &str) -> bool {

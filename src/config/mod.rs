@@ -10,6 +10,7 @@ mod keys;
 mod limits;
 mod model;
 mod places;
+mod provider;
 mod retry;
 mod sandbox;
 mod setting;
@@ -22,10 +23,10 @@ mod workspace;
 
 pub use allowance::Allowance;
 pub use error::{ConfigError, Origin};
-pub use keys::command_environment;
 pub use limits::Limits;
 pub use model::{BadModelName, ModelName, ProviderKind};
 pub use places::Places;
+pub use provider::{Providers, RemoteProvider, Speaks};
 pub use retry::Retry;
 pub use sandbox::{Sandbox, SandboxMode, SandboxNetwork};
 pub use setting::Setting;
@@ -55,7 +56,9 @@ pub struct Settings {
     pub title_timeout: Duration,
     /// The base URL of [`Settings::model`]'s provider; absent: the vendor's own. Never ends with a slash.
     pub base_url: Option<String>,
-    /// `PILLION_API_KEY`; absent: the vendor's own variable; empty: no key at all.
+    /// What a model's name can begin with, beside `scripted` and `local`.
+    pub providers: Arc<Providers>,
+    /// `PILLION_API_KEY`, for the provider of [`Settings::model`] alone; absent: the provider's own variable; empty: no key.
     pub api_key: Option<SecretString>,
     pub data_dir: PathBuf,
     pub log_file: PathBuf,
@@ -161,6 +164,9 @@ impl Settings {
         for setting in SETTINGS {
             hash.update(format!("{}={}\n", setting.name(), setting.show(self).unwrap_or_default()));
         }
+        for (name, provider) in self.providers.iter() {
+            hash.update(format!("provider.{name}={provider:?}\n"));
+        }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -171,6 +177,7 @@ impl Settings {
             title_on_cancel: TitleOnCancel::Keep,
             title_timeout: Duration::from_secs(30),
             base_url: None,
+            providers: Arc::default(),
             api_key: None,
             data_dir: places.data_dir.clone().unwrap_or_default(),
             log_file: places.log_file.clone().unwrap_or_default(),

@@ -1,11 +1,8 @@
-//! Names of models: what stands behind `--model`. A name that parses is a provider that is built.
+//! Names of models: what stands behind `--model`. A name that parses is of a provider that there is.
 
+use super::provider::Providers;
 use std::fmt;
-
-/// What every error about a model's name ends with.
-const ALLOWED: &str = "a model is written `openai:<model>` (any server that speaks OpenAI's chat completions), \
-                       `openai-responses:<model>` (OpenAI's Responses API), `anthropic:<model>`, `ollama:<model>`, \
-                       `scripted:<file.json>`, `local` or `local:<file.gguf>`";
+use std::sync::Arc;
 
 /// A model as it is chosen: `provider:model`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,30 +12,45 @@ pub struct ModelName {
     pub model: String,
 }
 
-/// The provider protocols that are built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a model is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProviderKind {
-    /// Chat completions, which many servers speak.
-    OpenAi,
-    /// OpenAI's own newer protocol. It has a name of its own, since most servers that speak the older one do not speak it.
-    OpenAiResponses,
-    Anthropic,
-    Ollama,
+    /// Behind one of [`Providers`].
+    Remote(Arc<str>),
+    /// A script in the place of a model.
     Scripted,
+    /// In this process.
     Local,
 }
 
 /// Why a text names no model: said of the setting or the field that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadModelName {
-    #[error("names no provider; {ALLOWED}")]
-    NoProvider,
-    #[error("names no model behind `{provider}:`; {ALLOWED}")]
-    NoModel { provider: &'static str },
-    #[error("asks for the provider `{0}`, which does not exist; {ALLOWED}")]
-    UnknownProvider(String),
+    #[error("names no provider; {0}")]
+    NoProvider(Allowed),
+    #[error("names no model behind `{provider}:`; {allowed}")]
+    NoModel { provider: String, allowed: Allowed },
+    #[error("asks for the provider `{provider}`, which does not exist; {allowed}")]
+    UnknownProvider { provider: String, allowed: Allowed },
     #[error("must not hold control characters")]
     ControlCharacter,
+}
+
+/// What can be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed(String);
+
+impl Allowed {
+    fn of(providers: &Providers) -> Self {
+        let names: Vec<_> = providers.iter().map(|(name, _)| &**name).collect();
+        Self(format!("write `provider:model` with one of {}, or `scripted:<file.json>`, `local`, `local:<file.gguf>`", names.join(", ")))
+    }
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl ModelName {
@@ -46,24 +58,24 @@ impl ModelName {
     ///
     /// # Errors
     /// Says what is wrong and lists what is allowed.
-    pub fn parse(text: &str) -> Result<Self, BadModelName> {
+    pub fn parse(text: &str, providers: &Providers) -> Result<Self, BadModelName> {
+        let allowed = || Allowed::of(providers);
         let (provider, model) = match text.split_once(':') {
-            Some((provider, model)) => (provider, model.trim()),
-            None => (text, ""),
+            Some((provider, model)) => (provider.trim(), model.trim()),
+            None => (text.trim(), ""),
         };
-        let provider = match provider.trim() {
-            "openai" => ProviderKind::OpenAi,
-            "openai-responses" => ProviderKind::OpenAiResponses,
-            "anthropic" => ProviderKind::Anthropic,
-            "ollama" => ProviderKind::Ollama,
+        let provider = match provider {
             "scripted" => ProviderKind::Scripted,
             "local" => ProviderKind::Local,
-            // No colon: more likely a model's bare name than a provider's.
-            _ if !text.contains(':') => return Err(BadModelName::NoProvider),
-            other => return Err(BadModelName::UnknownProvider(other.escape_debug().to_string())),
+            name => match providers.iter().find(|(known, _)| ***known == *name) {
+                Some((known, _)) => ProviderKind::Remote(Arc::clone(known)),
+                // No colon: more likely a model's bare name than a provider's.
+                None if !text.contains(':') => return Err(BadModelName::NoProvider(allowed())),
+                None => return Err(BadModelName::UnknownProvider { provider: name.escape_debug().to_string(), allowed: allowed() }),
+            },
         };
         if model.is_empty() && provider != ProviderKind::Local {
-            return Err(BadModelName::NoModel { provider: provider.name() });
+            return Err(BadModelName::NoModel { provider: provider.name().to_owned(), allowed: allowed() });
         }
         if model.chars().any(char::is_control) {
             return Err(BadModelName::ControlCharacter);
@@ -81,24 +93,11 @@ impl fmt::Display for ModelName {
 
 impl ProviderKind {
     /// The first half of `provider:model`.
-    pub const fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
-            Self::OpenAi => "openai",
-            Self::OpenAiResponses => "openai-responses",
-            Self::Anthropic => "anthropic",
-            Self::Ollama => "ollama",
+            Self::Remote(name) => name,
             Self::Scripted => "scripted",
             Self::Local => "local",
-        }
-    }
-
-    /// The vendor's own variable for its key; absent where there is nothing to send a key to.
-    pub const fn key_variable(self) -> Option<&'static str> {
-        match self {
-            Self::OpenAi | Self::OpenAiResponses => Some("OPENAI_API_KEY"),
-            Self::Anthropic => Some("ANTHROPIC_API_KEY"),
-            Self::Ollama => Some("OLLAMA_API_KEY"),
-            Self::Scripted | Self::Local => None,
         }
     }
 }
@@ -107,6 +106,10 @@ impl ProviderKind {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<ModelName, BadModelName> {
+        ModelName::parse(text, &Providers::default())
+    }
+
     #[test]
     fn a_model_is_written_as_it_was_read() {
         for text in [
@@ -114,27 +117,30 @@ mod tests {
             "openai:vendor/name",
             "openai-responses:gpt-x",
             "anthropic:claude-x",
+            "openrouter:vendor/name:free",
             "ollama:qwen3:8b",
             "scripted:/tmp/turn one.json",
             "local",
             "local:model.gguf",
         ] {
-            assert_eq!(ModelName::parse(text).expect(text).to_string(), text);
+            assert_eq!(parse(text).expect(text).to_string(), text);
         }
-        let name = ModelName::parse("ollama:qwen3:8b").expect("a name");
-        assert_eq!((name.provider, name.model.as_str()), (ProviderKind::Ollama, "qwen3:8b"));
-        assert_eq!(ModelName::parse(" openai : gpt-x ").expect("blanks are forgiven").to_string(), "openai:gpt-x");
+        let name = parse("ollama:qwen3:8b").expect("a name");
+        assert_eq!((name.provider.name(), name.model.as_str()), ("ollama", "qwen3:8b"));
+        assert_eq!(parse(" openai : gpt-x ").expect("blanks are forgiven").to_string(), "openai:gpt-x");
     }
 
     #[test]
     fn what_names_no_model_is_told_what_does() {
-        let error = |text: &str| ModelName::parse(text).expect_err(text).to_string();
-        for text in ["gpt-x", "", "openai:", "ollama: ", "scripted", "anthropic:", "gemini:pro", "a\u{1b}b:c"] {
-            assert!(error(text).ends_with(ALLOWED), "{text}: {}", error(text));
+        let error = |text: &str| parse(text).expect_err(text).to_string();
+        let allowed = "write `provider:model` with one of anthropic, deepseek, groq, mistral, ollama, openai, openai-responses, openrouter, \
+                       xai, or `scripted:<file.json>`, `local`, `local:<file.gguf>`";
+        for text in ["gpt-x", "", "openai:", "ollama: ", "scripted", "anthropic:", "nobody:pro", "a\u{1b}b:c"] {
+            assert!(error(text).ends_with(allowed), "{text}: {}", error(text));
         }
-        assert!(error("gemini:pro").starts_with("asks for the provider `gemini`, which does not exist"));
+        assert!(error("nobody:pro").starts_with("asks for the provider `nobody`, which does not exist"));
         assert!(error("openai:").starts_with("names no model behind `openai:`"));
         assert!(!error("a\u{1b}b:c").contains('\u{1b}'));
-        assert_eq!(ModelName::parse("openai:a\nb"), Err(BadModelName::ControlCharacter));
+        assert_eq!(parse("openai:a\nb"), Err(BadModelName::ControlCharacter));
     }
 }

@@ -17,7 +17,7 @@ pub const SETTINGS: &[Setting] = &[
         about: "the model for turns, as provider:model",
         kind: Kind::Text {
             set: |settings, text| {
-                settings.model = Some(model(text)?);
+                settings.model = Some(model(text, &settings.providers)?);
                 Ok(())
             },
             show: |settings| settings.model.as_ref().map(ToString::to_string),
@@ -33,7 +33,7 @@ pub const SETTINGS: &[Setting] = &[
                 settings.title_model = match text {
                     "none" => TitleModel::Off,
                     "session" => TitleModel::Session,
-                    text => TitleModel::Named(model(text).map_err(|bad| match bad {
+                    text => TitleModel::Named(model(text, &settings.providers).map_err(|bad| match bad {
                         Bad::Must(must) => Bad::Must(format!("is neither `none` nor `session` and {must}")),
                         other => other,
                     })?),

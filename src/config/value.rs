@@ -1,6 +1,6 @@
 //! How the values of settings are read, and what is wrong with those that cannot be.
 
-use super::{ModelName, Origin};
+use super::{ModelName, Origin, Providers};
 use crate::policy::Rule;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,8 +15,8 @@ pub(super) enum Bad {
     Item { at: usize, must: String },
 }
 
-pub(super) fn model(text: &str) -> Result<ModelName, Bad> {
-    ModelName::parse(text).map_err(|error| Bad::Must(error.to_string()))
+pub(super) fn model(text: &str, providers: &Providers) -> Result<ModelName, Bad> {
+    ModelName::parse(text, providers).map_err(|error| Bad::Must(error.to_string()))
 }
 
 pub(super) fn base_url(text: &str) -> Result<String, Bad> {
@@ -28,10 +28,12 @@ pub(super) fn base_url(text: &str) -> Result<String, Bad> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(must(""));
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Bad::Secret("must end with its path: no `?...` and no `#...`".into()));
+    if url.fragment().is_some() {
+        return Err(Bad::Secret("must have no `#...`".into()));
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    // What follows the question mark goes with each request, as some gateways want it (`?api-version=...`).
+    let (path, query) = url.as_str().split_at(url[..url::Position::AfterPath].len());
+    Ok(format!("{}{query}", path.trim_end_matches('/')))
 }
 
 pub(super) fn number<T: TryFrom<u64> + PartialOrd + Copy + std::fmt::Display>(text: &str, least: T, most: T) -> Result<T, Bad> {

@@ -48,9 +48,13 @@ impl KnownKeys {
         Self { keys, search: OnceLock::new() }
     }
 
-    /// The configured key, and the value of every variable whose name says that it holds a secret.
-    pub fn from_environment(configured: Option<&str>, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let named = variables.into_iter().filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value);
+    /// The configured key, and the value of every variable whose name is that of a secret.
+    pub fn from_environment(
+        configured: Option<&str>,
+        variables: impl IntoIterator<Item = (String, String)>,
+        is_secret: impl Fn(&str) -> bool,
+    ) -> Self {
+        let named = variables.into_iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
         Self::new(configured.map(String::from).into_iter().chain(named).collect())
     }
 

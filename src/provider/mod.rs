@@ -16,8 +16,8 @@ use futures_util::stream::BoxStream;
 
 /// A source of model answers.
 pub trait Provider: Send + Sync {
-    /// The vendor protocol's name: the first half of `provider:model`.
-    fn name(&self) -> &'static str;
+    /// The provider's name: the first half of `provider:model`.
+    fn name(&self) -> &str;
 
     /// The model's name: the second half.
     fn model(&self) -> &str;

@@ -3,11 +3,14 @@
 //! Invariant: only loopback is asked, no key is sent or read beyond whether it is set, and nobody is asked unless a person
 //! wants to know: neither start-up nor a prompt comes here.
 
+use crate::config::Providers;
 use crate::net;
+use crate::text::shell_word;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use reqwest::Url;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,8 +19,8 @@ use std::time::Duration;
 pub enum Reachable {
     /// A server that answers on loopback.
     Server { name: &'static str, base_url: String, models: Vec<String> },
-    /// A vendor's key in the environment; its value is not looked at.
-    Key { variable: &'static str, setting: Setting },
+    /// A key in the environment, and the providers that take it; its value is not looked at.
+    Key { variable: String, providers: Vec<String> },
     /// The small model inside pillion.
     #[cfg(feature = "local")]
     Local { is_fetched: bool },
@@ -30,40 +33,23 @@ struct Candidate {
     port: u16,
 }
 
+/// The one that has a provider of its own.
+const OLLAMA: &str = "Ollama";
+
 const CANDIDATES: [Candidate; 4] = [
-    Candidate { name: "Ollama", port: 11434 },
+    Candidate { name: OLLAMA, port: 11434 },
     Candidate { name: "LM Studio", port: 1234 },
     Candidate { name: "llama.cpp", port: 8080 },
     Candidate { name: "vLLM", port: 8000 },
 ];
 
-/// Variables that hold the keys of vendors, and the setting that chooses the vendor's models.
-const KEYS: [(&str, Setting); 7] = [
-    ("OPENAI_API_KEY", Setting::Model("--model openai:<model> or openai-responses:<model>")),
-    ("ANTHROPIC_API_KEY", Setting::Model("--model anthropic:<model>")),
-    ("OPENROUTER_API_KEY", Setting::BaseUrl("https://openrouter.ai/api/v1")),
-    ("MISTRAL_API_KEY", Setting::BaseUrl("https://api.mistral.ai/v1")),
-    ("GROQ_API_KEY", Setting::BaseUrl("https://api.groq.com/openai/v1")),
-    ("DEEPSEEK_API_KEY", Setting::BaseUrl("https://api.deepseek.com/v1")),
-    ("XAI_API_KEY", Setting::BaseUrl("https://api.x.ai/v1")),
-];
-
-/// How a vendor whose key is set is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setting {
-    /// By the name of a model alone.
-    Model(&'static str),
-    /// As a server that speaks OpenAI's chat completions at this address.
-    BaseUrl(&'static str),
-}
-
 /// As much as is read of a list of models.
 const LIST_LIMIT: usize = 256 << 10;
 
 /// Asks every known server at once, each for at most `timeout`, and looks which keys are set.
-pub async fn within_reach(timeout: Duration) -> Vec<Reachable> {
+pub async fn within_reach(providers: &Providers, timeout: Duration) -> Vec<Reachable> {
     let servers = probe(&CANDIDATES, timeout).await;
-    let keys = keys(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()));
+    let keys = keys(providers, |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()));
     servers.into_iter().chain(keys).chain(local()).collect()
 }
 
@@ -74,15 +60,15 @@ impl fmt::Display for Reachable {
             Self::Server { name, base_url, models } => {
                 let model = models.first().map_or("<model>", String::as_str);
                 write!(f, "{name} at {base_url}: ")?;
-                if base_url == super::openai::OLLAMA_BASE_URL {
-                    write!(f, "--model ollama:{model}")
+                if *name == OLLAMA {
+                    write!(f, "--model {}", shell_word(&format!("ollama:{model}")))
                 } else {
-                    write!(f, "--model openai:{model} --base-url {base_url}")
+                    write!(f, "--model {} --base-url {base_url}", shell_word(&format!("openai:{model}")))
                 }
             }
-            Self::Key { variable, setting: Setting::Model(setting) } => write!(f, "{variable} is set: {setting}"),
-            Self::Key { variable, setting: Setting::BaseUrl(base_url) } => {
-                write!(f, "{variable} is set: --model openai:<model> --base-url {base_url}, with the key in PILLION_API_KEY")
+            Self::Key { variable, providers } => {
+                let models: Vec<_> = providers.iter().map(|name| format!("{name}:<model>")).collect();
+                write!(f, "{variable} is set: --model {}", models.join(" or "))
             }
             #[cfg(feature = "local")]
             Self::Local { is_fetched } => {
@@ -93,8 +79,14 @@ impl fmt::Display for Reachable {
     }
 }
 
-fn keys(is_set: impl Fn(&str) -> bool) -> impl Iterator<Item = Reachable> {
-    KEYS.into_iter().filter(move |(variable, _)| is_set(variable)).map(|(variable, setting)| Reachable::Key { variable, setting })
+fn keys(providers: &Providers, is_set: impl Fn(&str) -> bool) -> impl Iterator<Item = Reachable> {
+    let mut by_variable: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, provider) in providers.iter() {
+        if let Some(variable) = provider.key_variable.as_deref().filter(|variable| is_set(variable)) {
+            by_variable.entry(variable).or_default().push(name.to_string());
+        }
+    }
+    by_variable.into_iter().map(|(variable, providers)| Reachable::Key { variable: variable.to_owned(), providers })
 }
 
 /// The small model, if this pillion was built with one.
@@ -173,21 +165,23 @@ mod tests {
 
     #[test]
     fn each_names_the_setting_that_chooses_it() {
-        let shown: Vec<_> = keys(|variable| variable.starts_with(['A', 'O'])).map(|key| key.to_string()).collect();
-        let router = "--model openai:<model> --base-url https://openrouter.ai/api/v1, with the key in PILLION_API_KEY";
+        let is_set = |variable: &str| ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"].contains(&variable);
+        let shown: Vec<_> = keys(&Providers::default(), is_set).map(|key| key.to_string()).collect();
         let want = [
-            "OPENAI_API_KEY is set: --model openai:<model> or openai-responses:<model>",
             "ANTHROPIC_API_KEY is set: --model anthropic:<model>",
-            &format!("OPENROUTER_API_KEY is set: {router}"),
+            "OPENAI_API_KEY is set: --model openai:<model> or openai-responses:<model>",
+            "OPENROUTER_API_KEY is set: --model openrouter:<model>",
         ];
         assert_eq!(shown, want);
-        let server = |base_url: &str, models: &[&str]| {
+        let server = |name, base_url: &str, models: &[&str]| {
             let models = models.iter().map(|model| (*model).to_owned()).collect();
-            Reachable::Server { name: "S", base_url: base_url.into(), models }.to_string()
+            Reachable::Server { name, base_url: base_url.into(), models }.to_string()
         };
-        assert_eq!(server("http://127.0.0.1:11434/v1", &["a"]), "S at http://127.0.0.1:11434/v1: --model ollama:a");
-        let other = "S at http://127.0.0.1:1234/v1: --model openai:<model> --base-url http://127.0.0.1:1234/v1";
-        assert_eq!(server("http://127.0.0.1:1234/v1", &[]), other);
+        assert_eq!(server(OLLAMA, "http://127.0.0.1:11434/v1", &["a"]), "Ollama at http://127.0.0.1:11434/v1: --model ollama:a");
+        let other = "S at http://127.0.0.1:1234/v1: --model 'openai:<model>' --base-url http://127.0.0.1:1234/v1";
+        assert_eq!(server("S", "http://127.0.0.1:1234/v1", &[]), other);
+        let blank = "S at http://127.0.0.1:1234/v1: --model 'openai:my model; it'\\''s' --base-url http://127.0.0.1:1234/v1";
+        assert_eq!(server("S", "http://127.0.0.1:1234/v1", &["my model; it's"]), blank);
         #[cfg(feature = "local")]
         for (is_fetched, needs) in [(true, "--model local (a small model"), (false, "--model local once `bash scripts/model.sh`")] {
             assert!(Reachable::Local { is_fetched }.to_string().contains(needs));

@@ -158,7 +158,9 @@ impl From<Refusal> for WireError {
                 Self::new(code::REQUEST_FAILED, message).with(&TurnFailure { cause, turn_id, diagnostics })
             }
             Refusal::ResultTooLarge { limit } => Self::new(code::REQUEST_FAILED, message).with(&json!({ "limit": limit })),
-            Refusal::Export(_) | Refusal::Store(_) | Refusal::ShuttingDown => Self::new(code::REQUEST_FAILED, message),
+            Refusal::UnusableModel(_) | Refusal::Export(_) | Refusal::Store(_) | Refusal::ShuttingDown => {
+                Self::new(code::REQUEST_FAILED, message)
+            }
         }
     }
 }

@@ -26,6 +26,9 @@ pub enum Refusal {
     /// Nobody chose a model; the text says what is within reach and which setting chooses it.
     #[error("{0}")]
     NoModel(String),
+    /// A model is chosen and cannot be asked; the text says what is missing or broken.
+    #[error("{0}")]
+    UnusableModel(String),
     /// The turn ran and failed.
     #[error("{message}")]
     TurnFailed { cause: Cause, turn_id: TurnId, message: String, diagnostics: Box<Diagnostics> },

@@ -30,7 +30,7 @@ impl Missing {
     pub(super) async fn refusal(self, parts: &Parts) -> Refusal {
         match self {
             Self::NobodyChose => Refusal::NoModel((parts.no_model)().await),
-            Self::Broken(why) => Refusal::NoModel(parts.provenance.keys.scrub(&why).into_owned()),
+            Self::Broken(why) => Refusal::UnusableModel(parts.provenance.keys.scrub(&why).into_owned()),
         }
     }
 }
@@ -42,14 +42,14 @@ impl ModelChoice {
     /// The stored or given name makes no sense.
     pub(super) fn new(own: Option<&str>, parts: &Parts) -> Result<Self, BadField> {
         let chosen = match own {
-            Some(name) => Some(parse(name)?),
+            Some(name) => Some(parse(name, parts)?),
             None => parts.settings.model.clone(),
         };
         Ok(Self { chosen, providers: None })
     }
 
-    pub(super) fn choose(&mut self, name: &str) -> Result<String, BadField> {
-        let name = parse(name)?;
+    pub(super) fn choose(&mut self, name: &str, parts: &Parts) -> Result<String, BadField> {
+        let name = parse(name, parts)?;
         let text = name.to_string();
         *self = Self { chosen: Some(name), providers: None };
         Ok(text)
@@ -91,13 +91,14 @@ impl ModelChoice {
     }
 }
 
-fn parse(name: &str) -> Result<ModelName, BadField> {
-    ModelName::parse(name).map_err(|error| BadField::new("model", error.to_string()))
+fn parse(name: &str, parts: &Parts) -> Result<ModelName, BadField> {
+    ModelName::parse(name, &parts.settings.providers).map_err(|error| BadField::new("model", error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Providers;
     use crate::session::tests::parts_with;
 
     fn values(choice: &ModelChoice, parts: &Parts) -> (String, Vec<String>) {
@@ -122,15 +123,15 @@ mod tests {
         assert_eq!(values(&choice, &parts), (String::new(), vec![]));
         let Err(missing) = choice.providers(&parts) else { panic!("nobody chose") };
         assert_eq!(missing.refusal(&parts).await.to_string(), "choose a model");
-        assert_eq!(choice.choose("ollama:x").expect("a model"), "ollama:x");
+        assert_eq!(choice.choose("ollama:x", &parts).expect("a model"), "ollama:x");
         assert!(choice.providers(&parts).is_ok());
-        assert!(choice.choose("nonsense").is_err());
+        assert!(choice.choose("nonsense", &parts).is_err());
         assert_eq!(values(&choice, &parts).0, "ollama:x", "what makes no sense changes nothing");
     }
 
     #[tokio::test]
     async fn a_title_model_that_is_broken_leaves_the_turns_alone() {
-        let named = |name: &str| TitleModel::Named(ModelName::parse(name).expect("a name"));
+        let named = |name: &str| TitleModel::Named(ModelName::parse(name, &Providers::default()).expect("a name"));
         let titles = async |model| {
             let (_dir, parts) = parts_with(|settings| settings.title_model = model);
             let mut choice = ModelChoice::new(None, &parts).expect("a model");

@@ -107,7 +107,7 @@ pub(super) fn set_option(runner: &mut Runner, params: &SetConfigOptionParams) ->
     let (context, value) = (Arc::clone(&runner.context), params.value.clone());
     match params.config_id.as_str() {
         model_choice::CONFIG_ID => {
-            let name = runner.model.choose(&value).map_err(|bad| BadField { field: "value", ..bad })?;
+            let name = runner.model.choose(&value, &context.parts).map_err(|bad| BadField { field: "value", ..bad })?;
             let stored = context.store.change_session(&context.id, SessionChange::Model(name));
             Ok(async move { stored.await.map(drop).map_err(store_refusal) }.boxed())
         }

@@ -10,6 +10,7 @@ mod ends;
 mod export;
 mod faults;
 mod framing;
+mod keys;
 mod limits;
 mod limits_of_a_turn;
 mod main_job;

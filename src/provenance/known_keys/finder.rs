@@ -5,6 +5,7 @@
 //! long key every window is, so that a part of it does not leave either and its length costs next to nothing.
 
 use super::decode::{self, Decoded};
+use crate::text::whole_characters;
 use aho_corasick::AhoCorasick;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -44,11 +45,7 @@ impl Finder {
             let Decoded { bytes, places } = &decoded;
             self.look(bytes, |place| found.push(places[place.start]..places[place.end]));
         }
-        let mut found = merged(found);
-        for place in &mut found {
-            *place = text.floor_char_boundary(place.start)..text.ceil_char_boundary(place.end);
-        }
-        found
+        merged(found.into_iter().map(|place| whole_characters(text, place)).collect())
     }
 
     fn look(&self, text: &[u8], mut found: impl FnMut(Range<usize>)) {

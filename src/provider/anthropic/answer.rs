@@ -42,8 +42,9 @@ impl Protocol for Messages {
     const UNFINISHED: &'static [&'static str] = &["no stop reason had arrived", "no message_stop had arrived"];
 
     /// The vendor's own base URL has no version in it; those of many gateways have.
-    fn url(base_url: &str) -> String {
-        format!("{}{}", base_url.strip_suffix("/v1").unwrap_or(base_url), Self::PATH)
+    fn path(base: &str) -> String {
+        let base = base.strip_suffix(Self::PATH).or(base.strip_suffix("/v1")).unwrap_or(base);
+        format!("{base}{}", Self::PATH)
     }
 
     fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {

@@ -14,8 +14,5 @@ pub use answer::Messages;
 
 use super::wire::Remote;
 
-/// Where Anthropic itself answers.
-pub const ANTHROPIC_BASE_URL: &str = "https://api.anthropic.com";
-
 /// One model behind the Messages API.
 pub type Anthropic = Remote<Messages>;

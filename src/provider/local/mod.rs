@@ -96,7 +96,7 @@ pub fn exit(code: i32) -> ! {
 }
 
 impl Provider for Local {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "local"
     }
 

@@ -53,7 +53,7 @@ impl Scripted {
 }
 
 impl Provider for Scripted {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "scripted"
     }
 

@@ -38,13 +38,16 @@ pub enum OptionsError {
 impl Endpoint {
     /// Opens nothing.
     pub(super) fn new<P: Protocol>(base_url: &str, key: Option<SecretString>) -> Result<Self, OptionsError> {
-        let url = Url::parse(&P::url(base_url.trim().trim_end_matches('/'))).map_err(|_| OptionsError::BaseUrl)?;
+        let mut url = Url::parse(base_url.trim()).map_err(|_| OptionsError::BaseUrl)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(OptionsError::BaseUrl);
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(OptionsError::CredentialsInUrl);
         }
+        // A query of the base URL goes with each request.
+        let path = P::path(url.path().trim_end_matches('/'));
+        url.set_path(&path);
         let key = key.map(|key| SecretString::from(key.expose_secret().trim())).filter(|key| !key.expose_secret().is_empty());
         let mut headers: HeaderMap =
             P::HEADERS.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
@@ -83,6 +86,7 @@ impl fmt::Debug for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::anthropic::Messages;
     use crate::provider::openai::ChatCompletions;
 
     const KEY: &str = "sk-canary-5f2a";
@@ -98,6 +102,20 @@ mod tests {
         assert_eq!(error("", "k"), OptionsError::BaseUrl);
         assert_eq!(error("https://me:secret@example.org/v1", "k"), OptionsError::CredentialsInUrl);
         assert_eq!(error("https://example.org/v1", "a\nb"), OptionsError::ApiKey);
+    }
+
+    #[test]
+    fn a_base_url_may_be_that_of_the_endpoint_and_keeps_its_query() {
+        let url = |base_url: &str| endpoint(base_url, "").unwrap().url.to_string();
+        for base_url in ["http://h/v1", "http://h/v1/", "http://h/v1/chat/completions", "http://h/v1/chat/completions/"] {
+            assert_eq!(url(base_url), "http://h/v1/chat/completions");
+        }
+        assert_eq!(url("https://h/openai/deployments/d?api-version=1"), "https://h/openai/deployments/d/chat/completions?api-version=1");
+        assert_eq!(url("http://h"), "http://h/chat/completions");
+        let messages = |base_url: &str| Endpoint::new::<Messages>(base_url, None).unwrap().url.to_string();
+        for base_url in ["http://h", "http://h/", "http://h/v1", "http://h/v1/messages"] {
+            assert_eq!(messages(base_url), "http://h/v1/messages");
+        }
     }
 
     #[test]

@@ -36,9 +36,9 @@ pub trait Protocol: Sized + Send + 'static {
     /// What is missing when a stream ends before the model has finished, as evidence.
     const UNFINISHED: &'static [&'static str];
 
-    /// The address of requests. `base_url` does not end with a slash.
-    fn url(base_url: &str) -> String {
-        format!("{base_url}{}", Self::PATH)
+    /// The path of requests below the base URL's, which does not end with a slash; it may be the whole already.
+    fn path(base: &str) -> String {
+        if base.ends_with(Self::PATH) { base.to_owned() } else { format!("{base}{}", Self::PATH) }
     }
 
     /// The request's body.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// One model at an endpoint that speaks `P`.
 #[derive(Debug, Clone)]
 pub struct Remote<P> {
-    name: &'static str,
+    name: Arc<str>,
     model: Arc<str>,
     endpoint: Arc<Endpoint>,
     protocol: PhantomData<fn() -> P>,
@@ -22,7 +22,7 @@ pub struct Remote<P> {
 #[derive(Debug, Clone)]
 pub struct RemoteOptions {
     /// What records call the provider: the first half of `provider:model`.
-    pub name: &'static str,
+    pub name: Arc<str>,
     /// Used as given, with the protocol's path behind it.
     pub base_url: String,
     pub model: String,
@@ -41,8 +41,8 @@ impl<P: Protocol> Remote<P> {
 }
 
 impl<P: Protocol> Provider for Remote<P> {
-    fn name(&self) -> &'static str {
-        self.name
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn model(&self) -> &str {

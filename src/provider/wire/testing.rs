@@ -22,7 +22,7 @@ pub(in crate::provider) type Told = (Vec<ModelEvent>, Option<StreamFailure>);
 pub(in crate::provider) const KEY: &str = "sk-canary-5f2a";
 
 pub(in crate::provider) fn provider<P: Protocol>(base_url: String) -> Remote<P> {
-    Remote::new(RemoteOptions { name: "vendor", base_url, model: "m-1".into(), api_key: Some(SecretString::from(KEY)) }).unwrap()
+    Remote::new(RemoteOptions { name: "vendor".into(), base_url, model: "m-1".into(), api_key: Some(SecretString::from(KEY)) }).unwrap()
 }
 
 pub(in crate::provider) fn request(messages: Vec<Message>) -> ModelRequest {
