@@ -41,7 +41,7 @@ impl Host {
     pub fn new(settings: Settings) -> Self {
         let known_keys = Arc::new(settings.known_keys(std::env::vars_os()));
         let provenance = if settings.deterministic { Provenance::deterministic() } else { Provenance::real() }.knowing(known_keys);
-        let store = Store::open(settings.data_dir.clone());
+        let store = Store::open(settings.data_dir.clone()).with_durability(settings.durability);
         let settings = Arc::new(settings);
         let (chosen, known) = (Arc::clone(&settings), Arc::clone(&settings.providers));
         let parts = Parts {

@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// The program to measure, instead of the one that cargo built beside this
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// Another program, measured in turn with the first in the same rounds; tells the ratios, and nothing is kept
+    #[arg(long, value_name = "PATH")]
+    pub(crate) against: Option<PathBuf>,
     /// Keep the table of a complete run; `just bench` says so of the release build
     #[arg(long)]
     keep: bool,
@@ -79,7 +82,7 @@ impl Arguments {
 
     /// Whether the run is one that can be compared with others.
     pub(crate) fn is_complete(&self) -> bool {
-        self.keep && !self.quick && self.filters.is_empty()
+        self.keep && !self.quick && self.against.is_none() && self.filters.is_empty()
     }
 
     pub(crate) fn binary(&self) -> PathBuf {

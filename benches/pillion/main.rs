@@ -7,6 +7,7 @@
 mod arguments;
 mod disk;
 mod figures;
+mod hog;
 #[path = "../../tests/support/model_server.rs"]
 #[expect(dead_code, reason = "the tests use the rest of it")]
 mod model_server;
@@ -24,6 +25,7 @@ use clap::Parser as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use scenario::Scenario;
 use stage::{Effort, Stage};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -42,8 +44,10 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
-    if words.next().as_deref() == Some(relay::ROLE) {
-        return relay::run(&words.next().context("a relay needs the model server's address")?);
+    match words.next().as_deref() {
+        Some(relay::ROLE) => return relay::run(&words.next().context("a relay needs the model server's address")?),
+        Some(hog::ROLE) => return hog::run(Path::new(&words.next().context("it needs a file to write to")?)),
+        _ => {}
     }
     let arguments = Arguments::parse();
     match arguments.task() {
@@ -66,7 +70,7 @@ fn played(arguments: &Arguments, effort: &'static Effort) -> anyhow::Result<Stag
     raise_descriptor_limit()?;
     // One thread: this process and the program share the processors, and a time is taken where the event is seen.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut stage = Stage::new(arguments.binary(), effort)?;
+    let mut stage = Stage::new(arguments.binary(), arguments.against.clone(), effort)?;
     runtime.block_on(async {
         tokio::select! {
             done = rounds(&mut stage, arguments) => done,
@@ -77,7 +81,9 @@ fn played(arguments: &Arguments, effort: &'static Effort) -> anyhow::Result<Stag
     let measured = stage.book.figures().len();
     let wanted = rows::ROWS.iter().filter(|spec| arguments.wants(spec)).count();
     ensure!(measured >= wanted, "{measured} of {wanted} rows were measured; each row needs a scenario that plays it");
-    stage.book.keep(|spec| arguments.wants(spec));
+    for book in [Some(&mut stage.book), stage.other.as_mut().map(|other| &mut other.book)].into_iter().flatten() {
+        book.keep(|spec| arguments.wants(spec));
+    }
     Ok(stage)
 }
 
@@ -88,10 +94,18 @@ async fn rounds(stage: &mut Stage, arguments: &Arguments) -> anyhow::Result<()> 
     let since = Instant::now();
     for round in 0..stage.effort.rounds {
         for scenario in wanted.iter().filter(|scenario| round % scenario.every() == 0) {
-            let play = tokio::time::timeout(PATIENCE, scenario.play(stage));
-            play.await.with_context(|| format!("{scenario:?} hangs"))?.with_context(|| format!("{scenario:?} failed"))?;
+            for _ in 0..stage.programs() {
+                let play = tokio::time::timeout(PATIENCE, scenario.play(stage));
+                play.await.with_context(|| format!("{scenario:?} hangs"))?.with_context(|| format!("{scenario:?} failed"))?;
+                stage.change_places();
+            }
         }
+        // They take turns at being the first.
+        stage.change_places();
         report::progress(round + 1, stage.effort.rounds, since.elapsed());
+    }
+    if stage.effort.rounds % 2 == 1 {
+        stage.change_places();
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a time is taken when a whole line has arrived and before anything looks into it.
 
-use crate::relay;
+use crate::{hog, relay};
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -63,6 +63,15 @@ impl Peer {
         let mut command = Command::new(std::env::current_exe()?);
         command.env_clear().args([relay::ROLE, model]);
         Self::spawn(command)
+    }
+
+    /// A process that keeps the disk busy with this file; it does so by now.
+    pub(crate) async fn hog(file: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env_clear().arg(hog::ROLE).arg(file);
+        let mut hog = Self::spawn(command)?;
+        hog.hear(&mut Vec::new()).await?;
+        Ok(hog)
     }
 
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {

@@ -18,6 +18,9 @@ const MARKS: [&str; 2] = ["<!-- table: made by `just bench` -->\n", "<!-- end of
 
 const COLUMNS: [&str; 9] = ["", "median", "p90", "best", "floor", "to floor", "goal", "", "row"];
 
+/// Of a comparison: "its" are the figures of the program that was measured against.
+const COMPARED: [&str; 7] = ["", "median", "its median", "to it", "best", "its best", "row"];
+
 /// Where and when a run was made.
 struct Run {
     date: String,
@@ -36,7 +39,12 @@ struct Machine {
 /// Prints the table; `complete` runs are kept.
 pub(crate) fn tell(stage: &Stage, complete: bool) -> anyhow::Result<()> {
     let (figures, run) = (stage.book.figures(), Run::this());
-    let table = format!("{}\n\n{}\n{}", run.line(), table(&figures), floors(&figures));
+    if let Some(other) = &stage.other {
+        let lines = figures.iter().zip(other.book.figures()).map(|(own, its)| compared(own, &its)).collect();
+        say(&format!("{}, against {}\n\n{}", run.line(), other.binary.display(), table(COMPARED, lines)));
+        return Ok(());
+    }
+    let table = format!("{}\n\n{}\n{}", run.line(), table(COLUMNS, figures.iter().map(cells).collect()), floors(&figures));
     say(&table);
     if complete {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -66,11 +74,11 @@ pub(crate) fn progress(done: usize, of: usize, since: Duration) {
 }
 
 /// The rows as a Markdown table that also reads well as text.
-fn table(figures: &[Figures]) -> String {
-    let mut lines = vec![COLUMNS.map(str::to_owned)];
-    lines.extend(figures.iter().map(cells));
+fn table<const COLUMNS: usize>(head: [&str; COLUMNS], rows: Vec<[String; COLUMNS]>) -> String {
+    let mut lines = vec![head.map(str::to_owned)];
+    lines.extend(rows);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; COLUMNS.len()] = std::array::from_fn(width);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let mut text = String::new();
     for (at, line) in lines.iter().enumerate() {
         for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
@@ -101,18 +109,27 @@ fn floors(figures: &[Figures]) -> String {
     rows.into_iter().map(|(floor, rows)| format!("- floor of {}: {floor}\n", rows.join(", "))).collect()
 }
 
+fn compared(own: &Figures, its: &Figures) -> [String; COMPARED.len()] {
+    let number = |value: f64| number(value, own.spec.unit);
+    let ratio = format!("{:.2}x", own.median / its.median);
+    [what(own), number(own.median), number(its.median), ratio, number(own.best), number(its.best), own.spec.id.into()]
+}
+
+fn what(figures: &Figures) -> String {
+    let (spec, unit) = (figures.spec, figures.spec.unit.name());
+    if unit.is_empty() { spec.what.to_owned() } else { format!("{}, {unit}", spec.what) }
+}
+
 fn cells(figures: &Figures) -> [String; COLUMNS.len()] {
     let spec = figures.spec;
     let number = |value: f64| number(value, spec.unit);
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-    let unit = spec.unit.name();
-    let what = if unit.is_empty() { spec.what.to_owned() } else { format!("{}, {unit}", spec.what) };
     let sign = match spec.better {
         Better::Lower => "<=",
         Better::Higher => ">=",
     };
     [
-        what,
+        what(figures),
         number(figures.median),
         number(figures.p90),
         number(figures.best),

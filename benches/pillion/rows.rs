@@ -12,6 +12,7 @@ pub(crate) enum Row {
     ProgramSize,
     PromptToRequest,
     TokenToUpdate,
+    LaterToken,
     EndToAnswer,
     SmallPrompts,
     BurstRate,
@@ -23,6 +24,9 @@ pub(crate) enum Row {
     CloseStreaming,
     CloseStalled,
     CloseUnanswered,
+    BusyEnd,
+    BusyCancel,
+    BusyPrompts,
     CrowdCancel,
     CrowdMemory,
     MemoryAtStart,
@@ -114,6 +118,7 @@ pub(crate) fn ids() -> String {
 const PROCESS: &str = "a process that echoes a line";
 const RELAY: &str = "a process that passes the bytes on";
 const COMMIT: &str = "a raw SQLite commit that waits for the disk";
+const COMMITS: &str = "49 such commits";
 const ROWS_READ: &str = "SQLite reads every row";
 
 /// The table, in its order.
@@ -130,9 +135,10 @@ pub(crate) const ROWS: &[Spec] = &[
     below(Row::Connections, "connections", "connections opened at start", Unit::Count, 0.0, ""),
     below(Row::ProgramSize, "size", "program size", Unit::Mebibytes, 15.0, ""),
     below(Row::PromptToRequest, "prompt", "prompt sent to HTTP request at the model", Unit::Milliseconds, 1.5, RELAY),
-    below(Row::TokenToUpdate, "token", "model's token to client's update", Unit::Milliseconds, 0.4, RELAY),
+    below(Row::TokenToUpdate, "token", "model's first token to client's update", Unit::Milliseconds, 0.4, RELAY),
+    below(Row::LaterToken, "token-later", "a later token, 200 a second", Unit::Milliseconds, 0.4, RELAY),
     over(Row::EndToAnswer, "end", "end of stream to answer, committed", 1.0, COMMIT),
-    Spec { unit: Unit::Seconds, ..over(Row::SmallPrompts, "prompts", "49 small prompts", 0.049, "49 such commits") },
+    Spec { unit: Unit::Seconds, ..over(Row::SmallPrompts, "prompts", "49 small prompts", 0.049, COMMITS) },
     Spec { better: Better::Higher, ..below(Row::BurstRate, "burst", "burst of 20,000 tokens", Unit::ThousandPerSecond, 150.0, RELAY) },
     below(Row::BurstCpu, "burst-cpu", "the same: processor time", Unit::Seconds, 0.15, RELAY),
     below(Row::BurstMemory, "burst-memory", "the same: peak memory", Unit::Mebibytes, 25.0, RELAY),
@@ -142,6 +148,9 @@ pub(crate) const ROWS: &[Spec] = &[
     below(Row::CloseStreaming, "close-streaming", "cancel to connection closed, streaming", Unit::Milliseconds, 0.7, RELAY),
     below(Row::CloseStalled, "close-stalled", "cancel to connection closed, stalled", Unit::Milliseconds, 0.7, RELAY),
     below(Row::CloseUnanswered, "close-unanswered", "cancel to connection closed, before headers", Unit::Milliseconds, 0.7, RELAY),
+    below(Row::BusyEnd, "busy-end", "end of stream to answer, the disk busy", Unit::Milliseconds, 2.0, COMMIT),
+    below(Row::BusyCancel, "busy-cancel", "cancel to answer, streaming, the disk busy", Unit::Milliseconds, 2.0, COMMIT),
+    below(Row::BusyPrompts, "busy-prompts", "49 small prompts, the disk busy", Unit::Seconds, 0.15, COMMITS),
     over(Row::CrowdCancel, "crowd-cancel", "cancel to answer, 1000 sessions hanging", 1.0, COMMIT),
     below(Row::CrowdMemory, "crowd-memory", "memory, 1000 sessions hanging", Unit::Mebibytes, 120.0, ""),
     below(Row::MemoryAtStart, "memory", "memory after `initialize`", Unit::Mebibytes, 10.0, ""),

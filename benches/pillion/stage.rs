@@ -5,7 +5,7 @@ use crate::figures::Book;
 use crate::model_server::ModelServer;
 use crate::peer::{Home, Peer, Pillion};
 use crate::scenario::growth::Seeds;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// How much of everything is done.
@@ -18,6 +18,8 @@ pub(crate) struct Effort {
     pub(crate) prompts: usize,
     /// Cancels at each moment, a round.
     pub(crate) cancels: usize,
+    /// Tokens that follow the first at a pace, a prompt.
+    pub(crate) later: usize,
     /// Processes that load, and as many that export, a round.
     pub(crate) readings: usize,
     /// Tokens of a burst.
@@ -35,6 +37,7 @@ impl Effort {
         rounds: 12,
         starts: 6,
         prompts: 20,
+        later: 5,
         cancels: 6,
         readings: 3,
         burst: 20_000,
@@ -44,8 +47,18 @@ impl Effort {
     };
     pub(crate) const QUICK: Self = Self { rounds: 2, ..Self::FULL };
     /// Whether it runs, not how fast.
-    pub(crate) const SMOKE: Self =
-        Self { rounds: 1, starts: 1, prompts: 1, cancels: 1, readings: 1, burst: 50, conversation: 2, crowd: 3, stored: [2, 4, 8] };
+    pub(crate) const SMOKE: Self = Self {
+        rounds: 1,
+        starts: 1,
+        prompts: 1,
+        later: 1,
+        cancels: 1,
+        readings: 1,
+        burst: 50,
+        conversation: 2,
+        crowd: 3,
+        stored: [2, 4, 8],
+    };
 }
 
 /// One run. Dropping it removes every file.
@@ -53,18 +66,45 @@ pub(crate) struct Stage {
     pub(crate) effort: &'static Effort,
     pub(crate) book: Book,
     pub(crate) binary: PathBuf,
+    /// The program that it is compared with.
+    pub(crate) other: Option<Other>,
     pub(crate) disk: Disk,
     /// Sessions of several sizes, once they were made.
     pub(crate) seeds: Option<Seeds>,
     root: TempDir,
 }
 
+/// Another program, and what was measured of it.
+pub(crate) struct Other {
+    pub(crate) binary: PathBuf,
+    pub(crate) book: Book,
+}
+
 impl Stage {
-    pub(crate) fn new(binary: PathBuf, effort: &'static Effort) -> anyhow::Result<Self> {
+    pub(crate) fn new(binary: PathBuf, against: Option<PathBuf>, effort: &'static Effort) -> anyhow::Result<Self> {
         // Below `target`, which is on a disk, as sessions are; `/tmp` is memory on many machines.
         let root = tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let disk = Disk::open(root.path())?;
-        Ok(Self { effort, book: Book::default(), binary, disk, seeds: None, root })
+        let other = against.map(|binary| Other { binary, book: Book::default() });
+        Ok(Self { effort, book: Book::default(), binary, other, disk, seeds: None, root })
+    }
+
+    /// How many programs are measured.
+    pub(crate) fn programs(&self) -> usize {
+        1 + usize::from(self.other.is_some())
+    }
+
+    /// From now on it is about the other program, if there is one.
+    pub(crate) fn change_places(&mut self) {
+        if let Some(other) = &mut self.other {
+            std::mem::swap(&mut self.binary, &mut other.binary);
+            std::mem::swap(&mut self.book, &mut other.book);
+        }
+    }
+
+    /// A directory for whatever else is to lie on the same disk.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
     }
 
     pub(crate) fn home(&self) -> anyhow::Result<Home> {

@@ -46,12 +46,14 @@ impl TrustArgs {
         if self.remove {
             let path = directory.canonicalize().unwrap_or(directory).to_string_lossy().into_owned();
             let was = if store.distrust(&path).await? { "is no longer trusted" } else { "was not trusted" };
+            store.close().await?;
             tell(&format!("{path} {was}"));
             return Ok(Exit::Done);
         }
         let workspace = Workspace::open(&directory)?;
         let found = Instructions::of(&workspace, WORKSPACE_FILE);
         store.trust(trusted(&workspace, &found, Provenance::real().clock.wall_ms())).await?;
+        store.close().await?;
         let told = match &found.agents {
             Some(agents) => format!("the model is given its AGENTS.md ({} lines)", agents.lines().count()),
             None => "it has no AGENTS.md".to_owned(),

@@ -4,6 +4,7 @@
 //! stands once in [`SETTINGS`], with all the places that can set it.
 
 mod allowance;
+mod durability;
 mod error;
 mod file;
 mod keys;
@@ -22,6 +23,7 @@ mod watchdogs;
 mod workspace;
 
 pub use allowance::Allowance;
+pub use durability::Durability;
 pub use error::{ConfigError, Origin};
 pub use limits::Limits;
 pub use model::{BadModelName, ModelName, ProviderKind};
@@ -61,6 +63,8 @@ pub struct Settings {
     /// `PILLION_API_KEY`, for the provider of [`Settings::model`] alone; absent: the provider's own variable; empty: no key.
     pub api_key: Option<SecretString>,
     pub data_dir: PathBuf,
+    /// What the end of a turn survives when it is answered.
+    pub durability: Durability,
     pub log_file: PathBuf,
     pub log_level: tracing::level_filters::LevelFilter,
     /// Forced framing; absent: decided by the first byte.
@@ -180,6 +184,7 @@ impl Settings {
             providers: Arc::default(),
             api_key: None,
             data_dir: places.data_dir.clone().unwrap_or_default(),
+            durability: Durability::Process,
             log_file: places.log_file.clone().unwrap_or_default(),
             log_level: tracing::level_filters::LevelFilter::INFO,
             framing: None,

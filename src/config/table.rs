@@ -4,7 +4,7 @@
 
 use super::setting::{Kind, Setting, allowed, limit, rules, seconds};
 use super::value::{Bad, absolute, base_url, each, loosening_rule, millis, model, one_of, quoted, rule};
-use super::{Framing, SandboxMode, SandboxNetwork, TitleModel, TitleOnCancel};
+use super::{Durability, Framing, SandboxMode, SandboxNetwork, TitleModel, TitleOnCancel};
 use crate::protocol::mode::Mode;
 use std::time::Duration;
 
@@ -96,6 +96,24 @@ pub const SETTINGS: &[Setting] = &[
         flag: Some("--data-dir"),
         about: "where sessions are kept",
         kind: Kind::Path(|settings| &mut settings.data_dir),
+    },
+    Setting {
+        key: Some("store.durability"),
+        variable: None,
+        flag: None,
+        about: "what the record of a turn survives when the turn is answered: process (its end; a power cut may cost the last 50 ms) or power (waits for the disk)",
+        kind: Kind::Text {
+            set: |settings, text| {
+                settings.durability = one_of(text, &[("process", Durability::Process), ("power", Durability::Power)])?;
+                Ok(())
+            },
+            show: |settings| {
+                Some(match settings.durability {
+                    Durability::Process => "process".into(),
+                    Durability::Power => "power".into(),
+                })
+            },
+        },
     },
     Setting {
         key: Some("log_file"),

@@ -94,6 +94,7 @@ fn nothing_set_gives_the_documented_defaults() {
     title.model = session
     title.on_cancel = keep
     title.timeout_seconds = 30
+    store.durability = process
     log_level = info
     --deterministic = false
     --drain = false
@@ -149,6 +150,8 @@ fn a_file_can_set_everything_that_has_a_key() {
         [grace]
         soft_ms = 1_000
         hard_ms = 0
+        [store]
+        durability = "power"
         [sandbox]
         mode = "require"
         network = "on"
@@ -186,6 +189,7 @@ fn a_file_can_set_everything_that_has_a_key() {
     assert_eq!(settings.base_url.as_deref(), Some("https://models.example/v1"));
     assert_eq!((settings.title_model, settings.title_on_cancel), (TitleModel::Off, TitleOnCancel::Cancel));
     assert_eq!((settings.title_timeout, settings.permission_deadline), (Duration::from_secs(5), Duration::from_secs(10)));
+    assert_eq!(settings.durability, Durability::Power);
     assert_eq!((settings.grace.soft, settings.grace.hard), (Duration::from_secs(1), Duration::ZERO));
     let texts = |rules: &[Rule]| rules.iter().map(|rule| rule.text().to_owned()).collect::<Vec<_>>();
     assert_eq!((settings.mode, texts(&settings.rules.deny)), (Mode::AutoEdit, vec!["read(.env)".to_owned(), "network".to_owned()]));
@@ -228,6 +232,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
         "[sandbox]\nwritable = [\n  '/a',\n  '~/.cargo',\n]",
         "[sandbox]\nwritable = ['a']",
         "[sandbox]\nmode = 'yes'",
+        "[store]\ndurability = 'disk'",
         "[permission]\ndeny = [\n  'read(.env)',\n  'wirte',\n]",
         "[permission]\nallow = ['tool(shell)']",
         "[permission]\nmode = 'yolo'",
@@ -236,9 +241,9 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
         "stdio = 'lsp'",
     ];
     insta::assert_snapshot!(errors.map(config_error).join("\n"), @r#"
-    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits], [provider.NAME]
+    HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, [store], `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits], [provider.NAME]
     HOME/config.toml:2: there is no setting `title.timeout`; allowed here: `model`, `on_cancel`, `timeout_seconds`
-    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits], [provider.NAME]
+    HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, [store], `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits], [provider.NAME]
     HOME/config.toml:1: `title` is a section, not a value
     HOME/config.toml:4: `title.timeout_seconds` is `0`, but it must be a whole number from 1 to 600
     HOME/config.toml:2: `title.timeout_seconds` must be a whole number
@@ -255,12 +260,13 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     HOME/config.toml:4: `sandbox.writable` is `~/.cargo`, but it must be a whole path: `~` is not expanded here
     HOME/config.toml:2: `sandbox.writable` is `a`, but it must be an absolute path
     HOME/config.toml:2: `sandbox.mode` is `yes`, but it must be one of `on`, `require`, `off`
+    HOME/config.toml:2: `store.durability` is `disk`, but it must be one of `process`, `power`
     HOME/config.toml:4: `permission.deny` is `wirte`, but it must be a rule: it is about nothing that can be done; a rule is read, edit, shell, each alone or with (pattern), network, or tool(name)
     HOME/config.toml:2: `permission.allow` is `tool(shell)`, but it must say what may be done, not which tool may do it: read, edit, shell or network
     HOME/config.toml:2: `permission.mode` is `yolo`, but it must be one of `read_only`, `ask`, `auto_edit`
     HOME/config.toml:1: `model` must be a string in quotes
     HOME/config.toml:1: not TOML: invalid literal string, expected `'`
-    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits], [provider.NAME]
+    HOME/config.toml:1: there is no setting `stdio`; allowed here: `model`, [title], `base_url`, `data_dir`, [store], `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits], [provider.NAME]
     "#);
 }
 

@@ -60,6 +60,11 @@ pub enum StoreError {
     #[error("the session store {file} cannot be read or written ({detail}); check the disk")]
     Io { file: PathBuf, detail: String },
     #[error(
+        "the disk did not keep what had been written to the session store {file} ({detail}); what was kept last may be lost if the \
+         machine stops; check the disk"
+    )]
+    NotFlushed { file: PathBuf, detail: String },
+    #[error(
         "another process has been writing to the session store {file} for too long; look for a pillion process that is stopped or \
          hangs, and try again"
     )]

@@ -1,13 +1,16 @@
 //! The store: SQLite, one thread that writes, rows <-> domain. There is no SQL anywhere else.
 //!
 //! Every call queues its job at once, in call order, and gives a [`Pending`] to wait on; dropping that loses the answer,
-//! not the job. An answer means "committed". The end of a turn is on the disk when it is answered; everything before it
-//! survives the end of the process at once, and the end of the machine from the next end of a turn on.
+//! not the job. An answer means "committed": it survives the end of the process, however that comes. It survives a power
+//! cut once the log is flushed, which begins within [`flush::FLUSH_AFTER`] and is done when [`Store::close`] is answered;
+//! with [`Durability::Power`] the end of a turn is answered only then. No power cut damages the store.
 
 mod diagnostics;
 mod error;
+mod flush;
 mod health;
 mod holds;
+mod log;
 mod lookup;
 mod messages;
 mod open;
@@ -32,6 +35,7 @@ pub use trust::TrustedPath;
 pub use turns::{AbandonedTurn, BeginTurn, EndTurn};
 pub use writer::Pending;
 
+use crate::config::Durability;
 use crate::protocol::abort::Abort;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
@@ -45,13 +49,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use writer::{Durability, Job, Told, WriteJob};
+use writer::{Job, Told, WriteJob};
 
 /// A handle on the store. Clones share one thread, which ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Store {
     queue: mpsc::Sender<Job>,
     holds: Arc<Holds>,
+    /// What the end of a turn waits for.
+    durability: Durability,
 }
 
 impl Store {
@@ -60,6 +66,11 @@ impl Store {
     pub fn open(data_dir: PathBuf) -> Self {
         let holds = Holds::of(&data_dir);
         Self::start(holds, move || Opened::open(&data_dir))
+    }
+
+    /// The same store, whose ends of turns wait for this much.
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 
     /// Whether the store could be opened.
@@ -152,15 +163,15 @@ impl Store {
         })
     }
 
-    /// Ends a turn, once: [`StoreError::TurnEnded`] for a second time. The answer means that the disk has it; it is the
-    /// number of the newest diagnostic record.
+    /// Ends a turn, once: [`StoreError::TurnEnded`] for a second time. The answer is the number of the newest diagnostic
+    /// record.
     pub fn end_turn(&self, end: EndTurn) -> Pending<u64> {
-        self.write_with(Durability::Disk, move |conn| turns::end(conn, &end))
+        self.write_with(self.durability, move |conn| turns::end(conn, &end))
     }
 
     /// [`Store::end_turn`], whose answer is told on the store's own thread: `tell` must not wait for anything.
     pub fn end_turn_then(&self, end: EndTurn, tell: impl FnOnce(Result<u64, StoreError>) + Send + 'static) {
-        self.write_then(Durability::Disk, move |conn| turns::end(conn, &end), tell);
+        self.write_then(self.durability, move |conn| turns::end(conn, &end), tell);
     }
 
     /// Adds a diagnostic record and gives its number in the store's order.
@@ -212,7 +223,7 @@ impl Store {
         self.aside(health::check)
     }
 
-    /// Finishes what was queued before and closes the file; every later call is [`StoreError::Closed`].
+    /// Finishes what was queued before, flushes it to the disk and closes the file; every later call is [`StoreError::Closed`].
     pub fn close(&self) -> Pending<()> {
         let holds = Arc::clone(&self.holds);
         drop(self.read(move |conn| {
@@ -235,7 +246,7 @@ impl Store {
             // The queue went with the thread: every call says that the store is closed.
             tracing::error!(%error, "the store's thread could not be started");
         }
-        Self { queue, holds: Arc::new(holds) }
+        Self { queue, holds: Arc::new(holds), durability: Durability::Process }
     }
 
     fn write<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static) -> Pending<T> {

@@ -3,14 +3,17 @@
 //! Invariant: what cannot be used (newer, damaged, foreign, linked) is refused with a reason and left exactly as it is.
 
 use super::error::{Fault, StoreError};
+use super::flush::Disk;
+use super::log::Log;
 use super::place::{Identity, Place};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a statement waits for another process before it gives up.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// `PRAGMA application_id` of our databases; the first migration sets it.
 pub(super) const APPLICATION_ID: i64 = 0x7069_6C6E;
 
@@ -30,6 +33,7 @@ pub(super) const SCHEMA: i64 = STEPS.len() as i64;
 pub(super) struct Opened {
     pub(super) conn: Connection,
     pub(super) place: Place,
+    pub(super) disk: Arc<dyn Disk>,
     identity: Option<Identity>,
 }
 
@@ -62,7 +66,7 @@ impl Opened {
     }
 
     fn with(conn: Connection, place: Place) -> Self {
-        Self { identity: place.identity(), conn, place }
+        Self { identity: place.identity(), disk: Arc::new(Log::of(place.clone())), conn, place }
     }
 }
 
@@ -73,7 +77,7 @@ pub(super) fn connect_to_read(place: &Place) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
-fn connect(place: &Place) -> Result<Connection, StoreError> {
+pub(super) fn connect(place: &Place) -> Result<Connection, StoreError> {
     let conn = connect_to(&place.file)?;
     if conn.is_readonly("main").map_err(|error| Fault::from(error).at(&place.file))? {
         return Err(StoreError::ReadOnly { file: place.file.clone() });

@@ -75,16 +75,21 @@ impl Place {
     }
 
     /// Gives the database its name, once the disk has all of it. That the disk has the name too is seen to by the first
-    /// commit that waits for the disk: with its log SQLite syncs the directory.
+    /// flush of its log, which is one of the directory as well.
     pub(super) fn publish(&self, new: &Path) -> Result<(), StoreError> {
         // Nobody else has it open: it had another name.
         let on_disk = File::open(new).and_then(|file| file.sync_all());
         on_disk.and_then(|()| fs::rename(new, &self.file)).map_err(|error| self.unusable(&error))
     }
 
-    /// Whether the write-ahead log has nothing in it.
-    pub(super) fn has_empty_log(&self) -> bool {
-        fs::symlink_metadata(self.dir.join(format!("{FILE}-wal"))).is_ok_and(|log| log.len() == 0)
+    /// The write-ahead log's file.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join(format!("{FILE}-wal"))
+    }
+
+    /// The bytes of the write-ahead log; 0 without one.
+    pub(super) fn log_length(&self) -> u64 {
+        fs::symlink_metadata(self.log()).map_or(0, |log| log.len())
     }
 
     /// What a person should know about the place.

@@ -1,22 +1,25 @@
 //! The store's one thread: it drains the queue, writes what is there in one transaction, and answers after the commit.
 //!
 //! Invariants: jobs happen in the order in which they were queued; nothing is answered "done" before it is committed; a
-//! job that fails leaves nothing of itself behind and does not touch its neighbours. With an empty queue nothing wakes.
+//! job that fails leaves nothing of itself behind and does not touch its neighbours; only a job that asks for it waits
+//! for the disk, and what did not wait is flushed behind the answers. With an empty queue nothing wakes.
 
 use super::error::{Fault, StoreError};
+use super::flush::Flusher;
+use super::log;
 use super::open::Opened;
+use crate::config::Durability;
 use rusqlite::Connection;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 /// How many jobs share a transaction at most: enough to make a burst cheap, few enough to let other processes in.
 const BATCH: usize = 512;
-/// How many pages may wait in the write-ahead log before they are moved into the database (4 MiB).
-const LOG_PAGES: i64 = 1000;
 
 /// The answer to a job that is queued already. Dropping it loses the answer, not the job.
 #[derive(Debug)]
@@ -78,19 +81,10 @@ pub(super) enum Job {
     Close(Reply<()>),
 }
 
-/// A write, and whether it must be on the disk when it is answered.
+/// A write, and what it must survive when it is answered.
 pub(super) struct WriteJob {
     run: Work<Ran>,
     durability: Durability,
-}
-
-/// What survives what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Durability {
-    /// Survives the end of the process.
-    Process,
-    /// Survives the end of the machine: the commit waits for the disk.
-    Disk,
 }
 
 /// A write that ran and waits for the commit.
@@ -137,7 +131,7 @@ fn atomically<T>(conn: &Connection, work: impl FnOnce(&Connection) -> Result<T, 
 /// Runs the jobs until the store is closed or its last handle is gone.
 pub(super) fn run(open: impl FnOnce() -> Result<Opened, StoreError>, queue: Receiver<Job>) {
     let mut writer = match open() {
-        Ok(opened) => Writer { opened, waits: Waits::Rarely, log_begun: false },
+        Ok(opened) => Writer::new(opened),
         Err(error) => return refuse(&error, queue),
     };
     let mut next = queue.recv().ok();
@@ -176,12 +170,16 @@ fn refuse(error: &StoreError, queue: Receiver<Job>) {
 
 struct Writer {
     opened: Opened,
+    flusher: Flusher,
     waits: Waits,
-    /// The write-ahead log has a head.
-    log_begun: bool,
+    /// Nothing that was committed lately is known to be lost to the disk. After a failure every commit waits for it, until
+    /// one has succeeded.
+    trusts_disk: bool,
+    /// From this length of the log on, it is moved before more is written.
+    longest_log: u64,
 }
 
-/// When the disk is waited for: what `PRAGMA synchronous` stands at.
+/// When a commit waits for the disk: what `PRAGMA synchronous` stands at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
     /// Not even for the head of the log. That protects old content of a log that is used again from being taken for new;
@@ -195,6 +193,11 @@ enum Waits {
 }
 
 impl Writer {
+    fn new(opened: Opened) -> Self {
+        let flusher = Flusher::new(Arc::clone(&opened.disk));
+        Self { opened, flusher, waits: Waits::Rarely, trusts_disk: true, longest_log: log::LONGEST }
+    }
+
     /// Writes `first` and what is queued behind it, in one transaction; gives back the job that follows.
     fn batch(&mut self, first: WriteJob, queue: &Receiver<Job>) -> Option<Job> {
         let mut jobs = vec![first];
@@ -211,14 +214,13 @@ impl Writer {
             }
         }
         self.write(jobs);
-        if let Err(fault) = self.checkpoint_if_due() {
-            tracing::warn!(error = %fault.at(&self.opened.place.file), "the write-ahead log of the store could not be moved");
-        }
+        self.hold_back();
         next.or_else(|| queue.recv().ok())
     }
 
     fn write(&mut self, jobs: Vec<WriteJob>) {
-        let durability = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Process);
+        let wanted = jobs.iter().map(|job| job.durability).max().unwrap_or(Durability::Process);
+        let durability = if self.trusts_disk { wanted } else { Durability::Power };
         if let Err(error) = self.begin(durability) {
             for job in jobs {
                 ((job.run)(Err(error.clone())).answer)(Err(error.clone()));
@@ -237,27 +239,37 @@ impl Writer {
         }
         let committed = lost.map_or_else(|| self.commit(), Err);
         let committed = committed.and(self.wait_again());
+        let is_committed = committed.is_ok();
         for answer in answers {
             answer(committed.clone());
+        }
+        match durability {
+            Durability::Power => self.trusts_disk |= is_committed,
+            Durability::Process if is_committed => self.flusher.committed(),
+            Durability::Process => {}
         }
     }
 
     fn begin(&mut self, durability: Durability) -> Result<(), StoreError> {
         self.opened.check_presence()?;
+        if let Some(detail) = self.flusher.failure() {
+            self.trusts_disk = false;
+            return Err(StoreError::NotFlushed { file: self.opened.place.file.clone(), detail });
+        }
         self.begin_waiting(durability).map_err(|error| Fault::from(error).at(&self.opened.place.file))
     }
 
     fn begin_waiting(&mut self, durability: Durability) -> rusqlite::Result<()> {
         let waits = match durability {
-            Durability::Disk => Waits::Always,
-            Durability::Process if self.has_new_log() => Waits::Never,
+            Durability::Power => Waits::Always,
+            Durability::Process if self.has_new_log()? => Waits::Never,
             Durability::Process => Waits::Rarely,
         };
         // It cannot be changed inside of a transaction.
         self.wait(waits)?;
         self.opened.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         // Another process may have begun the log meanwhile; from here on none can.
-        if waits == Waits::Never && !self.has_new_log() {
+        if waits == Waits::Never && self.opened.place.log_length() > 0 {
             self.opened.conn.execute_batch("ROLLBACK")?;
             self.wait(Waits::Rarely)?;
             self.opened.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -283,9 +295,16 @@ impl Writer {
         self.wait(waits).map_err(|error| Fault::from(error).at(&self.opened.place.file))
     }
 
-    fn has_new_log(&mut self) -> bool {
-        self.log_begun = self.log_begun || !self.opened.place.has_empty_log();
-        !self.log_begun
+    /// Whether the next transaction begins the log, which it does anew when all of the old one has been moved.
+    fn has_new_log(&mut self) -> rusqlite::Result<bool> {
+        if self.opened.place.log_length() > 0 {
+            log::begin_anew(&self.opened.conn)?;
+        }
+        let is_new = self.opened.place.log_length() == 0;
+        if is_new {
+            self.longest_log = log::LONGEST;
+        }
+        Ok(is_new)
     }
 
     fn commit(&self) -> Result<(), StoreError> {
@@ -300,23 +319,24 @@ impl Writer {
         })
     }
 
-    /// Moves the log into the database when it has grown, after the answers are out: no answer waits for that.
-    fn checkpoint_if_due(&self) -> Result<(), Fault> {
-        let conn = &self.opened.conn;
-        let waiting =
-            conn.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?;
-        if waiting >= LOG_PAGES {
-            conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
+    /// Has the log moved when it has grown too long without a pause, behind the answers and before more comes to it.
+    fn hold_back(&mut self) {
+        let length = self.opened.place.log_length();
+        if length >= self.longest_log {
+            self.flusher.tidied();
+            // If a reader elsewhere keeps it from being emptied, it is waited for no more often than it grows.
+            self.longest_log = length + log::LONGEST;
         }
-        Ok(())
     }
 
-    fn close(self) -> Result<(), StoreError> {
+    fn close(mut self) -> Result<(), StoreError> {
         let file = self.opened.place.file.clone();
+        let flushed = self.flusher.finish();
         self.opened.check_presence()?;
         let conn = self.opened.conn;
         // Passive: a reader elsewhere does not hold up the end. The last connection of all moves the rest.
         conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(|error| Fault::from(error).at(&file))?;
-        conn.close().map_err(|(_, error)| Fault::from(error).at(&file))
+        conn.close().map_err(|(_, error)| Fault::from(error).at(&file))?;
+        flushed.map_err(|detail| StoreError::NotFlushed { file, detail })
     }
 }

@@ -6,6 +6,7 @@ mod cancel;
 mod crash;
 mod deterministic;
 mod drain;
+mod durable;
 mod ends;
 mod export;
 mod faults;

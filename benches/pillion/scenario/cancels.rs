@@ -18,7 +18,7 @@ const PACE: Duration = Duration::from_millis(1);
 
 /// What the model is doing when the stop comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
+pub(super) enum Moment {
     Streaming,
     Stalled,
     Unanswered,
@@ -57,7 +57,12 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
 }
 
 /// How long the answer took, and the end of the connection.
-async fn stopped(pillion: &mut Pillion, server: &mut ModelServer, session: &str, moment: Moment) -> anyhow::Result<(Duration, Duration)> {
+pub(super) async fn stopped(
+    pillion: &mut Pillion,
+    server: &mut ModelServer,
+    session: &str,
+    moment: Moment,
+) -> anyhow::Result<(Duration, Duration)> {
     let prompt = pillion.prompt(session).await?;
     let closed = until_closed(server.next_request().await, moment);
     if moment != Moment::Unanswered {

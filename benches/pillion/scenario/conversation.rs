@@ -2,7 +2,7 @@
 //! process takes to load and to export it.
 
 use crate::disk;
-use crate::model_server::ModelServer;
+use crate::model_server::{Exchange, ModelServer};
 use crate::peer::{Home, Pillion};
 use crate::process;
 use crate::rows::Row;
@@ -26,22 +26,14 @@ const IDLE: Duration = Duration::from_millis(100);
 
 pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     let prompts = stage.effort.conversation;
-    let server = ModelServer::auto(|exchange| exchange.answer("It parses the header and returns what is left.")).await;
+    let server = ModelServer::auto(said).await;
     let home = stage.home()?;
     let mut pillion = stage.asking(&server, &home).await?;
     tokio::time::sleep(IDLE).await;
     stage.book.subject(Row::MemoryAtStart, process::memory(pillion.pid()?)?);
     stage.book.subject(Row::OwnMemoryAtStart, process::own_memory(pillion.pid()?)?);
-    let (session, _) = pillion.new_session(&home).await?;
-    let mut since = Instant::now();
-    for n in 0..prompts {
-        if n == 1 {
-            since = Instant::now();
-        }
-        let prompt = pillion.prompt(&session).await?;
-        pillion.answer(prompt).await?;
-    }
-    stage.book.took(Row::SmallPrompts, since.elapsed());
+    let (session, took) = talk(&mut pillion, &home, prompts).await?;
+    stage.book.took(Row::SmallPrompts, took);
     tokio::time::sleep(IDLE).await;
     stage.book.subject(Row::MemoryAfterPrompts, process::memory(pillion.pid()?)?);
     stage.book.subject(Row::OwnMemoryAfterPrompts, process::own_memory(pillion.pid()?)?);
@@ -61,6 +53,24 @@ pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<()> {
         stage.book.floor_took(Row::ExportPrompts, disk::read_all(&home.store())?);
     }
     Ok(())
+}
+
+/// What the model says to each prompt.
+pub(super) fn said(exchange: Exchange) -> impl Future<Output = ()> + Send {
+    exchange.answer("It parses the header and returns what is left.")
+}
+
+/// So many prompts on a new session; how long all but the first took.
+pub(super) async fn talk(pillion: &mut Pillion, home: &Home, prompts: usize) -> anyhow::Result<(String, Duration)> {
+    let (session, mut since) = pillion.new_session(home).await?;
+    for n in 0..prompts {
+        if n == 1 {
+            since = Instant::now();
+        }
+        let prompt = pillion.prompt(&session).await?;
+        pillion.answer(prompt).await?;
+    }
+    Ok((session, since.elapsed()))
 }
 
 /// How long a new process takes to show the session.

@@ -3,6 +3,7 @@
 pub(crate) mod growth;
 
 mod burst;
+mod busy;
 mod cancels;
 mod conversation;
 mod crowd;
@@ -17,6 +18,7 @@ pub(crate) enum Scenario {
     Startup,
     Turns,
     Cancels,
+    Busy,
     Burst,
     Conversation,
     Crowd,
@@ -24,8 +26,8 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Startup, Self::Turns, Self::Cancels, Self::Burst, Self::Conversation, Self::Crowd, Self::Growth];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Startup, Self::Turns, Self::Cancels, Self::Busy, Self::Burst, Self::Conversation, Self::Crowd, Self::Growth];
 
     /// The rows that it measures.
     pub(crate) fn rows(self) -> &'static [Row] {
@@ -33,6 +35,7 @@ impl Scenario {
             Self::Startup => startup::ROWS,
             Self::Turns => turns::ROWS,
             Self::Cancels => cancels::ROWS,
+            Self::Busy => busy::ROWS,
             Self::Burst => burst::ROWS,
             Self::Conversation => conversation::ROWS,
             Self::Crowd => crowd::ROWS,
@@ -54,6 +57,7 @@ impl Scenario {
             Self::Startup => startup::play(stage).await,
             Self::Turns => turns::play(stage).await,
             Self::Cancels => cancels::play(stage).await,
+            Self::Busy => busy::play(stage).await,
             Self::Burst => burst::play(stage).await,
             Self::Conversation => conversation::play(stage).await,
             Self::Crowd => crowd::play(stage).await,

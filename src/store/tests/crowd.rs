@@ -63,14 +63,14 @@ async fn a_thousand_turns_that_end_at_once_share_their_commits() {
 }
 
 #[tokio::test]
-async fn the_log_is_moved_into_the_database_before_it_grows_large() {
+async fn without_a_pause_the_log_is_moved_into_the_database_before_it_grows_large() {
     let rig = Rig::with_session().await;
     drop(rig.store.begin_turn(turn("s", "t")));
     for ordinal in 0..300 {
         rig.store.add_part(&answer_of("t"), ordinal, Part::text("x".repeat(100_000))).await.expect("added");
     }
     let log = std::fs::metadata(rig.dir.path().join("data/pillion.db-wal")).expect("a log").len();
-    assert!(log < 8 << 20, "30 MB were written and the log has {log} bytes");
+    assert!(log < 16 << 20, "30 MB were written and the log has {log} bytes");
 }
 
 #[tokio::test]

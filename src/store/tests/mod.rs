@@ -2,6 +2,7 @@
 
 mod crowd;
 mod diagnostics;
+mod flush;
 mod lookup;
 mod open;
 mod sessions;

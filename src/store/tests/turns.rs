@@ -193,7 +193,7 @@ async fn only_the_end_of_a_turn_waits_for_the_disk() {
     let (normal, full) = (1, 2);
     for _ in 0..2 {
         assert_eq!(rig.store.write(level).await, Ok(normal));
-        assert_eq!(rig.store.write_with(Durability::Disk, level).await, Ok(full));
+        assert_eq!(rig.store.write_with(Durability::Power, level).await, Ok(full));
     }
 }
 
@@ -237,13 +237,16 @@ async fn who_wants_to_be_told_of_an_end_is_told_once_by_a_closed_store_too() {
 async fn ten_thousand_parts_and_pieces_are_cheap() {
     let rig = Rig::with_session().await;
     drop(rig.store.begin_turn(turn("s", "t")));
-    let began = Instant::now();
-    for ordinal in 0..10_000 {
-        drop(rig.store.add_part(&answer_of("t"), ordinal, Part::text("a part of some forty characters of text.")));
+    // The costs are those of the piece, not of what it is added to: the second half is not dearer than the first.
+    let mut added = Vec::new();
+    for half in [0..5_000, 5_000..10_000] {
+        let began = Instant::now();
+        for ordinal in half {
+            drop(rig.store.add_part(&answer_of("t"), ordinal, Part::text("a part of some forty characters of text.")));
+        }
+        rig.store.ready().await.expect("stored");
+        added.push(began.elapsed());
     }
-    rig.store.ready().await.expect("stored");
-    let adding = began.elapsed();
-    // The costs are those of the piece, not of the text that it is added to: the second half is not dearer than the first.
     let mut halves = Vec::new();
     for _ in 0..2 {
         let began = Instant::now();
@@ -258,6 +261,7 @@ async fn ten_thousand_parts_and_pieces_are_cheap() {
     assert_eq!(history[1].parts.len(), 10_000);
     assert_eq!(history[1].parts[0].text.as_ref().map(String::len), Some(40 + 10_000 * 200));
     // Wide enough for an unoptimized build on a busy machine; a rewrite of the text each time would be a hundred times this.
-    assert!(adding < Duration::from_secs(3), "{adding:?}");
-    assert!(halves[1] < halves[0] * 4 + Duration::from_millis(200), "{halves:?}");
+    for halves in [added, halves] {
+        assert!(halves[1] < halves[0] * 4 + Duration::from_millis(200), "{halves:?}");
+    }
 }

@@ -88,6 +88,11 @@ impl Raw {
         assert_eq!((&answer["id"], &answer["result"]["stopReason"]), (&json!("p"), &json!("end_turn")), "{answer}");
     }
 
+    /// Ends it as the kernel would.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("pillion was running");
+    }
+
     /// Closes stdin, if it is still open, and gives the exit code and what was said until the end.
     pub async fn end(mut self) -> (Option<i32>, Vec<String>) {
         let since = Instant::now();

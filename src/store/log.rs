@@ -1,0 +1,79 @@
+//! The write-ahead log as a file: flushed to the disk, moved into the database, begun anew.
+//!
+//! Invariant: the log is on the disk before any page of it is moved, and all of it is in the database, on the disk, before
+//! it is begun anew.
+
+use super::error::{Fault, StoreError};
+use super::flush::Disk;
+use super::open::{self, PATIENCE};
+use super::place::Place;
+use rusqlite::Connection;
+use rustix::fs::{Mode, OFlags};
+use std::fs::File;
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// From this length on the log is moved into the database in the next pause (a thousand pages) ...
+const LONG: u64 = 4 << 20;
+/// ... and from this length on, pause or not.
+pub(super) const LONGEST: u64 = 3 * LONG;
+
+/// The log of one store. It is its own file, on which SQLite holds no locks: a handle of ours may be closed.
+pub(super) struct Log {
+    place: Place,
+    /// Kept open, so that no failure of the disk is reported to somebody else.
+    file: OnceLock<File>,
+}
+
+impl Log {
+    pub(super) fn of(place: Place) -> Self {
+        Self { place, file: OnceLock::new() }
+    }
+
+    fn moved(&self) -> Result<(), StoreError> {
+        let conn = open::connect(&self.place)?;
+        // Passive: it holds nobody up, and readers elsewhere do not hold it up. What they still need is moved later.
+        let moved = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        moved.map_err(|error| Fault::from(error).at(&self.place.file))
+    }
+}
+
+impl Disk for Log {
+    fn flush(&self) -> io::Result<()> {
+        if let Some(file) = self.file.get() {
+            return file.sync_data();
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = File::from(rustix::fs::open(self.place.log(), flags, Mode::empty())?);
+        file.sync_data()?;
+        // The names too: that of the log, and that of the database if it is new.
+        File::open(&self.place.dir)?.sync_all()?;
+        self.file.get_or_init(|| file);
+        Ok(())
+    }
+
+    fn tidy(&self) {
+        if self.place.log_length() >= LONG
+            && let Err(error) = self.moved()
+        {
+            tracing::warn!(%error, "the write-ahead log of the store could not be moved");
+        }
+    }
+}
+
+/// Empties a log that has been moved as a whole, so that the next transaction begins it anew. SQLite would begin it
+/// anew by itself, and wait for the disk: the head of a log that is used again must not come behind its content. In an
+/// empty one there is no old content.
+pub(super) fn begin_anew(conn: &Connection) -> rusqlite::Result<()> {
+    let left =
+        conn.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))?;
+    if left == 0 {
+        // Whoever reads it elsewhere is not waited for.
+        conn.busy_timeout(Duration::ZERO)?;
+        let emptied = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        conn.busy_timeout(PATIENCE)?;
+        emptied?;
+    }
+    Ok(())
+}
