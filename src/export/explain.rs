@@ -16,10 +16,14 @@ mod turns;
 mod view;
 
 use crate::protocol::export::{SCHEMA, SCHEMA_VERSION};
+use crate::protocol::nesting;
 use serde_json::Value;
 use story::{Story, wall};
 use turns::Turns;
 use view::View;
+
+/// What stands deeper than this in a document that no parser takes is told as text. Every record lies above it.
+const MAX_LEVELS: usize = 100;
 
 /// Why a document could not be explained.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +53,7 @@ pub struct Reading<'a> {
 /// # Errors
 /// The document is no export, or newer than this program.
 pub fn explain(json: &str, reading: Reading<'_>) -> Result<String, ExplainError> {
-    let document: Value = serde_json::from_str(json).map_err(ExplainError::NotJson)?;
+    let document: Value = nesting::read(json, MAX_LEVELS).map_err(ExplainError::NotJson)?;
     let export = View::new(&document);
     if export.text("schema") != Some(SCHEMA) {
         return Err(ExplainError::NotAnExport);

@@ -14,6 +14,7 @@ use crate::protocol::ids::*;
 use crate::protocol::message::*;
 use crate::protocol::tool_run::ToolRun;
 use crate::provenance::KnownKeys;
+use crate::store::Unreadable;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub(super) struct Memory {
     pub(super) incidents: Vec<Incident>,
     pub(super) late: Vec<LateCancel>,
     pub(super) changes: Vec<TitleChange>,
-    pub(super) unreadable: u64,
+    pub(super) unreadable: Unreadable,
 }
 
 fn all<T: Clone>(items: &[T], each: Sink<'_, T>) -> Result<(), ExportError> {
@@ -44,8 +45,8 @@ impl Source for Memory {
         42
     }
 
-    fn unreadable(&self) -> u64 {
-        self.unreadable
+    fn unreadable(&self) -> &Unreadable {
+        &self.unreadable
     }
 
     fn sessions(&mut self) -> Result<Vec<SessionInfo>, ExportError> {

@@ -10,9 +10,10 @@ use super::join::Joins;
 use super::redact::{Mode, Redactor};
 use super::source::Source;
 use super::{ExportOptions, Sanitize};
-use crate::protocol::export::{Completeness, SCHEMA, SCHEMA_VERSION, SessionInfo, Stats};
+use crate::protocol::export::{Completeness, Incident, SCHEMA, SCHEMA_VERSION, SessionInfo, Stats};
 use crate::protocol::ids::SessionId;
 use crate::protocol::record::Shaped;
+use crate::store::{Unreadable, UnreadableRow};
 use serde::Serialize;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
@@ -35,11 +36,12 @@ pub fn write_export<S: Source, W: Write>(source: &mut S, options: &ExportOptions
     pen.field("sanitized", &(options.sanitize == Sanitize::Yes))?;
     pen.name("runtime")?;
     pen.record(&options.runtime)?;
-    pen.name("diagnostics")?;
-    write_diagnostics(source, &mut pen)?;
     pen.name("session")?;
     let (stats, mut completeness) = write_tree(source, &mut pen)?;
-    if source.unreadable() > 0 {
+    // Behind all that is read, since what could not be is told in it.
+    pen.name("diagnostics")?;
+    write_diagnostics(source, &mut pen, options.exported_at)?;
+    if source.unreadable().count > 0 {
         completeness = Completeness::Partial;
     }
     pen.field("completeness", &completeness)?;
@@ -52,7 +54,7 @@ pub fn write_export<S: Source, W: Write>(source: &mut S, options: &ExportOptions
     Ok(completeness)
 }
 
-fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Result<(), ExportError> {
+fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>, now: u64) -> Result<(), ExportError> {
     let mut joins = Joins::collect(source)?;
     pen.open("{")?;
     pen.list("aborts", |pen| source.aborts(&mut |abort| pen.record(&joins.apply(abort))))?;
@@ -61,8 +63,31 @@ fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Re
     pen.list("stream_traces", |pen| source.stream_traces(&mut pen.each()))?;
     pen.list("tool_runs", |pen| source.tool_runs(&mut pen.each()))?;
     pen.list("lifecycle", |pen| source.lifecycle(&mut pen.each()))?;
-    pen.list("incidents", |pen| source.incidents(&mut pen.each()))?;
+    pen.list("incidents", |pen| {
+        source.incidents(&mut pen.each())?;
+        incidents_of(source.unreadable(), now).try_for_each(|incident| pen.record(&incident))
+    })?;
     pen.close("}")
+}
+
+/// The rows that this export had to pass over, as incidents that were found just now.
+fn incidents_of(unreadable: &Unreadable, now: u64) -> impl Iterator<Item = Incident> + '_ {
+    let name = move |row: &UnreadableRow| Incident {
+        session_id: row.session_id.clone(),
+        name: "unreadable_row".into(),
+        message: format!("a row of the store could not be read: {}", row.why),
+        at: now,
+        turn_id: None,
+        row: Some(row.row.clone()),
+        seq: None,
+    };
+    let more = unreadable.count - unreadable.rows.len() as u64;
+    let rest = unreadable.rows.first().filter(|_| more > 0).map(move |first| Incident {
+        row: Some(format!("{more} more rows")),
+        message: "further rows of the store could not be read".into(),
+        ..name(first)
+    });
+    unreadable.rows.iter().map(name).chain(rest)
 }
 
 /// Writes the sessions, each inside its parent. They come parents first, so the sessions that are still open are a stack.

@@ -7,6 +7,7 @@ use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
 use crate::protocol::ids::{AbortId, CancelId, SessionId};
 use crate::protocol::message::Message;
 use crate::protocol::tool_run::ToolRun;
+use crate::store::Unreadable;
 
 /// Takes one record after the other.
 pub type Sink<'a, T> = &'a mut dyn FnMut(T) -> Result<(), ExportError>;
@@ -18,7 +19,7 @@ pub trait Source {
     fn at_seq(&self) -> u64;
 
     /// Rows that were there but could not be read, so far.
-    fn unreadable(&self) -> u64;
+    fn unreadable(&self) -> &Unreadable;
 
     /// The tree depth first, each session before its children; the first is the root.
     fn sessions(&mut self) -> Result<Vec<SessionInfo>, ExportError>;

@@ -1,5 +1,8 @@
 //! The store's snapshot as the source of an export.
 
+#[cfg(test)]
+mod tests;
+
 use super::error::ExportError;
 use super::source::{LateCancel, Sink, Source, TitleChange};
 use crate::protocol::abort::{Abort, CancelRequest};
@@ -8,7 +11,7 @@ use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
 use crate::protocol::ids::SessionId;
 use crate::protocol::message::Message;
 use crate::protocol::tool_run::ToolRun;
-use crate::store::{Diagnostic, RecordKind, Recorded, Snapshot, StoreError};
+use crate::store::{Diagnostic, RecordKind, Recorded, Snapshot, StoreError, Unreadable};
 
 impl From<StoreError> for ExportError {
     fn from(error: StoreError) -> Self {
@@ -35,7 +38,7 @@ impl Source for Snapshot {
         self.at_seq()
     }
 
-    fn unreadable(&self) -> u64 {
+    fn unreadable(&self) -> &Unreadable {
         self.unreadable()
     }
 
@@ -87,41 +90,5 @@ impl Source for Snapshot {
     fn title_changes(&mut self, each: Sink<'_, TitleChange>) -> Result<(), ExportError> {
         let change = kind!(Recorded::Diagnostic(Diagnostic::TitleState { abort_id, state, .. }) => TitleChange { abort_id, state });
         each_of(self, RecordKind::TitleState, change, each)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::export::{Sanitize, fixture, write_export};
-    use crate::protocol::export::SessionExport;
-    use crate::store::{Diagnostic, Store};
-
-    #[tokio::test]
-    async fn an_export_of_the_store_holds_what_was_recorded() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let store = Store::open(dir.path().join("data"));
-        let memory = fixture::CALM.memory();
-        let mut sessions = memory.sessions.clone();
-        sessions[0].parent_session_id = None;
-        for session in &sessions {
-            store.create_session(session.clone()).await.expect("created");
-        }
-        for cancel in &memory.cancels {
-            store.record(Diagnostic::Cancel(cancel.clone())).await.expect("recorded");
-        }
-        let export = store
-            .snapshot(&sessions[2].session_id, |snapshot| {
-                let mut out = Vec::new();
-                write_export(snapshot, &fixture::options(Sanitize::No, &[]), &mut out).map(|_| out)
-            })
-            .await
-            .expect("read")
-            .expect("there")
-            .expect("written");
-        let export: SessionExport = serde_json::from_slice(&export).expect("an export");
-        assert_eq!(export.session.info.session_id, sessions[0].session_id, "a child's id exports its whole tree");
-        assert_eq!(export.stats.sessions, 4);
-        assert_eq!(export.diagnostics.cancel_requests.len(), memory.cancels.len());
-        assert_eq!(export.at_seq, memory.cancels.len() as u64);
     }
 }

@@ -112,6 +112,13 @@ record! {
     }
 }
 
+impl PromptRequest {
+    /// Of a turn of which the request is not known any more.
+    pub fn unknown() -> Self {
+        Self { id: RequestId::null(), connection_id: ConnectionId::new("unknown") }
+    }
+}
+
 /// How the messages of a connection travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -236,7 +243,11 @@ record! {
             missing: Vec<String> => Structure,
         }
         optional {
+            /// The turn that it came to be about.
             turn_id: TurnId => Id,
+            /// The `turnId` that was asked for, as the client wrote it, when that is not the turn that it came to be about:
+            /// it may name nothing.
+            asked_turn_id: String => Id,
             request: RequestRef => Record,
             source: String => Id,
             reason: String => Text,

@@ -260,7 +260,7 @@ impl Usage {
     pub fn plus(&self, other: &Self) -> Self {
         let add = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (None, None) => None,
-            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
         };
         let source = if self.source == UsageSource::Provider { self.source } else { other.source };
         Self {

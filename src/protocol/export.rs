@@ -28,8 +28,8 @@ record! {
             sanitized: bool => Structure,
             runtime: Runtime => Record,
             stats: Stats => Record,
-            diagnostics: ExportDiagnostics => Record,
             session: SessionTree => Record,
+            diagnostics: ExportDiagnostics => Record,
             redaction: RedactionReport => Record,
         }
     }
@@ -127,6 +127,8 @@ record! {
         }
         optional {
             turn_id: TurnId => Id,
+            /// `unreadable_row`: which row of the store, by its table and its number there.
+            row: String => Structure,
             seq: u64 => Number,
         }
     }

@@ -47,7 +47,7 @@ record! {
             call_id: String => Id,
             /// `tool_call`: the name as the model wrote it.
             tool: String => Tool,
-            /// `tool_call`: the arguments as the model wrote them.
+            /// `tool_call`: the arguments as the model wrote them; text, if they are no JSON object or nest too deep.
             input: Value => Secret,
             /// `tool_result`: how the call ended.
             status: ResultStatus => Enum,

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod message;
 pub mod mode;
 pub mod model;
+pub mod nesting;
 pub mod params;
 pub mod permission;
 pub mod record;

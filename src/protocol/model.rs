@@ -56,7 +56,8 @@ pub enum ModelEvent {
     ToolInput {
         bytes: usize,
     },
-    /// A tool call is complete. Arguments that are no JSON object are handed on as a JSON string of the raw text.
+    /// A tool call is complete. Arguments that are no JSON object, or nest too deep, are handed on as a JSON string
+    /// of the raw text.
     ToolCall {
         call_id: String,
         tool: String,

@@ -3,6 +3,7 @@
 //! Invariant: no bytes make it panic or recurse, and what it refuses comes with the answer to send.
 
 use crate::protocol::ids::RequestId;
+use crate::protocol::nesting::is_deeper_than;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
@@ -165,34 +166,6 @@ fn not_json(error: &serde_json::Error) -> Invalid {
         Category::Data => Invalid::anonymous(INVALID_REQUEST, format!("the message is ambiguous: {error}")),
         _ => Invalid::anonymous(PARSE_ERROR, format!("the message is not valid JSON: {error}")),
     }
-}
-
-/// Whether brackets outside of strings nest deeper than `limit`. Stops at the first that does.
-fn is_deeper_than(limit: usize, body: &[u8]) -> bool {
-    let mut depth = 0usize;
-    let mut at = 0;
-    while let Some(byte) = body.get(at) {
-        at += 1;
-        match byte {
-            b'{' | b'[' if depth == limit => return true,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => at = behind_string(body, at),
-            _ => {}
-        }
-    }
-    false
-}
-
-/// The offset behind the string whose content begins at `at`.
-fn behind_string(body: &[u8], mut at: usize) -> usize {
-    while let Some(found) = memchr::memchr2(b'"', b'\\', &body[at..]) {
-        match body[at + found] {
-            b'"' => return at + found + 1,
-            _ => at = (at + found + 2).min(body.len()),
-        }
-    }
-    body.len()
 }
 
 #[cfg(test)]

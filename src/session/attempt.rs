@@ -11,6 +11,7 @@ use crate::protocol::abort::Phase;
 use crate::protocol::diagnostics::{Boundary, StreamFailure};
 use crate::protocol::message::Part;
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
+use crate::protocol::nesting::kept;
 use crate::provider::failure::{TransportKind, transport};
 use crate::store::{Diagnostic, StoreError};
 use futures_util::StreamExt;
@@ -127,6 +128,7 @@ impl Answer<'_> {
             ModelEvent::Reasoning(text) => ledger.reasoning(text),
             ModelEvent::ToolCall { call_id, tool, input } => {
                 ledger.enter(Phase::ToolInput);
+                let input = kept(input);
                 let call_id = history::unused_call_id(call_id, self.call_ids);
                 ledger.add(Part::tool_call(call_id.clone(), tool.clone(), input.clone()));
                 self.calls.push(Call { call_id, tool, input });

@@ -4,6 +4,7 @@ use super::shell::TOOL;
 use crate::protocol::message::{Message, Part, PartKind, ResultStatus, Role};
 use crate::protocol::tool_run::ToolRun;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
+use crate::store::History;
 use crate::tool::planned;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -13,6 +14,28 @@ use std::sync::Arc;
 pub(super) fn call_ids(history: &[Arc<Message>]) -> HashSet<String> {
     let parts = history.iter().flat_map(|message| &message.parts);
     parts.filter(|part| part.kind == PartKind::ToolCall).filter_map(|part| part.call_id.clone()).collect()
+}
+
+/// The history as a session goes on with it. Where rows could not be read, every call still has a result, and every result
+/// a call.
+pub(super) fn whole(history: History) -> Vec<Arc<Message>> {
+    let mut messages = history.messages;
+    if history.unreadable.count > 0 {
+        messages.iter_mut().for_each(|message| mend(&mut message.parts));
+    }
+    messages.into_iter().map(Arc::new).collect()
+}
+
+fn mend(parts: &mut Vec<Part>) {
+    const LOST: &str = "What came of this call cannot be read any more. It is not run again.";
+    let ids = |parts: &[Part], kind| -> HashSet<String> {
+        parts.iter().filter(|part| part.kind == kind).filter_map(|part| part.call_id.clone()).collect()
+    };
+    let (calls, results) = (ids(parts, PartKind::ToolCall), ids(parts, PartKind::ToolResult));
+    parts.retain(|part| part.kind != PartKind::ToolResult || part.call_id.as_ref().is_some_and(|id| calls.contains(id)));
+    let open: Vec<_> = parts.iter().filter(|part| part.kind == PartKind::ToolCall).filter_map(|part| part.call_id.clone()).collect();
+    let lost = open.into_iter().filter(|id| !results.contains(id));
+    parts.extend(lost.map(|id| Part::tool_result(id, ResultStatus::UnknownOutcome, LOST)));
 }
 
 /// `call_id`, or a variant of it that no earlier call has: some servers number their calls anew in each answer.
@@ -196,6 +219,24 @@ mod tests {
             (Role::User, vec![&told[4], "Well?"]),
         ];
         assert_eq!(seen.iter().map(|message| shown(message)).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn where_rows_are_lost_each_call_keeps_one_result_and_no_result_stands_alone() {
+        let parts = vec![
+            Part::tool_call("kept", "open", Value::Null),
+            Part::tool_result("kept", ResultStatus::Completed, "done"),
+            Part::tool_result("its call is lost", ResultStatus::Completed, "done"),
+            Part::tool_call("its result is lost", "open", Value::Null),
+        ];
+        let message = Message::clone(&message("1", Role::Assistant, parts));
+        let history = |count| History { messages: vec![message.clone()], unreadable: crate::store::Unreadable { count, rows: vec![] } };
+        assert_eq!(whole(history(0)), [Arc::new(message.clone())]);
+        let shown: Vec<_> = whole(history(2))[0].parts.iter().map(|part| (part.call_id.clone().unwrap(), part.status)).collect();
+        let (kept, lost) = ("kept".to_owned(), "its result is lost".to_owned());
+        let expected =
+            [(kept.clone(), None), (kept, Some(ResultStatus::Completed)), (lost.clone(), None), (lost, Some(ResultStatus::UnknownOutcome))];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::context::SessionContext;
+use super::history;
 use super::runner::Mail;
 use super::title::Title;
 use super::turn::{Interruption, TurnEnd};
@@ -54,8 +55,8 @@ impl Joining<'_> {
         let (store, id) = (&self.context.store, &self.context.id);
         let (session, history) = (store.session(id), store.history(id));
         let history = self.token.race(history).await??;
-        let history: Vec<_> =
-            history.into_iter().take_while(|message| message.turn_id.as_ref() != Some(self.turn_id)).map(Arc::new).collect();
+        let history = history::whole(history);
+        let history: Vec<_> = history.into_iter().take_while(|message| message.turn_id.as_ref() != Some(self.turn_id)).collect();
         if let Some(session) = self.token.race(session).await?? {
             self.context.channel.count_from(session.last_update);
             if session.info.title.is_some() {

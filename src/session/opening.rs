@@ -50,6 +50,8 @@ struct Found {
     title: Title,
     model: ModelChoice,
     history: Vec<Arc<Message>>,
+    /// How many of its rows could not be read.
+    unreadable: u64,
     last: Settled,
     last_update: u64,
 }
@@ -77,8 +79,13 @@ pub(super) async fn reopen(mut seat: Seat, params: OpenSessionParams, replay: Re
     seat.vacated().await;
     match restore(&seat, &params).await {
         Ok(found) => {
+            let lost = found.unreadable;
             let mut runner = runner(&seat, found);
-            let _ = opened.send(show(&mut runner, &params, replay));
+            let shown = show(&mut runner, &params, replay).map(|mut shown| {
+                shown.notices.extend(lost_rows(lost));
+                shown
+            });
+            let _ = opened.send(shown);
             runner.live(seat.mail).await;
         }
         Err(refusal) => {
@@ -178,7 +185,7 @@ async fn make(seat: &Seat, params: NewSessionParams) -> Result<Found, Refusal> {
         error => store_refusal(error),
     })?;
     let title = if title.is_some() { Title::not_applicable() } else { Title::to_be_made(&parts.settings.title_model) };
-    Ok(Found { workspace, is_trusted, title, model, history: Vec::new(), last: Settled::default(), last_update: 0 })
+    Ok(Found { workspace, is_trusted, title, model, history: Vec::new(), unreadable: 0, last: Settled::default(), last_update: 0 })
 }
 
 async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refusal> {
@@ -192,15 +199,18 @@ async fn restore(seat: &Seat, params: &OpenSessionParams) -> Result<Found, Refus
     if stored.info.closed_at.is_some() {
         parts.store.change_session(id, SessionChange::Closed(None)).await.map_err(store_refusal)?;
     }
-    let history = parts.store.history(id).await.map_err(store_refusal)?.into_iter().map(Arc::new).collect();
+    let stored_history = parts.store.history(id).await.map_err(store_refusal)?;
+    let unreadable = stored_history.unreadable.count;
+    let history = history::whole(stored_history);
     // Titles are generated with the first prompt of a root session and at no other time.
     let first_prompt_to_come = stored.prompts == 0 && stored.info.title.is_none() && stored.info.parent_session_id.is_none();
     let title = if first_prompt_to_come { Title::to_be_made(&parts.settings.title_model) } else { Title::not_applicable() };
-    Ok(Found { workspace, is_trusted, title, model, history, last: settled(stored.last_turn), last_update: stored.last_update })
+    let (last, last_update) = (settled(stored.last_turn), stored.last_update);
+    Ok(Found { workspace, is_trusted, title, model, history, unreadable, last, last_update })
 }
 
 fn runner(seat: &Seat, found: Found) -> Runner {
-    let Found { workspace, is_trusted, title, model, history, last, last_update } = found;
+    let Found { workspace, is_trusted, title, model, history, last, last_update, .. } = found;
     let Shared { parts, editor, recovery, tasks, .. } = &*seat.shared;
     let channel = Arc::new(UpdateChannel::new(seat.id.clone(), Arc::clone(editor), last_update));
     let (id, workspace) = (seat.id.clone(), Arc::new(workspace));
@@ -270,6 +280,16 @@ fn check_cwd(given: Option<&str>, workspace: &Workspace) -> Result<(), BadField>
 fn notices(mcp_servers: &[serde_json::Value]) -> Vec<String> {
     let ignored = "mcpServers was ignored: this version of pillion does not connect to MCP servers";
     if mcp_servers.is_empty() { Vec::new() } else { vec![ignored.to_owned()] }
+}
+
+/// What is told of a history with holes.
+fn lost_rows(count: u64) -> Option<String> {
+    let told = |rows: &str| format!("{rows} left out; `pillion export` tells which");
+    match count {
+        0 => None,
+        1 => Some(told("1 row of this session cannot be read any more and is")),
+        _ => Some(told(&format!("{count} rows of this session cannot be read any more and are"))),
+    }
 }
 
 fn settled(last: Option<LastTurn>) -> Settled {

@@ -44,9 +44,8 @@ impl Recovery {
 }
 
 async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError> {
-    let AbandonedTurn { turn, prompt_request, parts: stored, open_traces, tool_runs, title } = abandoned;
+    let AbandonedTurn { turn, prompt_request, parts: texts, next_part, open_traces, tool_runs, title } = abandoned;
     let clock = &parts.provenance.clock;
-    let texts: Vec<Part> = stored.iter().map(|(_, part)| part.clone()).collect();
     let results = history::missing_results(&texts, |call_id| tool_runs.iter().find(|run| run.call_id == call_id));
     let open_tools: Vec<ToolRun> = tool_runs.into_iter().filter(ToolRun::is_open).collect();
     let (title_generation_state, title_run_id) = match &title {
@@ -99,7 +98,6 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
         };
         parts.store.record(Diagnostic::Title(ended)).await?;
     }
-    let next = stored.last().map_or(0, |(ordinal, _)| ordinal + 1);
     let end = EndTurn {
         session_id: turn.session_id.clone(),
         turn_id: turn.turn_id.clone(),
@@ -111,7 +109,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
             .map(|trace| StreamTrace { state: StreamState::Aborted, abort_id: Some(abort_id.clone()), ..trace })
             .collect(),
         tool_runs: open_tools.into_iter().map(|run| died(run, &abort_id)).collect(),
-        parts: results.into_iter().zip(next..).map(|(part, ordinal)| PartWrite::Put { ordinal, part }).collect(),
+        parts: results.into_iter().zip(next_part..).map(|(part, ordinal)| PartWrite::Put { ordinal, part }).collect(),
         abort: Some(abort),
         usage: Some(Usage::absent()),
         model: turn.model.clone(),

@@ -12,8 +12,12 @@ use crate::protocol::ids::{AbortId, CancelId, TurnId};
 use crate::protocol::results::CancelResult;
 use crate::provenance::Provenance;
 use crate::store::Diagnostic;
+use crate::text::first;
 use std::collections::HashSet;
 use tokio::sync::oneshot;
+
+/// The most that is kept of a `turnId` that names nothing, in characters. No turn's id is as long.
+const MAX_ASKED: usize = 200;
 
 /// Where the answer of a cancel goes; a demand that no client made has none.
 pub(super) type CancelReply = Option<oneshot::Sender<Result<CancelResult, Refusal>>>;
@@ -148,6 +152,10 @@ fn cancel_request(provenance: &Provenance, demand: &CancelDemand, cancel_id: Can
         at: provenance.clock.wall_at(demand.requested),
         missing: demand.missing.clone(),
         turn_id: verdict.about.turn_id.clone(),
+        asked_turn_id: match &demand.scope {
+            CancelScope::Turn(asked) if verdict.about.turn_id.as_ref() != Some(asked) => Some(first(asked.as_str(), MAX_ASKED).to_owned()),
+            CancelScope::Turn(_) | CancelScope::Session => None,
+        },
         request: demand.request.clone(),
         source: demand.source.clone(),
         reason: demand.reason.clone(),

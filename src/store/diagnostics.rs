@@ -4,12 +4,13 @@
 
 use super::error::Fault;
 use super::rows::{Int, Json, Word};
+use super::unreadable::{Damage, Reading};
 use crate::protocol::abort::{Abort, CancelRequest, TitleState};
 use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent};
 use crate::protocol::ids::{AbortId, CancelId, SessionId, TurnId};
 use crate::protocol::tool_run::ToolRun;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Rows, params};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened, to be recorded. An abort is none of them: it comes with the end of its turn.
@@ -130,30 +131,41 @@ pub(super) fn newest_seq(conn: &Connection) -> Result<u64, Fault> {
 
 pub(super) fn recent_aborts(conn: &Connection, limit: usize) -> Result<Vec<Abort>, Fault> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut statement = conn.prepare_cached("SELECT body FROM diagnostic WHERE kind = 'abort' ORDER BY seq DESC LIMIT ?1")?;
-    let aborts = statement.query_map([limit], |row| Ok(row.get::<_, Json<Abort>>(0)?.0))?;
-    Ok(aborts.collect::<Result<_, _>>()?)
+    let mut statement =
+        conn.prepare_cached("SELECT seq, session_id, body FROM diagnostic WHERE kind = 'abort' ORDER BY seq DESC LIMIT ?1")?;
+    aborts(statement.query([limit])?)
 }
 
 /// The aborts of one session, in the order of their turns.
 pub(super) fn aborts_of_session(conn: &Connection, session: &SessionId) -> Result<Vec<Abort>, Fault> {
     let mut statement = conn.prepare_cached(
-        "SELECT body FROM turn JOIN diagnostic ON diagnostic.turn_id = turn.turn_id AND diagnostic.kind = 'abort'
+        "SELECT diagnostic.seq, diagnostic.session_id, body FROM turn JOIN diagnostic ON diagnostic.turn_id = turn.turn_id AND diagnostic.kind = 'abort'
          WHERE turn.session_id = ?1 AND turn.abort_id IS NOT NULL ORDER BY turn.seq",
     )?;
-    let aborts = statement.query_map([session.as_str()], |row| Ok(row.get::<_, Json<Abort>>(0)?.0))?;
-    Ok(aborts.collect::<Result<_, _>>()?)
+    aborts(statement.query([session.as_str()])?)
+}
+
+/// Those that can be read, of rows with number, session and record.
+fn aborts(mut rows: Rows<'_>) -> Result<Vec<Abort>, Fault> {
+    let mut reading = Reading::new(Damage::EndsTheReading);
+    let mut aborts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (seq, session): (i64, String) = (row.get(0)?, row.get(1)?);
+        let abort = reading.of(row.get::<_, Json<Abort>>(2), &SessionId::new(session), || format!("diagnostic {seq}"))?;
+        aborts.extend(abort.map(|json| json.0));
+    }
+    Ok(aborts)
 }
 
 /// Where the records of a session tree stand, in order, tool runs as they began. Of a record with several states, only the newest.
 #[derive(Debug)]
 pub(super) struct Index {
     pub(super) known: Vec<(i64, RecordKind)>,
-    /// Rows of a kind that a later version has added.
-    pub(super) unknown: Vec<i64>,
+    /// The newest of all rows, those of a kind that a later version has added among them.
+    pub(super) newest: u64,
 }
 
-pub(super) fn index_of_tree(conn: &Connection, root: &SessionId) -> Result<Index, Fault> {
+pub(super) fn index_of_tree(conn: &Connection, root: &SessionId, reading: &mut Reading) -> Result<Index, Fault> {
     let mut statement = conn.prepare_cached(
         "WITH RECURSIVE tree (session_id) AS (
              VALUES (?1) UNION SELECT session.session_id FROM session JOIN tree ON session.parent_session_id = tree.session_id
@@ -169,18 +181,19 @@ pub(super) fn index_of_tree(conn: &Connection, root: &SessionId) -> Result<Index
          ) ELSE seq END",
     )?;
     let mut rows = statement.query([root.as_str()])?;
-    let mut index = Index { known: Vec::new(), unknown: Vec::new() };
-    while let Some(row) = rows.next()? {
-        match row.get::<_, Word<RecordKind>>(1) {
-            Ok(Word(kind)) => index.known.push((row.get(0)?, kind)),
-            Err(_) => index.unknown.push(row.get(0)?),
+    let mut index = Index { known: Vec::new(), newest: 0 };
+    while let Some(row) = reading.of(rows.next(), root, || "diagnostic".into())?.flatten() {
+        let seq: i64 = row.get(0)?;
+        index.newest = index.newest.max(u64::try_from(seq).unwrap_or(0));
+        if let Some(Word(kind)) = reading.of(row.get(1), root, || format!("diagnostic {seq}"))? {
+            index.known.push((seq, kind));
         }
     }
     Ok(index)
 }
 
 /// The records of one turn that have states, in order, tool runs as they began: the newest of each.
-pub(super) fn of_turn(conn: &Connection, session: &SessionId, turn: &TurnId) -> Result<Vec<Recorded>, Fault> {
+pub(super) fn of_turn(conn: &Connection, session: &SessionId, turn: &TurnId, reading: &mut Reading) -> Result<Vec<Recorded>, Fault> {
     let mut statement = conn.prepare_cached(
         "SELECT seq, session_id, turn_id, kind, body FROM diagnostic
          WHERE session_id = ?1 AND turn_id = ?2 AND record_key IS NOT NULL AND NOT EXISTS (
@@ -193,8 +206,13 @@ pub(super) fn of_turn(conn: &Connection, session: &SessionId, turn: &TurnId) -> 
                  AND earlier.kind = diagnostic.kind AND earlier.session_id = diagnostic.session_id
          ) ELSE seq END",
     )?;
-    let records = statement.query_map([session.as_str(), turn.as_str()], recorded)?;
-    Ok(records.collect::<Result<_, _>>()?)
+    let mut rows = statement.query([session.as_str(), turn.as_str()])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq: i64 = row.get(0)?;
+        records.extend(reading.of(recorded(row), session, || format!("diagnostic {seq}"))?);
+    }
+    Ok(records)
 }
 
 pub(super) fn find(conn: &Connection, seq: i64) -> Result<Recorded, Fault> {

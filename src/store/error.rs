@@ -80,9 +80,11 @@ pub enum StoreError {
 }
 
 /// What goes wrong inside the room, where the file's name is not at hand: something of SQLite's, or an answer of ours.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
+    #[error(transparent)]
     Sqlite(rusqlite::Error),
+    #[error(transparent)]
     Answer(StoreError),
 }
 
@@ -112,9 +114,17 @@ impl Fault {
         matches!(
             self,
             Self::Sqlite(
-                rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::Utf8Error(..)
+                rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+                    | rusqlite::Error::Utf8Error(..)
             )
         )
+    }
+
+    /// Whether a page of the database is not what it was; others may well be.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt))
     }
 }
 
@@ -122,9 +132,10 @@ fn told(error: &rusqlite::Error, file: PathBuf) -> StoreError {
     let detail = error.to_string();
     let rusqlite::Error::SqliteFailure(failure, _) = error else {
         return match error {
-            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::Utf8Error(..) => {
-                StoreError::Unreadable { file, detail }
-            }
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..) => StoreError::Unreadable { file, detail },
             _ => StoreError::Internal { file, detail },
         };
     };

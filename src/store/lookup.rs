@@ -3,6 +3,7 @@
 use super::error::Fault;
 use super::rows::Word;
 use super::sessions::{COLUMNS, info};
+use super::unreadable::{Damage, Reading};
 use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::TurnId;
 use rusqlite::{Connection, params};
@@ -37,15 +38,17 @@ pub(super) fn find(conn: &Connection, beginning: &str) -> Result<Vec<Named>, Fau
          ) JOIN session ON session_id = session
          WHERE substr(id, 1, length(?1)) = ?1 ORDER BY id <> ?1, updated_at DESC, session.seq DESC, id DESC"
     ))?;
-    let rows = statement.query_map(params![beginning], |row| {
-        Ok(Named {
-            session: info(row)?,
-            id: row.get(9)?,
-            kind: row.get::<_, Word<_>>(10)?.0,
-            turn_id: row.get::<_, Option<String>>(11)?.map(TurnId::new),
-        })
-    })?;
-    let mut named = rows.collect::<Result<Vec<_>, _>>()?;
+    let mut rows = statement.query(params![beginning])?;
+    let mut reading = Reading::new(Damage::EndsTheReading);
+    let mut named = Vec::new();
+    while let Some(row) = rows.next()? {
+        named.push(Named {
+            session: info(row, &mut reading)?,
+            id: row.get(10)?,
+            kind: row.get::<_, Word<_>>(11)?.0,
+            turn_id: row.get::<_, Option<String>>(12)?.map(TurnId::new),
+        });
+    }
     if named.first().is_some_and(|first| first.id == beginning) {
         named.truncate(1);
     }

@@ -4,9 +4,10 @@
 
 use super::error::{Fault, StoreError};
 use super::rows::{Int, Json, Word};
+use super::unreadable::Reading;
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// A write to one part of a message.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,81 +81,85 @@ pub(super) fn extend(conn: &Connection, message: OpenMessage, ordinal: u64, text
     if extended == 0 { Err(StoreError::UnknownPart(ordinal).into()) } else { Ok(()) }
 }
 
-/// Every message of the session, in order, one at a time. What cannot be read goes to `unreadable`, which decides
-/// whether the rest is wanted.
+/// Every message of the session, in order, one at a time.
 pub(super) fn for_each<E: From<Fault>>(
     conn: &Connection,
     session: &SessionId,
-    mut unreadable: impl FnMut(Fault) -> Result<(), E>,
+    reading: &mut Reading,
     mut visit: impl FnMut(Message) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut statement = conn
         .prepare_cached("SELECT seq, message_id, role, created_at, turn_id, model FROM message WHERE session_id = ?1 ORDER BY seq")
         .map_err(Fault::from)?;
     let mut rows = statement.query([session.as_str()]).map_err(Fault::from)?;
-    while let Some(row) = rows.next().map_err(Fault::from)? {
-        let read = || -> rusqlite::Result<(i64, Message)> {
-            let message = Message {
-                message_id: MessageId::new(row.get::<_, String>(1)?),
-                role: row.get::<_, Word<_>>(2)?.0,
-                created_at: row.get::<_, Int>(3)?.0,
-                parts: Vec::new(),
-                turn_id: row.get::<_, Option<String>>(4)?.map(TurnId::new),
-                model: row.get(5)?,
-            };
-            Ok((row.get(0)?, message))
-        };
-        match read().map_err(Fault::from) {
-            Ok((seq, mut message)) => {
-                message.parts = parts(conn, seq, &mut unreadable)?.into_iter().map(|(_, part)| part).collect();
-                visit(message)?;
-            }
-            Err(fault) => unreadable(fault)?,
+    while let Some(row) = reading.of(rows.next(), session, || "message".into())?.flatten() {
+        let seq: i64 = row.get(0).map_err(Fault::from)?;
+        if let Some(mut message) = reading.of(read(row), session, || format!("message {seq}"))? {
+            message.parts = parts(conn, session, seq, reading)?.into_iter().map(|(_, part)| part).collect();
+            visit(message)?;
         }
     }
     Ok(())
 }
 
-/// The parts of one message, by its id, in order.
-pub(super) fn parts_of(conn: &Connection, id: &MessageId) -> Result<Vec<(u64, Part)>, Fault> {
+/// The parts of one message, by its id, in order; and the ordinal of a further one.
+pub(super) fn parts_of(conn: &Connection, session: &SessionId, id: &MessageId, reading: &mut Reading) -> Result<(Vec<Part>, u64), Fault> {
     let seq =
         conn.prepare_cached("SELECT seq FROM message WHERE message_id = ?1")?.query_row([id.as_str()], |row| row.get(0)).optional()?;
-    seq.map_or_else(|| Ok(Vec::new()), |seq| parts(conn, seq, &mut Err))
+    let Some(seq) = seq else { return Ok((Vec::new(), 0)) };
+    let next: i64 =
+        conn.prepare_cached("SELECT coalesce(max(ordinal) + 1, 0) FROM part WHERE message_seq = ?1")?.query_row([seq], |row| row.get(0))?;
+    let parts = parts(conn, session, seq, reading)?.into_iter().map(|(_, part)| part).collect();
+    Ok((parts, u64::try_from(next).unwrap_or(0)))
 }
 
-fn parts<E: From<Fault>>(
-    conn: &Connection,
-    message_seq: i64,
-    unreadable: &mut impl FnMut(Fault) -> Result<(), E>,
-) -> Result<Vec<(u64, Part)>, E> {
-    let mut statement =
-        conn.prepare_cached("SELECT ordinal, body FROM part WHERE message_seq = ?1 ORDER BY ordinal").map_err(Fault::from)?;
-    let mut rows = statement.query([message_seq]).map_err(Fault::from)?;
+fn read(row: &Row<'_>) -> rusqlite::Result<Message> {
+    Ok(Message {
+        message_id: MessageId::new(row.get::<_, String>(1)?),
+        role: row.get::<_, Word<_>>(2)?.0,
+        created_at: row.get::<_, Int>(3)?.0,
+        parts: Vec::new(),
+        turn_id: row.get::<_, Option<String>>(4)?.map(TurnId::new),
+        model: row.get(5)?,
+    })
+}
+
+fn parts(conn: &Connection, session: &SessionId, message_seq: i64, reading: &mut Reading) -> Result<Vec<(u64, Part)>, Fault> {
+    let mut statement = conn.prepare_cached("SELECT ordinal, body FROM part WHERE message_seq = ?1 ORDER BY ordinal")?;
+    let mut rows = statement.query([message_seq])?;
     let mut parts = Vec::new();
-    while let Some(row) = rows.next().map_err(Fault::from)? {
-        let read = || -> Result<(u64, Part), Fault> {
-            let ordinal = row.get::<_, Int>(0)?;
-            let mut part = row.get::<_, Json<Part>>(1)?.0;
-            append_text(conn, message_seq, ordinal, &mut part)?;
-            Ok((ordinal.0, part))
-        };
-        match read() {
-            Ok(part) => parts.push(part),
-            Err(fault) => unreadable(fault)?,
+    while let Some(row) = reading.of(rows.next(), session, || format!("part of message {message_seq}"))?.flatten() {
+        let ordinal: i64 = row.get(0)?;
+        let name = || format!("part {ordinal} of message {message_seq}");
+        let read = || Ok::<_, rusqlite::Error>((row.get::<_, Int>(0)?.0, row.get::<_, Json<Part>>(1)?.0));
+        if let Some((ordinal, mut part)) = reading.of(read(), session, name)? {
+            append_text(conn, session, message_seq, ordinal, &mut part, reading)?;
+            parts.push((ordinal, part));
         }
     }
     Ok(parts)
 }
 
-fn append_text(conn: &Connection, message_seq: i64, ordinal: Int, part: &mut Part) -> Result<(), Fault> {
-    let mut statement = conn.prepare_cached("SELECT text FROM part_text WHERE message_seq = ?1 AND ordinal = ?2 ORDER BY seq")?;
-    let mut rows = statement.query(params![message_seq, ordinal])?;
-    while let Some(row) = rows.next()? {
-        let text = row
-            .get_ref(0)?
-            .as_str()
-            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))?;
-        part.text.get_or_insert_default().push_str(text);
+fn append_text(
+    conn: &Connection,
+    session: &SessionId,
+    message_seq: i64,
+    ordinal: u64,
+    part: &mut Part,
+    reading: &mut Reading,
+) -> Result<(), Fault> {
+    let mut statement = conn.prepare_cached("SELECT seq, text FROM part_text WHERE message_seq = ?1 AND ordinal = ?2 ORDER BY seq")?;
+    let mut rows = statement.query(params![message_seq, Int(ordinal)])?;
+    let piece = |seq: &str| format!("part_text {seq}of message {message_seq}");
+    while let Some(row) = reading.of(rows.next(), session, || piece(""))?.flatten() {
+        let seq: i64 = row.get(0)?;
+        let read = || {
+            let text = row.get_ref(1)?.as_str();
+            text.map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into()))
+        };
+        if let Some(text) = reading.of(read(), session, || piece(&format!("{seq} ")))? {
+            part.text.get_or_insert_default().push_str(text);
+        }
     }
     Ok(())
 }

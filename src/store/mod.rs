@@ -21,6 +21,7 @@ mod sessions;
 mod snapshot;
 mod trust;
 mod turns;
+mod unreadable;
 mod writer;
 
 pub use diagnostics::{Diagnostic, RecordKind, Recorded};
@@ -33,6 +34,7 @@ pub use sessions::{LastTurn, ListQuery, SessionChange, SessionPage, StoredSessio
 pub use snapshot::{DiagnosticRow, Snapshot};
 pub use trust::TrustedPath;
 pub use turns::{AbandonedTurn, BeginTurn, EndTurn};
+pub use unreadable::{Unreadable, UnreadableRow};
 pub use writer::Pending;
 
 use crate::config::Durability;
@@ -49,7 +51,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
+use unreadable::{Damage, Reading};
 use writer::{Job, Told, WriteJob};
+
+/// What is there of a session's messages.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    pub messages: Vec<Message>,
+    /// What is missing from them.
+    pub unreadable: Unreadable,
+}
 
 /// A handle on the store. Clones share one thread, which ends with the last of them.
 #[derive(Clone, Debug)]
@@ -134,15 +145,16 @@ impl Store {
     }
 
     /// The messages of a session with their parts, in order, of ended and of running turns; none for an unknown session.
-    pub fn history(&self, id: &SessionId) -> Pending<Vec<Message>> {
+    pub fn history(&self, id: &SessionId) -> Pending<History> {
         let id = id.clone();
         self.read(move |conn| {
-            let mut history = Vec::new();
-            messages::for_each(conn, &id, Err::<(), Fault>, |message| {
-                history.push(message);
-                Ok(())
+            let mut reading = Reading::new(Damage::EndsTheReading);
+            let mut messages = Vec::new();
+            messages::for_each(conn, &id, &mut reading, |message| {
+                messages.push(message);
+                Ok::<_, Fault>(())
             })?;
-            Ok(history)
+            Ok(History { messages, unreadable: reading.end() })
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what is written by one of them is read back equal; what cannot be read is an error, never a default.
 
+use crate::protocol::nesting;
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::Serialize;
@@ -41,7 +42,7 @@ impl<T: Serialize> ToSql for Json<&T> {
 
 impl<T: DeserializeOwned> FromSql for Json<T> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map(Self).map_err(FromSqlError::other)
+        nesting::read(value.as_str()?, nesting::MAX_NESTING).map(Self).map_err(FromSqlError::other)
     }
 }
 

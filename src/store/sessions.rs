@@ -6,6 +6,7 @@ use super::diagnostics;
 use super::error::{Fault, StoreError};
 use super::owner::Owner;
 use super::rows::{Int, Word};
+use super::unreadable::{Damage, Reading};
 use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::{SessionInfo, TurnStop};
 use crate::protocol::ids::{AbortId, SessionId, TurnId};
@@ -66,7 +67,8 @@ pub struct SessionPage {
 }
 
 /// The columns that [`info`] reads, in its order.
-pub(super) const COLUMNS: &str = "session_id, cwd, created_at, updated_at, parent_session_id, title, title_source, model, closed_at";
+pub(super) const COLUMNS: &str =
+    "session_id, cwd, created_at, updated_at, parent_session_id, title, title_source, model, closed_at, session.seq";
 
 pub(super) fn create(conn: &Connection, new: &SessionInfo) -> Result<(), Fault> {
     let made = conn
@@ -122,24 +124,28 @@ pub(super) fn delete(conn: &Connection, id: &SessionId) -> Result<bool, Fault> {
 }
 
 pub(super) fn find(conn: &Connection, id: &SessionId) -> Result<Option<StoredSession>, Fault> {
+    let mut reading = Reading::new(Damage::EndsTheReading);
     let found = conn
         .prepare_cached(&format!(
             "SELECT {COLUMNS}, last_update, (SELECT count(*) FROM turn WHERE turn.session_id = session.session_id AND kind = 'prompt')
              FROM session WHERE session_id = ?1"
         ))?
-        .query_row([id.as_str()], |row| Ok((info(row)?, row.get::<_, Int>(9)?.0, row.get::<_, Int>(10)?.0)))
+        .query_row([id.as_str()], |row| Ok((info(row, &mut reading), row.get::<_, Int>(10)?.0, row.get::<_, Int>(11)?.0)))
         .optional()?;
     let Some((info, last_update, prompts)) = found else { return Ok(None) };
+    let info = info?;
     let last_turn = conn
         .prepare_cached("SELECT turn_id, stop, abort_id FROM turn WHERE session_id = ?1 ORDER BY seq DESC LIMIT 1")?
         .query_row([id.as_str()], |row| {
-            Ok(LastTurn {
-                turn_id: TurnId::new(row.get::<_, String>(0)?),
-                stop: row.get::<_, Option<Word<_>>>(1)?.map(|word| word.0),
-                abort_id: row.get::<_, Option<String>>(2)?.map(AbortId::new),
-            })
+            let stop = reading.column::<Word<_>>(row, 1, id, || "turn, its stop".into());
+            let abort_id = row.get::<_, Option<String>>(2)?.map(AbortId::new);
+            Ok((TurnId::new(row.get::<_, String>(0)?), stop, abort_id))
         })
         .optional()?;
+    let last_turn = match last_turn {
+        Some((turn_id, stop, abort_id)) => Some(LastTurn { turn_id, stop: stop?.map(|word| word.0), abort_id }),
+        None => None,
+    };
     Ok(Some(StoredSession { info, last_update, last_turn, prompts }))
 }
 
@@ -151,16 +157,15 @@ pub(super) fn list(conn: &Connection, query: &ListQuery) -> Result<SessionPage, 
     };
     let of_cwd = if query.cwd.is_some() { "AND cwd = ?4" } else { "AND ?4 IS NULL" };
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS}, seq FROM session WHERE (updated_at, seq) < (?1, ?2) {of_cwd} ORDER BY updated_at DESC, seq DESC LIMIT ?3"
+        "SELECT {COLUMNS} FROM session WHERE (updated_at, seq) < (?1, ?2) {of_cwd} ORDER BY updated_at DESC, seq DESC LIMIT ?3"
     ))?;
     // One more than was asked for tells whether there is a further page.
-    let rows = statement.query_map(params![updated, seq, i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1, query.cwd], |row| {
-        Ok((info(row)?, row.get::<_, i64>(9)?))
-    })?;
+    let mut rows = statement.query(params![updated, seq, i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1, query.cwd])?;
+    let mut reading = Reading::new(Damage::EndsTheReading);
     let mut page = SessionPage { sessions: Vec::new(), next_cursor: None };
     let mut last_seq = 0;
-    for row in rows {
-        let (session, seq) = row?;
+    while let Some(row) = rows.next()? {
+        let (session, seq) = (info(row, &mut reading)?, row.get(9)?);
         if page.sessions.len() == limit {
             page.next_cursor = page.sessions.last().map(|last| format!("{:x}.{last_seq:x}", last.updated_at));
             break;
@@ -182,18 +187,22 @@ pub(super) fn owner(conn: &Connection, id: &SessionId) -> Result<Option<Owner>, 
     Ok(owner)
 }
 
-/// The session in the first columns of `row`, which are [`COLUMNS`].
-pub(super) fn info(row: &Row<'_>) -> rusqlite::Result<SessionInfo> {
+/// The session in the first columns of `row`, which are [`COLUMNS`]. Only its id must be readable.
+pub(super) fn info(row: &Row<'_>, reading: &mut Reading) -> Result<SessionInfo, Fault> {
+    let id = SessionId::new(row.get::<_, String>(0)?);
+    let seq: i64 = row.get(9)?;
+    let name = |column: &'static str| move || format!("session {seq}, its {column}");
+    let time = |at: Option<Int>| at.map(|at| at.0);
     Ok(SessionInfo {
-        session_id: SessionId::new(row.get::<_, String>(0)?),
-        cwd: row.get(1)?,
-        created_at: row.get::<_, Int>(2)?.0,
-        updated_at: row.get::<_, Int>(3)?.0,
-        parent_session_id: row.get::<_, Option<String>>(4)?.map(SessionId::new),
-        title: row.get(5)?,
-        title_source: row.get::<_, Option<Word<_>>>(6)?.map(|word| word.0),
-        model: row.get(7)?,
-        closed_at: row.get::<_, Option<Int>>(8)?.map(|at| at.0),
+        cwd: reading.column(row, 1, &id, name("directory"))?.unwrap_or_default(),
+        created_at: time(reading.column(row, 2, &id, name("beginning"))?).unwrap_or_default(),
+        updated_at: time(reading.column(row, 3, &id, name("last change"))?).unwrap_or_default(),
+        parent_session_id: reading.column::<String>(row, 4, &id, name("parent"))?.map(SessionId::new),
+        title: reading.column(row, 5, &id, name("title"))?,
+        title_source: reading.column::<Word<_>>(row, 6, &id, name("title's source"))?.map(|word| word.0),
+        model: reading.column(row, 7, &id, name("model"))?,
+        closed_at: time(reading.column(row, 8, &id, name("end"))?),
+        session_id: id,
     })
 }
 

@@ -1,12 +1,13 @@
 //! One consistent look at a session tree, on a connection of its own, also while its turns run.
 //!
 //! Invariants: everything is read in one transaction; memory is flat, one message or one record at a time; what cannot
-//! be read is counted and passed over, never made up.
+//! be read is told and passed over, never made up.
 
 use super::diagnostics::{self, Index, RecordKind, Recorded};
 use super::error::{Fault, StoreError};
 use super::open;
 use super::place::Place;
+use super::unreadable::{Damage, Reading, Unreadable};
 use super::{messages, sessions, turns};
 use crate::protocol::export::{SessionInfo, TurnInfo};
 use crate::protocol::ids::SessionId;
@@ -21,7 +22,7 @@ pub struct Snapshot {
     sessions: Vec<SessionInfo>,
     /// The records to show, 16 bytes each; their bodies are read one by one, when their kind is asked for.
     index: Index,
-    unreadable: u64,
+    reading: Reading,
 }
 
 /// A record with its place in the store's order.
@@ -50,20 +51,18 @@ impl Snapshot {
         let read = || -> Result<_, Fault> {
             conn.execute_batch("BEGIN")?;
             let Some(root) = root_of(&conn, id)? else { return Ok(None) };
-            Ok(Some((tree(&conn, &root)?, diagnostics::index_of_tree(&conn, &root)?)))
+            let mut reading = Reading::new(Damage::IsPassedOver);
+            let sessions = tree(&conn, &root, &mut reading)?;
+            let index = diagnostics::index_of_tree(&conn, &root, &mut reading)?;
+            Ok(Some((sessions, index, reading)))
         };
         let found = read().map_err(|fault| fault.at(&place.file))?;
-        Ok(found.map(|(sessions, index)| {
-            let unreadable = index.unknown.len() as u64;
-            Self { conn, file: place.file.clone(), sessions, index, unreadable }
-        }))
+        Ok(found.map(|(sessions, index, reading)| Self { conn, file: place.file.clone(), sessions, index, reading }))
     }
 
     /// The newest record of the tree; 0 when there is none.
     pub fn at_seq(&self) -> u64 {
-        let Index { known, unknown } = &self.index;
-        let newest = known.last().map(|(seq, _)| seq).max(unknown.last());
-        newest.and_then(|seq| u64::try_from(*seq).ok()).unwrap_or(0)
+        self.index.newest
     }
 
     /// The root, then its children, depth first; `parent_session_id` tells who belongs to whom. Never empty.
@@ -71,9 +70,9 @@ impl Snapshot {
         &self.sessions
     }
 
-    /// How many rows could not be read so far and were passed over.
-    pub fn unreadable(&self) -> u64 {
-        self.unreadable
+    /// The rows that could not be read so far and were passed over.
+    pub fn unreadable(&self) -> &Unreadable {
+        self.reading.passed_over()
     }
 
     /// The turns of one session in the order in which they were begun.
@@ -85,8 +84,8 @@ impl Snapshot {
         session: &SessionId,
         mut visit: impl FnMut(TurnInfo) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { conn, file, unreadable, .. } = self;
-        let walked = turns::for_each(conn, session, |fault| pass_over(fault, unreadable), |turn| visit(turn).map_err(Ended::Visitor));
+        let Self { conn, file, reading, .. } = self;
+        let walked = turns::for_each(conn, session, reading, |turn| visit(turn).map_err(Ended::Visitor));
         walked.map_err(|ended| ended.at(file))
     }
 
@@ -99,9 +98,8 @@ impl Snapshot {
         session: &SessionId,
         mut visit: impl FnMut(Message) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { conn, file, unreadable, .. } = self;
-        let walked =
-            messages::for_each(conn, session, |fault| pass_over(fault, unreadable), |message| visit(message).map_err(Ended::Visitor));
+        let Self { conn, file, reading, .. } = self;
+        let walked = messages::for_each(conn, session, reading, |message| visit(message).map_err(Ended::Visitor));
         walked.map_err(|ended| ended.at(file))
     }
 
@@ -115,12 +113,12 @@ impl Snapshot {
         kinds: &[RecordKind],
         mut visit: impl FnMut(DiagnosticRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { conn, file, unreadable, index, .. } = self;
+        let Self { conn, file, reading, index, sessions } = self;
+        let root = &sessions[0].session_id;
         let mut walk = || {
             for (seq, _) in index.known.iter().filter(|(_, kind)| kinds.contains(kind)) {
-                match diagnostics::find(conn, *seq) {
-                    Ok(record) => visit(DiagnosticRow { seq: u64::try_from(*seq).unwrap_or(0), record }).map_err(Ended::Visitor)?,
-                    Err(fault) => pass_over(fault, unreadable)?,
+                if let Some(record) = reading.of(diagnostics::find(conn, *seq), root, || format!("diagnostic {seq}"))? {
+                    visit(DiagnosticRow { seq: u64::try_from(*seq).unwrap_or(0), record }).map_err(Ended::Visitor)?;
                 }
             }
             Ok(())
@@ -138,14 +136,6 @@ impl<E: From<StoreError>> Ended<E> {
     }
 }
 
-fn pass_over<E>(fault: Fault, unreadable: &mut u64) -> Result<(), Ended<E>> {
-    if !fault.is_unreadable() {
-        return Err(fault.into());
-    }
-    *unreadable += 1;
-    Ok(())
-}
-
 fn root_of(conn: &Connection, id: &SessionId) -> Result<Option<SessionId>, Fault> {
     let root = conn
         .prepare_cached(
@@ -161,7 +151,7 @@ fn root_of(conn: &Connection, id: &SessionId) -> Result<Option<SessionId>, Fault
     Ok(root.map(SessionId::new))
 }
 
-fn tree(conn: &Connection, root: &SessionId) -> Result<Vec<SessionInfo>, Fault> {
+fn tree(conn: &Connection, root: &SessionId, reading: &mut Reading) -> Result<Vec<SessionInfo>, Fault> {
     let columns = sessions::COLUMNS;
     // The deepest waiting row comes first, which makes the walk depth first; `seq` keeps brothers in order.
     let mut statement = conn.prepare_cached(&format!(
@@ -173,6 +163,10 @@ fn tree(conn: &Connection, root: &SessionId) -> Result<Vec<SessionInfo>, Fault> 
          )
          SELECT {columns} FROM tree CROSS JOIN session ON session.session_id = tree.id"
     ))?;
-    let sessions = statement.query_map([root.as_str()], sessions::info)?;
-    Ok(sessions.collect::<Result<_, _>>()?)
+    let mut rows = statement.query([root.as_str()])?;
+    let mut sessions = Vec::new();
+    while let Some(row) = rows.next()? {
+        sessions.push(sessions::info(row, reading)?);
+    }
+    Ok(sessions)
 }

@@ -10,6 +10,7 @@ use super::messages::{self, PartWrite};
 use super::owner::Owner;
 use super::rows::{Int, Json, Word};
 use super::sessions;
+use super::unreadable::{Damage, Reading};
 use crate::protocol::abort::{Abort, PromptRequest};
 use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
 use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
@@ -54,7 +55,9 @@ pub struct AbandonedTurn {
     pub turn: TurnInfo,
     pub prompt_request: PromptRequest,
     /// What was kept of the assistant's message.
-    pub parts: Vec<(u64, Part)>,
+    pub parts: Vec<Part>,
+    /// Where a further part of it goes.
+    pub next_part: u64,
     /// Attempts whose end was never recorded.
     pub open_traces: Vec<StreamTrace>,
     /// Tool calls that were asked about or had started, each as far as it is known.
@@ -64,7 +67,8 @@ pub struct AbandonedTurn {
 }
 
 /// The columns that [`info`] reads, in its order.
-const COLUMNS: &str = "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update, kind";
+const COLUMNS: &str =
+    "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update, kind, seq";
 
 /// Gives the turn that was begun before this one, by whichever process.
 pub(super) fn begin(conn: &Connection, holds: &Holds, owner: &Owner, begin: &BeginTurn) -> Result<Option<TurnId>, Fault> {
@@ -189,7 +193,10 @@ pub(super) fn abandoned(conn: &Connection, holds: &Holds) -> Result<Vec<Abandone
     // The system is asked once for each process, not for each of its turns.
     let mut alive: Vec<(Owner, bool)> = Vec::new();
     while let Some(row) = rows.next()? {
-        let owner = sessions::read_owner(row, 13)?;
+        let session = SessionId::new(row.get::<_, String>(1)?);
+        let mut reading = Reading::new(Damage::EndsTheReading);
+        let owner = reading.of(sessions::read_owner(row, 14), &session, || "turn, its owner".into())?;
+        let Some(owner) = owner else { continue };
         let known = alive.iter().find(|(asked, _)| *asked == owner).map(|(_, lives)| *lives);
         let lives = known.unwrap_or_else(|| holds.is_alive(&owner));
         if known.is_none() {
@@ -198,10 +205,10 @@ pub(super) fn abandoned(conn: &Connection, holds: &Holds) -> Result<Vec<Abandone
         if lives {
             continue;
         }
-        let turn = info(row)?;
+        let Some(turn) = info(row, &session, &mut reading)? else { continue };
         let (mut open_traces, mut tool_runs) = (Vec::new(), Vec::new());
         let mut title = None;
-        for record in diagnostics::of_turn(conn, &turn.session_id, &turn.turn_id)? {
+        for record in diagnostics::of_turn(conn, &turn.session_id, &turn.turn_id, &mut reading)? {
             match record {
                 Recorded::Diagnostic(Diagnostic::Trace(trace)) if trace.state == StreamState::Open => open_traces.push(trace),
                 Recorded::Diagnostic(Diagnostic::ToolRun(run)) => tool_runs.push(run),
@@ -209,8 +216,10 @@ pub(super) fn abandoned(conn: &Connection, holds: &Holds) -> Result<Vec<Abandone
                 _ => {}
             }
         }
-        let parts = messages::parts_of(conn, &turn.message_id)?;
-        abandoned.push(AbandonedTurn { turn, prompt_request: row.get::<_, Json<_>>(12)?.0, parts, open_traces, tool_runs, title });
+        let (parts, next_part) = messages::parts_of(conn, &session, &turn.message_id, &mut reading)?;
+        let asked = reading.of(row.get::<_, Json<_>>(13), &session, || format!("turn {}, its request", turn.turn_id))?;
+        let prompt_request = asked.map_or_else(PromptRequest::unknown, |json| json.0);
+        abandoned.push(AbandonedTurn { turn, prompt_request, parts, next_part, open_traces, tool_runs, title });
     }
     Ok(abandoned)
 }
@@ -226,34 +235,49 @@ pub(super) fn named_locks(conn: &Connection) -> Result<Vec<String>, Fault> {
 pub(super) fn for_each<E: From<Fault>>(
     conn: &Connection,
     session: &SessionId,
-    mut unreadable: impl FnMut(Fault) -> Result<(), E>,
+    reading: &mut Reading,
     mut visit: impl FnMut(TurnInfo) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut statement =
-        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM turn WHERE session_id = ?1 ORDER BY seq")).map_err(Fault::from)?;
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM turn WHERE session_id = ?1 ORDER BY turn.seq")).map_err(Fault::from)?;
     let mut rows = statement.query([session.as_str()]).map_err(Fault::from)?;
-    while let Some(row) = rows.next().map_err(Fault::from)? {
-        match info(row) {
-            Ok(turn) => visit(turn)?,
-            Err(error) => unreadable(error.into())?,
+    while let Some(row) = reading.of(rows.next(), session, || "turn".into())?.flatten() {
+        if let Some(turn) = info(row, session, reading)? {
+            visit(turn)?;
         }
     }
     Ok(())
 }
 
-fn info(row: &Row<'_>) -> rusqlite::Result<TurnInfo> {
-    Ok(TurnInfo {
-        turn_id: TurnId::new(row.get::<_, String>(0)?),
-        session_id: SessionId::new(row.get::<_, String>(1)?),
-        message_id: MessageId::new(row.get::<_, String>(2)?),
-        parent_id: MessageId::new(row.get::<_, String>(3)?),
-        started_at: row.get::<_, Int>(4)?.0,
-        ended_at: row.get::<_, Option<Int>>(5)?.map(|at| at.0),
-        stop: row.get::<_, Option<Word<_>>>(6)?.map(|word| word.0),
-        abort_id: row.get::<_, Option<String>>(7)?.map(AbortId::new),
-        model: row.get(8)?,
-        usage: row.get::<_, Option<Json<_>>>(9)?.map(|json| json.0),
-        last_update: row.get::<_, Option<Int>>(10)?.map(|number| number.0),
-        kind: Some(row.get::<_, Word<_>>(11)?.0),
-    })
+/// The turn in the first columns of `row`, which are [`COLUMNS`]. What is not known of every turn may be unreadable.
+fn info(row: &Row<'_>, session: &SessionId, reading: &mut Reading) -> Result<Option<TurnInfo>, Fault> {
+    let seq: i64 = row.get(12)?;
+    let required = || -> rusqlite::Result<_> {
+        Ok(TurnInfo {
+            turn_id: TurnId::new(row.get::<_, String>(0)?),
+            session_id: SessionId::new(row.get::<_, String>(1)?),
+            message_id: MessageId::new(row.get::<_, String>(2)?),
+            parent_id: MessageId::new(row.get::<_, String>(3)?),
+            started_at: row.get::<_, Int>(4)?.0,
+            kind: None,
+            ended_at: None,
+            stop: None,
+            abort_id: None,
+            model: None,
+            usage: None,
+            last_update: None,
+        })
+    };
+    let Some(turn) = reading.of(required(), session, || format!("turn {seq}"))? else { return Ok(None) };
+    let name = |column: &'static str| move || format!("turn {seq}, its {column}");
+    Ok(Some(TurnInfo {
+        ended_at: reading.column::<Int>(row, 5, session, name("end"))?.map(|at| at.0),
+        stop: reading.column::<Word<_>>(row, 6, session, name("stop"))?.map(|word| word.0),
+        abort_id: reading.column::<String>(row, 7, session, name("abort"))?.map(AbortId::new),
+        model: reading.column(row, 8, session, name("model"))?,
+        usage: reading.column::<Json<_>>(row, 9, session, name("usage"))?.map(|json| json.0),
+        last_update: reading.column::<Int>(row, 10, session, name("last update"))?.map(|number| number.0),
+        kind: reading.column::<Word<_>>(row, 11, session, name("kind"))?.map(|word| word.0),
+        ..turn
+    }))
 }

@@ -1,6 +1,7 @@
 //! The arguments of a call, read one by one. Every error names the argument; arguments that nobody asks for are ignored.
 
 use super::ToolError;
+use crate::protocol::nesting::{MAX_NESTING, is_deeper_than};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
@@ -15,6 +16,9 @@ impl<'a> Arguments<'a> {
     pub(super) fn of(input: &'a Value) -> Result<Self, ToolError> {
         match input {
             Value::Object(fields) => Ok(Self { fields, within: String::new() }),
+            Value::String(text) if is_deeper_than(MAX_NESTING, text.as_bytes()) => {
+                Err(ToolError(format!("the arguments nest arrays and objects deeper than {MAX_NESTING} levels; send them flatter")))
+            }
             Value::String(_) => Err(ToolError("the arguments are no valid JSON object; send them again as one".into())),
             other => Err(ToolError(format!("the arguments must be a JSON object, not {}", kind(other)))),
         }

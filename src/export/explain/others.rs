@@ -21,6 +21,9 @@ pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
     for incident in turns.records("incidents") {
         story.head(&format!("Incident: {}", incident.said("name")));
         story.fact("when", &wall(incident.number("at")));
+        if let Some(row) = incident.text("row") {
+            story.fact("row", row);
+        }
         story.fact("what", incident.said("message"));
     }
     tell_unrecorded(turns, story);
@@ -88,6 +91,9 @@ fn tell_cancel(request: View<'_>, story: &mut Story) {
     let effect = if outcome.is_some() { " had no effect" } else { "" };
     story.head(&format!("Cancel request {}{effect}", request.said("cancel_id")));
     story.fact("why", &explained(request, "outcome", why));
+    if let Some(asked) = request.text("asked_turn_id") {
+        story.fact("asked for", &format!("turn {asked}, which it found neither running nor waiting here"));
+    }
     story.fact("who", &who(request));
     story.fact("when", &wall(request.number("at")));
     if let Some(abort) = request.text("abort_id") {

@@ -58,7 +58,7 @@ fn a_title_state_that_was_final_stays() {
 #[test]
 fn fields_stand_in_the_order_of_their_records_and_the_report_comes_last() {
     let json = CALM.memory().export(Sanitize::Yes, &[]);
-    let order = ["\"schema\"", "\"runtime\"", "\"diagnostics\"", "\"cause\"", "\"abort_id\"", "\"session\"", "\"stats\"", "\"redaction\""];
+    let order = ["\"schema\"", "\"runtime\"", "\"session\"", "\"diagnostics\"", "\"cause\"", "\"stats\"", "\"redaction\""];
     let at: Vec<_> = order.iter().map(|name| json.find(name).expect("a field")).collect();
     assert!(at.is_sorted(), "{at:?}");
 }
@@ -77,8 +77,19 @@ fn a_running_turn_or_an_unreadable_row_makes_it_partial() {
     memory.turns[0].stop = None;
     assert_eq!(parsed(&memory.export(Sanitize::Yes, &[]))["completeness"], "partial");
     let mut memory = CALM.memory();
-    memory.unreadable = 1;
-    assert_eq!(parsed(&memory.export(Sanitize::Yes, &[]))["completeness"], "partial");
+    let row = UnreadableRow { session_id: memory.sessions[0].session_id.clone(), row: "part 3 of message 4".into(), why: "no JSON".into() };
+    memory.unreadable = Unreadable { count: 3, rows: vec![row] };
+    let export = parsed(&memory.export(Sanitize::Yes, &[]));
+    assert_eq!(export["completeness"], "partial");
+    let rows: Vec<_> =
+        export["diagnostics"]["incidents"].as_array().expect("incidents").iter().map(|it| (&it["name"], &it["row"])).collect();
+    let name = &Value::from("unreadable_row");
+    let expected = [
+        (&Value::from("tool_panicked"), &"part 1 of message 2".into()),
+        (name, &"part 3 of message 4".into()),
+        (name, &"2 more rows".into()),
+    ];
+    assert_eq!(rows, expected);
 }
 
 #[test]

@@ -174,6 +174,7 @@ fn a_record_loses_keys_but_not_its_own_words() {
         at: 1,
         missing: vec![],
         turn_id: None,
+        asked_turn_id: None,
         request: None,
         source: Some("cancelled.by.me".into()),
         reason: Some("it is cancelled".into()),

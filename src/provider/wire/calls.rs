@@ -6,6 +6,7 @@ use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::ids::AttemptId;
 use crate::protocol::message::PartKind;
 use crate::protocol::model::{ModelEvent, ModelRequest};
+use crate::protocol::nesting::{MAX_NESTING, is_deeper_than};
 use crate::provider::failure::{ProtocolKind, protocol};
 use serde_json::{Map, Value};
 use std::collections::{HashSet, VecDeque};
@@ -65,13 +66,13 @@ impl CallIds {
     }
 }
 
-/// Arguments as JSON; no arguments are `{}`; what is no object stays the text that the model wrote.
+/// Arguments as JSON; no arguments are `{}`; what is no object, or nests too deep, stays the text that the model wrote.
 fn input(arguments: String) -> Value {
     if arguments.trim().is_empty() {
         return Value::Object(Map::new());
     }
     match serde_json::from_str(&arguments) {
-        Ok(Value::Object(fields)) => Value::Object(fields),
+        Ok(Value::Object(fields)) if !is_deeper_than(MAX_NESTING, arguments.as_bytes()) => Value::Object(fields),
         _ => Value::String(arguments),
     }
 }

@@ -40,7 +40,7 @@ async fn conversation(store: Store, name: &str) {
         }
         store.end_turn(aborted(name, &id)).await.expect("ended");
     }
-    let history = store.history(&session_id(name)).await.expect("read");
+    let history = store.history(&session_id(name)).await.expect("read").messages;
     assert_eq!(history.len(), 2 * TURNS);
     assert!(history.iter().filter(|message| message.role == Role::Assistant).all(|m| m.parts == [Part::text("piece ".repeat(10))]));
     store.close().await.expect("closed");
@@ -85,8 +85,8 @@ async fn jobs_happen_in_the_order_of_the_calls_whoever_waits() {
     let in_between = rig.store.history(&session_id("s"));
     drop(rig.store.extend_part(&answer_of("t"), 0, "later".into()));
     let text: String = (0..1500).map(|number| format!("{number} ")).collect();
-    assert_eq!(in_between.await.expect("read")[1].parts, [Part::text(&text)]);
-    assert_eq!(rig.store.history(&session_id("s")).await.expect("read")[1].parts, [Part::text(text + "later")]);
+    assert_eq!(in_between.await.expect("read").messages[1].parts, [Part::text(&text)]);
+    assert_eq!(rig.store.history(&session_id("s")).await.expect("read").messages[1].parts, [Part::text(text + "later")]);
 }
 
 #[tokio::test]

@@ -193,7 +193,7 @@ async fn a_long_log_is_moved_in_a_pause_and_begun_anew_without_waiting_for_the_d
         assert!(tidied.is_ok(), "the log is never begun anew");
     }
     assert_eq!(std::fs::metadata(&log).expect("a log").len(), 0);
-    assert_eq!(gated.store.history(&session_id("s")).await.expect("read")[1].parts, [Part::text("x".repeat(5 << 20))]);
+    assert_eq!(gated.store.history(&session_id("s")).await.expect("read").messages[1].parts, [Part::text("x".repeat(5 << 20))]);
 }
 
 #[tokio::test]

@@ -213,6 +213,7 @@ fn cancel(session: &str, id: &str, outcome: CancelOutcome) -> CancelRequest {
         at: 160,
         missing: vec!["source".into()],
         turn_id: None,
+        asked_turn_id: None,
         request: None,
         source: None,
         reason: None,

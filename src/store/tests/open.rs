@@ -160,7 +160,7 @@ async fn a_full_disk_is_told_and_what_was_there_before_is_kept() {
     let [small, full] = answers;
     let (small, full) = (small.await, full.await);
     assert_eq!(full, Err(StoreError::DiskFull { file: dir.path().join("pillion.db") }));
-    let parts = store.history(&session_id("s")).await.expect("read").into_iter().nth(1).map(|answer| answer.parts);
+    let parts = store.history(&session_id("s")).await.expect("read").messages.into_iter().nth(1).map(|answer| answer.parts);
     assert_eq!(parts.is_some_and(|parts| parts == [Part::text("small")]), small.is_ok(), "answered as it is stored");
     // As soon as there is space, it goes on.
     store.change_session(&session_id("s"), SessionChange::Touched(9)).await.expect("small things still fit");

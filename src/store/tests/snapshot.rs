@@ -119,36 +119,105 @@ async fn a_panic_of_the_visitor_is_an_error_and_the_store_goes_on() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_counted_in_a_snapshot_and_refused_in_a_history() {
+async fn what_cannot_be_read_is_told_and_hides_nothing_else() {
     let rig = Rig::with_session().await;
+    drop(rig.store.create_session(session("other")));
     drop(rig.store.begin_turn(turn("s", "t")));
+    drop(rig.store.add_part(&answer_of("t"), 0, Part::text("answer")));
+    drop(rig.store.extend_part(&answer_of("t"), 0, " lost".into()));
+    drop(rig.store.extend_part(&answer_of("t"), 0, " kept".into()));
+    drop(rig.store.end_turn(aborted("s", "t")));
     drop(rig.store.record(Diagnostic::Cancel(cancel("s", "c", CancelOutcome::Idle))));
-    rig.store.ready().await.expect("written");
-    rusqlite::Connection::open(rig.file())
-        .and_then(|conn| {
-            conn.execute_batch(
-                "UPDATE part SET body = '{\"kind\":\"from_the_future\"}' WHERE ordinal = 0;
-                 INSERT INTO diagnostic (session_id, kind, body) VALUES ('s', 'from_the_future', '{}');",
-            )
-        })
-        .expect("changed by hand");
-    let (messages, rows, unreadable) = rig
+    drop(rig.store.begin_turn(turn("s", "u")));
+    rig.store.end_turn(aborted("s", "u")).await.expect("ended");
+    let before = rig.store.session(&session_id("s")).await.expect("read").expect("there");
+    by_hand(
+        &rig,
+        "DROP TRIGGER turn_is_final;
+         DROP TRIGGER diagnostic_is_final;
+         UPDATE session SET title_source = 'future', closed_at = -1 WHERE session_id = 's';
+         UPDATE turn SET usage = '{', stop = 'future' WHERE turn_id = 't';
+         UPDATE part SET body = '{\"kind\":\"from_the_future\"}' WHERE ordinal = 0 AND message_seq = 1;
+         UPDATE part_text SET text = CAST(x'ff' AS TEXT) WHERE text = ' lost';
+         UPDATE message SET role = 'future' WHERE seq = 3;
+         UPDATE diagnostic SET body = '[' WHERE kind = 'abort' AND turn_id = 't';
+         INSERT INTO diagnostic (session_id, kind, body) VALUES ('s', 'from_the_future', '{}');",
+    );
+    let (turns, messages, aborts, newest, unreadable) = rig
         .store
         .snapshot(&session_id("s"), |snapshot| {
-            let (_, messages, _) = read(snapshot, "s");
-            let mut rows = 0;
-            let walked = snapshot.for_each_diagnostic(&RecordKind::ALL, |_| {
-                rows += 1;
-                Ok::<_, StoreError>(())
-            });
-            walked.expect("read");
-            (messages, rows, snapshot.unreadable())
+            let (turns, messages, newest) = read(snapshot, "s");
+            let mut aborts = Vec::new();
+            for _ in 0..2 {
+                aborts.clear();
+                let walked = snapshot.for_each_diagnostic(&RecordKind::ALL, |row| {
+                    if let Recorded::Abort(abort) = row.record {
+                        aborts.push(abort.turn_id.to_string());
+                    }
+                    Ok::<_, StoreError>(())
+                });
+                walked.expect("read");
+            }
+            (turns, messages, aborts, newest, snapshot.unreadable().clone())
         })
         .await
         .expect("taken")
         .expect("a session");
-    assert_eq!(messages[0].parts, [Part::text("world")]);
-    assert_eq!((rows, unreadable), (1, 2));
-    let history = rig.store.history(&session_id("s")).await;
-    assert!(matches!(&history, Err(StoreError::Unreadable { file, .. }) if *file == rig.file()), "{history:?}");
+    assert_eq!((turns.len(), &turns[0].usage, turns[0].stop, turns[0].ended_at), (2, &None, None, Some(200)));
+    let shown: Vec<_> = messages.iter().map(|message| (message.message_id.as_str(), message.parts.clone())).collect();
+    let expected = [("t.user", vec![Part::text("world")]), ("t.answer", vec![Part::text("answer kept")]), ("u.answer", vec![])];
+    assert_eq!(shown, expected);
+    assert_eq!((aborts, newest), (vec!["u".to_owned()], 4));
+    let mut rows: Vec<_> = unreadable.rows.iter().map(|row| row.row.as_str()).collect();
+    rows.sort_unstable();
+    let expected = [
+        "diagnostic 1",
+        "diagnostic 4",
+        "message 3",
+        "part 0 of message 1",
+        "part_text 1 of message 2",
+        "session 1, its end",
+        "session 1, its title's source",
+        "turn 1, its stop",
+        "turn 1, its usage",
+    ];
+    assert_eq!((rows, unreadable.count), (expected.to_vec(), 9));
+
+    let history = rig.store.history(&session_id("s")).await.expect("read");
+    assert_eq!((history.messages, history.unreadable.count), (messages, 3));
+    let session = rig.store.session(&session_id("s")).await.expect("read").expect("there");
+    assert_eq!(session.info, before.info);
+    let page = rig.store.list_sessions(ListQuery { cwd: None, cursor: None, limit: 10 }).await.expect("listed");
+    assert_eq!(page.sessions.len(), 2);
+    for aborts in [rig.store.recent_aborts(10), rig.store.aborts_of(&session_id("s"))] {
+        assert_eq!(aborts.await.expect("read").iter().map(|abort| abort.turn_id.as_str()).collect::<Vec<_>>(), ["u"]);
+    }
+}
+
+#[tokio::test]
+async fn a_turn_of_a_dead_process_is_found_whatever_of_it_cannot_be_read() {
+    let rig = Rig::with_session().await;
+    for name in ["t", "u"] {
+        drop(rig.store.begin_turn_as(dead_process(), turn("s", name)));
+        drop(rig.store.write_parts(
+            &answer_of(name),
+            vec![PartWrite::Put { ordinal: 0, part: Part::text("kept") }, PartWrite::Put { ordinal: 1, part: Part::text("lost") }],
+        ));
+    }
+    rig.store.ready().await.expect("written");
+    by_hand(
+        &rig,
+        "UPDATE part SET body = '{' WHERE ordinal = 1 AND message_seq = 2;
+         UPDATE turn SET prompt_request = '{}', kind = 'future' WHERE turn_id = 't';
+         INSERT INTO diagnostic (session_id, turn_id, kind, record_key, body) VALUES ('s', 't', 'tool_run', 'k', '{}');",
+    );
+    let abandoned = rig.store.abandoned_turns().await.expect("found");
+    let found: Vec<_> =
+        abandoned.iter().map(|it| (it.turn.turn_id.as_str(), it.parts.len(), it.next_part, it.prompt_request.id.as_json())).collect();
+    assert_eq!(found, [("t", 1, 2, "null"), ("u", 2, 2, "\"p-1\"")]);
+}
+
+/// Changes rows behind the store's back.
+fn by_hand(rig: &Rig, sql: &str) {
+    rusqlite::Connection::open(rig.file()).and_then(|conn| conn.execute_batch(sql)).expect("changed by hand");
 }

@@ -21,7 +21,7 @@ async fn a_turn_is_its_prompt_its_answer_and_one_end() {
     ];
     rig.store.end_turn(EndTurn { parts, ..end("s", "t") }).await.expect("ended");
 
-    let history = rig.store.history(&session_id("s")).await.expect("read");
+    let history = rig.store.history(&session_id("s")).await.expect("read").messages;
     let expected = [
         turn("s", "t").prompt,
         Message {
@@ -50,7 +50,7 @@ async fn the_history_of_a_running_turn_can_be_read() {
     let rig = Rig::with_session().await;
     drop(rig.store.begin_turn(turn("s", "t")));
     drop(rig.store.add_part(&answer_of("t"), 0, Part::text("so far")));
-    let history = rig.store.history(&session_id("s")).await.expect("read");
+    let history = rig.store.history(&session_id("s")).await.expect("read").messages;
     assert_eq!(history[1].parts, [Part::text("so far")]);
     assert_eq!(rig.store.session(&session_id("s")).await.expect("read").expect("there").last_turn.expect("a turn").stop, None);
 }
@@ -75,7 +75,7 @@ async fn a_terminal_record_never_changes() {
 
     assert_eq!(rig.store.recent_aborts(9).await.expect("read"), before);
     assert_eq!(before, [abort("s", "t")]);
-    assert_eq!(rig.store.history(&session_id("s")).await.expect("read")[1].parts, [Part::text("kept")]);
+    assert_eq!(rig.store.history(&session_id("s")).await.expect("read").messages[1].parts, [Part::text("kept")]);
     rig.store.close().await.expect("closed");
 
     // Not even by hand: the table refuses.
@@ -93,7 +93,7 @@ async fn an_end_that_fails_leaves_nothing_behind() {
     let parts = vec![PartWrite::Put { ordinal: 0, part: Part::text("x") }, PartWrite::Extend { ordinal: 5, text: "y".into() }];
     let broken = EndTurn { parts, traces: vec![trace("s", "t", "a", StreamState::Completed)], ..aborted("s", "t") };
     assert_eq!(rig.store.end_turn(broken).await, Err(StoreError::UnknownPart(5)));
-    assert_eq!(rig.store.history(&session_id("s")).await.expect("read")[1].parts, []);
+    assert_eq!(rig.store.history(&session_id("s")).await.expect("read").messages[1].parts, []);
     assert_eq!(rig.store.recent_aborts(9).await, Ok(Vec::new()));
     rig.store.end_turn(aborted("s", "t")).await.expect("the turn can still be ended");
 }
@@ -116,7 +116,7 @@ async fn a_session_belongs_to_one_live_process() {
     drop(rig.store.begin_turn_as(elsewhere.clone(), turn("s", "theirs")));
     assert_eq!(rig.store.owner(&session_id("s")).await, Ok(Some(elsewhere.clone())));
     assert_eq!(rig.store.begin_turn(turn("s", "ours")).await, Err(StoreError::OwnedElsewhere(elsewhere)));
-    assert_eq!(rig.store.history(&session_id("s")).await.expect("read").len(), 2, "the refused turn left nothing");
+    assert_eq!(rig.store.history(&session_id("s")).await.expect("read").messages.len(), 2, "the refused turn left nothing");
 
     rig.store.end_turn(end("s", "theirs")).await.expect("ended");
     assert_eq!(rig.store.owner(&session_id("s")).await, Ok(None));
@@ -171,7 +171,8 @@ async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
     let found = AbandonedTurn {
         turn: lost,
         prompt_request,
-        parts: vec![(0, Part::text("half a word")), (4, Part::text("gap"))],
+        parts: vec![Part::text("half a word"), Part::text("gap")],
+        next_part: 5,
         open_traces: vec![trace("s", "lost", "a2", StreamState::Open)],
         tool_runs: vec![tool_run("s", "lost", "c1", Some(ResultStatus::Completed)), tool_run("s", "lost", "c2", None)],
         title: Some(title("s", "lost", "run", false)),
@@ -257,7 +258,7 @@ async fn ten_thousand_parts_and_pieces_are_cheap() {
         halves.push(began.elapsed());
     }
     rig.store.end_turn(end("s", "t")).await.expect("ended");
-    let history = rig.store.history(&session_id("s")).await.expect("read");
+    let history = rig.store.history(&session_id("s")).await.expect("read").messages;
     assert_eq!(history[1].parts.len(), 10_000);
     assert_eq!(history[1].parts[0].text.as_ref().map(String::len), Some(40 + 10_000 * 200));
     // Wide enough for an unoptimized build on a busy machine; a rewrite of the text each time would be a hundred times this.
