@@ -3,7 +3,7 @@
 use crate::build_info;
 use crate::config::{ModelName, ProviderKind, Providers, Settings, Speaks};
 use crate::export::{ExportError, ExportOptions, Sanitize, without_secrets, write_export};
-use crate::process::Keeper;
+use crate::process::{self, Keeper};
 use crate::protocol::export::{Completeness, Runtime};
 use crate::protocol::ids::SessionId;
 use crate::protocol::params::{BadField, ExportParams};
@@ -39,7 +39,9 @@ pub struct Host {
 impl Host {
     /// Puts the parts together. The store is opened beside this, on its own thread; nothing is waited for.
     pub fn new(settings: Settings) -> Self {
-        let known_keys = Arc::new(settings.known_keys(std::env::vars_os()));
+        // Also those that only the settings call secret.
+        process::wipe(|name| settings.is_secret(name));
+        let known_keys = Arc::new(settings.known_keys(process::variables()));
         let provenance = if settings.deterministic { Provenance::deterministic() } else { Provenance::real() }.knowing(known_keys);
         let store = Store::open(settings.data_dir.clone()).with_durability(settings.durability);
         let settings = Arc::new(settings);
@@ -51,7 +53,7 @@ impl Host {
             no_model: Arc::new(move || no_model(Arc::clone(&known)).boxed()),
             tools: Arc::new(ToolSet::new(standard_tools())),
             keeper: Keeper::this_program(),
-            environment: settings.command_environment(std::env::vars_os()).into(),
+            environment: settings.command_environment(process::variables()).into(),
             documents: Documents::default(),
             settings,
         };
@@ -161,7 +163,7 @@ fn provider(settings: &Settings, name: &ModelName) -> Result<Arc<dyn Provider>, 
 
 /// A model that is asked over HTTP, at the configured address or else where its vendor answers.
 fn remote<P: Protocol>(settings: &Settings, name: &ModelName) -> Result<Arc<dyn Provider>, String> {
-    let env = |variable: &str| std::env::var(variable).ok();
+    let env = |variable: &str| process::variable(variable)?.into_string().ok();
     let options = RemoteOptions {
         name: name.provider.name().into(),
         base_url: settings.base_url_of(&name.provider).unwrap_or_default().to_owned(),

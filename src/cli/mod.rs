@@ -15,6 +15,7 @@ mod sessions;
 mod trust;
 mod which;
 
+use crate::provenance::names_a_secret;
 use crate::{build_info, process};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -54,6 +55,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
         let by_hand = "`pillion keep` is how pillion runs a session's commands, and nothing to run by hand";
         return exit::conclude(process::run(arguments).context(by_hand).map(|()| Exit::Done));
     }
+    process::close_to_others(names_a_secret);
     let arguments = program.into_iter().chain(arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -66,7 +68,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
     // Two workers: a handler that blocks delays nobody, and an idle server stays small.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        let outcome = runtime.block_on(cli.execute());
+        let outcome = runtime.block_on(async {
+            process::outlive_the_limit_of_a_file()?;
+            cli.execute().await
+        });
         runtime.shutdown_background();
         outcome
     });

@@ -2,6 +2,7 @@
 //! flag, a variable and a line of the file are refused in the same words.
 
 use crate::config::{ConfigError, Overrides, Places, Settings};
+use crate::process;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -73,7 +74,7 @@ impl Options {
 
 /// An environment variable of this process.
 pub(super) fn variable(name: &str) -> Option<String> {
-    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    process::variable(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

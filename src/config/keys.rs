@@ -51,8 +51,13 @@ impl Settings {
     /// of variables whose names say that they are secret.
     pub fn known_keys(&self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> KnownKeys {
         let text = |(name, value): (OsString, OsString)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned());
-        let is_secret = |name: &str| is_secret(name, &self.providers);
+        let is_secret = |name: &str| self.is_secret(name);
         KnownKeys::from_environment(self.api_key.as_ref().map(|key| key.expose_secret()), environment.into_iter().map(text), is_secret)
+    }
+
+    /// Whether the value of this variable is one of those.
+    pub fn is_secret(&self, variable: &str) -> bool {
+        is_secret(variable, &self.providers)
     }
 
     /// What a command that pillion runs finds in its environment: pillion's own, without what is secret, and with the word
@@ -60,8 +65,7 @@ impl Settings {
     pub fn command_environment(&self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
         const NO_TERMINAL: [(&str, &str); 3] = [("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat")];
         let is_ours = |name: &OsString| NO_TERMINAL.iter().any(|(ours, _)| name == ours);
-        let is_secret = |name: &OsString| is_secret(&name.to_string_lossy(), &self.providers);
-        let kept = variables.into_iter().filter(|(name, _)| !is_ours(name) && !is_secret(name));
+        let kept = variables.into_iter().filter(|(name, _)| !is_ours(name) && !self.is_secret(&name.to_string_lossy()));
         kept.chain(NO_TERMINAL.iter().map(|(name, value)| (name.into(), value.into()))).collect()
     }
 

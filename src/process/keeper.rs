@@ -3,15 +3,16 @@
 //!
 //! Invariant: "gone" is said when the system says that there is no child left to wait for, not before.
 
-use super::confine::{self, Confinement};
+use super::confine::Confinement;
+use super::kept::Keeper as Program;
 use super::tree::Signalled;
-use super::words::{Exit, Order, Word};
-use super::{descriptors, tree};
+use super::words::{Exit, Order, Said, Word};
+use super::{descriptors, entry, own, tree};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -34,11 +35,15 @@ const LEFTOVERS_GRACE: Duration = Duration::from_millis(250);
 /// How long killed processes are waited for: what a signal cannot end (another user's, stuck in the kernel) is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(300);
 
-/// Runs a keeper to its end.
+/// Runs a keeper to its end, or becomes the confined command of one.
 ///
 /// # Errors
 /// Nobody holds the other end of stdin, or the system refuses what a keeper needs: nothing was started.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
+    let mut arguments = arguments.peekable();
+    if arguments.next_if(|first| *first == entry::ARGUMENT).is_some() {
+        return entry::enter(arguments);
+    }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(keep(arguments))
 }
 
@@ -59,28 +64,16 @@ async fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let confinement = Confinement::read(&mut arguments)?;
     let program = arguments.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program was given"))?;
     let mut keeper = Keeper { words, leader: None, ending: Ending::NotYet };
-    if let Some(confinement) = confinement {
-        // The keeper itself is held too, and has all that it still needs: its socket, `/proc` to read, signals to its descent.
-        let enforced = confine::enforce(&confinement);
-        let refusal = confinement.strictness.refuses(&enforced);
-        keeper.say(&Word::Confined(enforced)).await?;
-        if let Some(why) = refusal {
-            return keeper.say(&Word::NotStarted { why }).await;
-        }
+    match keeper.start(program, arguments, confinement).await? {
+        Start::Runs => keeper.say(Word::Started).await?,
+        Start::Refused { why } => return keeper.say(Word::NotStarted { why }).await,
     }
-    // In a group of its own, as a shell would start it.
-    let spawned = Command::new(program).args(arguments).stdin(Stdio::null()).process_group(0).spawn();
-    match spawned.map(|child| i32::try_from(child.id()).ok().and_then(Pid::from_raw)) {
-        Ok(leader) => keeper.leader = leader,
-        Err(error) => return keeper.say(&Word::NotStarted { why: error.to_string() }).await,
-    }
-    keeper.say(&Word::Started).await?;
     let mut orders = BufReader::new(orders).lines();
     loop {
         tokio::select! {
             _ = children.recv() => {
                 if keeper.reap().await? == Left::Nothing {
-                    return keeper.say(&Word::Gone { left: 0 }).await;
+                    return keeper.say(Word::Gone { left: 0 }).await;
                 }
             }
             order = order(&mut orders), if !matches!(keeper.ending, Ending::Killed { .. }) => match order {
@@ -88,19 +81,27 @@ async fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
                 None => keeper.kill().await?,
             },
             () = keeper.ending.is_due() => match keeper.ending {
-                Ending::Killed { .. } => return keeper.say(&Word::Gone { left: keeper.count() }).await,
+                // The system knows better than any list whether something is left.
+                Ending::Killed { .. } => {
+                    let left = if keeper.reap().await? == Left::Nothing { 0 } else { keeper.count().max(1) };
+                    return keeper.say(Word::Gone { left }).await;
+                }
                 _ => keeper.kill().await?,
             },
         }
     }
 }
 
-/// Away from pillion's terminal and name, and there for every orphan.
+/// Away from pillion's terminal and name, out of reach of its own descent, and there for every orphan.
 fn apart() -> io::Result<()> {
     // It fails only for a process that leads a group already.
     let _ = rustix::process::setsid();
     // So that `killall pillion` does not mean it. It is a name and nothing more: without it everything works as well.
     let _ = std::fs::write("/proc/self/comm", "pillion-keeper");
+    own::is_not_traced();
+    // If its descent has stopped it when pillion ends, it goes on and ends its descent. To one that runs, it means nothing.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
     tree::adopt_orphans()
 }
 
@@ -124,6 +125,12 @@ enum Ending {
     Killed { until: Instant, had: Signalled },
 }
 
+/// What came of the start.
+enum Start {
+    Runs,
+    Refused { why: String },
+}
+
 /// Whether there is still something to wait for.
 #[derive(PartialEq, Eq)]
 enum Left {
@@ -141,6 +148,57 @@ impl Ending {
 }
 
 impl Keeper {
+    /// Starts the command in a group of its own, as a shell would.
+    async fn start(
+        &mut self,
+        program: OsString,
+        arguments: impl Iterator<Item = OsString>,
+        confinement: Option<Confinement>,
+    ) -> io::Result<Start> {
+        let Some(confinement) = confinement else {
+            return self.spawn(Command::new(program).args(arguments).stdin(Stdio::null())).await;
+        };
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut way = Command::new(Program::this_program().path());
+        way.args([ARGUMENT, entry::ARGUMENT]).args(Confinement::write(Some(&confinement))?).arg(program).args(arguments);
+        let start = self.spawn(way.stdin(OwnedFd::from(theirs))).await?;
+        // Else a copy of the other end would stay open here.
+        drop(way);
+        match start {
+            Start::Runs => self.entered(UnixStream::from_std(ours)?).await,
+            refused @ Start::Refused { .. } => Ok(refused),
+        }
+    }
+
+    async fn spawn(&mut self, command: &mut Command) -> io::Result<Start> {
+        match command.process_group(0).spawn().map(|child| i32::try_from(child.id()).ok()) {
+            Ok(Some(pid)) => {
+                self.leader = Pid::from_raw(pid);
+                self.tell(&Said::Leader(pid)).await?;
+                Ok(Start::Runs)
+            }
+            Ok(None) => Err(io::ErrorKind::InvalidData.into()),
+            Err(error) => Ok(Start::Refused { why: error.to_string() }),
+        }
+    }
+
+    /// Passes on what a confined command's process says until it is the command, which closes the socket.
+    async fn entered(&mut self, way: UnixStream) -> io::Result<Start> {
+        let mut lines = BufReader::new(way).lines();
+        let mut start = Start::Refused { why: "it ended before it was confined".into() };
+        while let Some(word) = lines.next_line().await.ok().flatten().and_then(|line| serde_json::from_str(&line).ok()) {
+            match word {
+                Word::NotStarted { why } => return Ok(Start::Refused { why }),
+                word => {
+                    self.say(word).await?;
+                    start = Start::Runs;
+                }
+            }
+        }
+        Ok(start)
+    }
+
     /// Takes in everything that has ended.
     async fn reap(&mut self) -> io::Result<Left> {
         loop {
@@ -148,7 +206,7 @@ impl Keeper {
                 Ok(Some((pid, status))) if Some(pid) == self.leader => {
                     let exit = status.exit_status().map(Exit::Code).or_else(|| status.terminating_signal().map(Exit::Signal));
                     if let Some(exit) = exit {
-                        self.say(&Word::Exited(exit)).await?;
+                        self.say(Word::Exited(exit)).await?;
                     }
                     self.leader_ended().await?;
                 }
@@ -198,7 +256,7 @@ impl Keeper {
         };
         match word {
             Word::Terminated { processes: 0 } | Word::Killed { processes: 0 } => Ok(()),
-            word => self.say(&word).await,
+            word => self.say(word).await,
         }
     }
 
@@ -206,9 +264,13 @@ impl Keeper {
         self.leader.map_or(0, tree::count)
     }
 
+    async fn say(&mut self, word: Word) -> io::Result<()> {
+        self.tell(&Said::Word(word)).await
+    }
+
     /// Tells pillion. If it is gone, there is nobody to tell, and all the more to end.
-    async fn say(&mut self, word: &Word) -> io::Result<()> {
-        let mut line = serde_json::to_vec(word)?;
+    async fn tell(&mut self, said: &Said) -> io::Result<()> {
+        let mut line = serde_json::to_vec(said)?;
         line.push(b'\n');
         let _ = self.words.write_all(&line).await;
         Ok(())

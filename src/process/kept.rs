@@ -3,9 +3,10 @@
 //! Invariant: dropping [`Kept`] ends the command and everything it started, at once.
 
 use super::confine::Confinement;
-use super::descriptors;
+use super::guard::Guard;
 use super::keeper::{ARGUMENT, AS_IT_IS};
 use super::words::{Order, Word};
+use super::{descriptors, orphans};
 use std::ffi::OsString;
 use std::io;
 #[cfg(target_os = "linux")]
@@ -18,10 +19,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::{OwnedWriteHalf, pipe};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// The program that keeps commands: a pillion.
 #[derive(Debug, Clone)]
@@ -78,10 +80,10 @@ impl<P: Into<PathBuf>> From<P> for StartIn {
 /// A command under its keeper.
 #[derive(Debug)]
 pub struct Kept {
-    words: Lines<BufReader<OwnedReadHalf>>,
+    words: mpsc::UnboundedReceiver<Word>,
     orders: OwnedWriteHalf,
-    /// Reaped by the runtime also after it was dropped.
-    _keeper: tokio::process::Child,
+    /// To the watch over the keeper: the grace of each order.
+    asks: mpsc::UnboundedSender<Duration>,
 }
 
 /// What the command writes, to stdout and stderr, in the order in which it comes.
@@ -102,17 +104,25 @@ impl Keeper {
         Self(program.as_ref().to_owned())
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Starts a keeper for the command. Whether the command itself could be started is the first word to come.
     ///
     /// # Errors
-    /// There is no such directory, or the system has no more processes or descriptors to give.
+    /// There is no such directory, the system has no more processes or descriptors to give, or does not let this process know
+    /// what becomes of them.
     pub fn keep(&self, command: &Command) -> io::Result<(Kept, Output)> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (words, orders) = UnixStream::from_std(ours)?.into_split();
         let (output, writer) = io::pipe()?;
         let limit = descriptors::earlier().map_or_else(|| AS_IT_IS.to_owned(), |soft| soft.to_string());
-        let keeper = tokio::process::Command::new(&self.0)
+        // Before the keeper is there: whatever becomes of it is heard of.
+        let children = signal(SignalKind::child())?;
+        let mut command_line = tokio::process::Command::new(&self.0);
+        command_line
             .args([ARGUMENT, &limit])
             .args(Confinement::write(command.confinement.as_ref())?)
             .arg(&command.program)
@@ -122,19 +132,22 @@ impl Keeper {
             .envs(command.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(writer.try_clone()?)
-            .stderr(writer)
-            .spawn()?;
+            .stderr(writer);
+        let (child, keeper) = orphans::start(&mut command_line)?;
+        // It holds the other ends, whose closing tells of the keeper's death and the end of the output.
+        drop(command_line);
+        let ((asks, asked), (told, heard)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        tokio::spawn(Guard { keeper, child, lines: BufReader::new(words).lines(), asked, told, children, leader: None }.watch());
         let output = Output(pipe::Receiver::from_owned_fd(output.into())?);
-        Ok((Kept { words: BufReader::new(words).lines(), orders, _keeper: keeper }, output))
+        Ok((Kept { words: heard, orders, asks }, output))
     }
 }
 
 impl Kept {
-    /// The next word. `None` after the last one, and also when the keeper itself was killed: then nobody knows what became of
-    /// the command.
+    /// The next word; `None` after the last one. The last one comes whatever becomes of the keeper, and after [`Kept::end`] no
+    /// later than a moment after the grace.
     pub async fn next(&mut self) -> Option<Word> {
-        let line = self.words.next_line().await.ok().flatten()?;
-        serde_json::from_str(&line).ok()
+        self.words.recv().await
     }
 
     /// Asks everything to end (SIGTERM), and kills what is left after the grace. A second call can only shorten it.
@@ -142,7 +155,8 @@ impl Kept {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let Ok(mut line) = serde_json::to_vec(&Order::End { grace_ms }) else { return };
         line.push(b'\n');
-        // A keeper that is gone has nothing left to end, or its words have ended, which says that nobody knows.
+        // The time runs also for a keeper that does not listen; what is left by one that is gone is ended already.
+        let _ = self.asks.send(grace);
         let _ = self.orders.write_all(&line).await;
     }
 }

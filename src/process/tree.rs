@@ -1,8 +1,10 @@
-//! Every descendant of this process, and signals to all of them.
+//! Processes as the system lists them, and signals to them.
 //!
-//! Invariant: a signal goes through a descriptor of the very process that was found among the descendants, so a number that
-//! the system has given to somebody else meanwhile is never hit.
+//! Invariant: a signal goes through a descriptor of the very process that was found, so a number that the system has given to
+//! somebody else meanwhile is never hit.
 
+#[cfg(target_os = "linux")]
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use std::io;
 
@@ -14,16 +16,22 @@ pub(super) type Signalled = std::collections::HashSet<Process>;
 /// many it reached; what is gone meanwhile, or belongs to somebody else's user, is not among them.
 #[cfg(target_os = "linux")]
 pub(super) fn signal_all(_leader: Pid, signal: Signal, signalled: &mut Signalled) -> usize {
-    let fresh: Vec<_> = descendants().into_iter().filter(|process| !signalled.contains(process)).collect();
-    let reached: Vec<_> = fresh.into_iter().filter(|process| process.signal(signal).is_ok()).collect();
+    signal_each(descendants().unwrap_or_default(), signal, signalled)
+}
+
+/// The same for these.
+#[cfg(target_os = "linux")]
+pub(super) fn signal_each(processes: Vec<Process>, signal: Signal, signalled: &mut Signalled) -> usize {
+    let fresh = processes.into_iter().filter(|process| !signalled.contains(process));
+    let reached: Vec<_> = fresh.filter(|process| process.signal(signal).is_ok()).collect();
     signalled.extend(&reached);
     reached.len()
 }
 
-/// How many descendants are alive.
+/// How many descendants are alive; of a list that cannot be read, one is assumed.
 #[cfg(target_os = "linux")]
 pub(super) fn count(_leader: Pid) -> usize {
-    descendants().len()
+    descendants().map_or(1, |processes| processes.len())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -52,49 +60,100 @@ pub(super) fn adopt_orphans() -> io::Result<()> {
 #[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Process {
-    pid: i32,
+    pub(super) pid: Pid,
     started: u64,
+}
+
+/// What the system tells of a process.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight {
+    pub(super) process: Process,
+    parent: i32,
+    /// A descendant of a keeper is never in the session of the keeper's parent, and cannot get into it.
+    pub(super) session: i32,
+    /// It does not merely wait to be reaped.
+    is_alive: bool,
 }
 
 #[cfg(target_os = "linux")]
 impl Process {
-    /// The process with its parent's number. `None`: it is gone, or only waits to be reaped.
-    fn find(pid: i32) -> Option<(Self, i32)> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in parentheses and may hold anything, also parentheses.
-        let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-        let state = fields.next()?;
-        let parent = fields.next()?.parse().ok()?;
-        let started = fields.nth(17)?.parse().ok()?;
-        (!matches!(state, "Z" | "X")).then_some((Self { pid, started }, parent))
-    }
-
     fn signal(&self, signal: Signal) -> io::Result<()> {
         use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
-        let pid = Pid::from_raw(self.pid).ok_or(io::ErrorKind::InvalidInput)?;
-        let handle = pidfd_open(pid, PidfdFlags::empty())?;
+        let handle = pidfd_open(self.pid, PidfdFlags::empty())?;
         // With the handle open the number cannot be given away; is it still the one that was found?
-        match Self::find(self.pid) {
-            Some((now, _)) if now == *self => Ok(pidfd_send_signal(handle, signal)?),
+        match Sight::of(self.pid)? {
+            Some(now) if now.process == *self && now.is_alive => Ok(pidfd_send_signal(handle, signal)?),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
 }
 
 #[cfg(target_os = "linux")]
-fn descendants() -> Vec<Process> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let all: Vec<(Process, i32)> = pids.filter_map(Process::find).collect();
-    let mut found = Vec::new();
-    let mut parents = vec![rustix::process::getpid().as_raw_nonzero().get()];
-    while let Some(parent) = parents.pop() {
-        for (child, _) in all.iter().filter(|(_, its_parent)| *its_parent == parent) {
-            parents.push(child.pid);
-            found.push(*child);
+impl Sight {
+    /// `None`: it is gone.
+    pub(super) fn of(pid: Pid) -> io::Result<Option<Self>> {
+        match std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
+            Ok(stat) => Ok(Self::read(pid, &stat)),
+            // The second is what reading says when it ends between being opened and being read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+            Err(error) => Err(error),
         }
     }
-    found
+
+    fn read(pid: Pid, stat: &str) -> Option<Self> {
+        // The name stands in parentheses and may hold anything, also parentheses. The first behind it is field 3 of proc(5).
+        let fields: Vec<_> = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+        let (parent, session, threads, started) = (number(4)?, number(6)?, number(20)?, number(22)?);
+        // Its first thread may have ended, and others run on.
+        let is_alive = !matches!(fields[0], "Z" | "X") || threads > 1;
+        Some(Self { process: Process { pid, started }, parent: parent.try_into().ok()?, session: session.try_into().ok()?, is_alive })
+    }
+}
+
+/// Everything that the system lists.
+#[cfg(target_os = "linux")]
+fn all() -> io::Result<Vec<Sight>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        if let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) {
+            all.extend(Sight::of(pid)?);
+        }
+    }
+    Ok(all)
+}
+
+/// The children of this process, also those that only wait to be reaped, and whatever of their descent is alive.
+///
+/// A child that was there before and is not reaped meanwhile is always found; of its descent something may be missed that is
+/// handed on from one to another while the list is read.
+#[cfg(target_os = "linux")]
+pub(super) fn families() -> io::Result<Vec<(Sight, Vec<Process>)>> {
+    let all = all()?;
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let children = all.iter().filter(|sight| sight.parent == own);
+    Ok(children.map(|child| (*child, living(child, &all))).collect())
+}
+
+/// What of a family is alive.
+#[cfg(target_os = "linux")]
+fn living(head: &Sight, all: &[Sight]) -> Vec<Process> {
+    let mut family = vec![*head];
+    let mut looked_at = 0;
+    while let Some(parent) = family.get(looked_at).map(|sight| sight.process.pid.as_raw_nonzero().get()) {
+        looked_at += 1;
+        // A number that was given away while the list was read could close a circle.
+        let new = |sight: &&Sight| sight.parent == parent && family.iter().all(|known| known.process != sight.process);
+        let children: Vec<_> = all.iter().filter(new).copied().collect();
+        family.extend(children);
+    }
+    family.into_iter().filter(|sight| sight.is_alive).map(|sight| sight.process).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn descendants() -> io::Result<Vec<Process>> {
+    Ok(families()?.into_iter().flat_map(|(_, living)| living).collect())
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -104,13 +163,35 @@ mod tests {
     #[test]
     fn a_child_is_found_and_a_number_of_another_start_is_not_signalled() {
         let mut child = std::process::Command::new("sleep").arg("100").spawn().expect("sleep");
-        let pid = i32::try_from(child.id()).expect("a pid");
-        let found = descendants().into_iter().find(|process| process.pid == pid).expect("the child is a descendant");
+        let pid = Pid::from_child(&child);
+        let found = descendants().expect("a list").into_iter().find(|process| process.pid == pid).expect("the child is a descendant");
         let another = Process { started: found.started + 1, ..found };
         assert_eq!(another.signal(Signal::KILL).map_err(|error| error.kind()), Err(io::ErrorKind::NotFound));
         assert!(child.try_wait().expect("its state").is_none(), "it lives");
         found.signal(Signal::KILL).expect("the right one is reached");
         child.wait().expect("its end");
-        assert_eq!(Process::find(pid).filter(|(process, _)| *process == found), None);
+        assert!(Sight::of(pid).expect("a list").is_none_or(|now| now.process != found));
+    }
+
+    #[test]
+    fn a_process_lives_as_long_as_one_of_its_threads_and_may_have_any_name() {
+        let line = |state: &str, threads: u32| format!("7 (a) Z 9) (b) {state} 1 7 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 4711 0 0");
+        let sight = |state, threads| Sight::read(Pid::INIT, &line(state, threads)).expect("a line of the kernel's");
+        let seen = sight("S", 1);
+        assert_eq!((seen.parent, seen.session, seen.process.started), (1, 5, 4711));
+        let alive = [("S", 1), ("T", 1), ("Z", 1), ("Z", 2), ("X", 1)].map(|(state, threads)| sight(state, threads).is_alive);
+        assert_eq!(alive, [true, true, false, true, false]);
+        assert!(Sight::read(Pid::INIT, "7 (cut").is_none());
+    }
+
+    #[test]
+    fn a_family_is_listed_once_also_if_numbers_were_given_away_meanwhile() {
+        let sight = |pid: i32, parent: i32| {
+            let process = Process { pid: Pid::from_raw(pid).expect("a number"), started: 1 };
+            Sight { process, parent, session: 1, is_alive: true }
+        };
+        let all = [sight(2, 4), sight(3, 2), sight(4, 3), sight(5, 1)];
+        let pids: Vec<_> = living(&all[0], &all).iter().map(|process| process.pid.as_raw_nonzero().get()).collect();
+        assert_eq!(pids, [2, 3, 4]);
     }
 }

@@ -1,9 +1,10 @@
-//! What a keeper and its pillion say to each other: one JSON object a line, on a socket that only they hold.
+//! What a keeper and its pillion say to each other: one JSON object a line, on a socket that only they hold; and what pillion
+//! tells of a command.
 
 use super::confine::Enforced;
 use serde::{Deserialize, Serialize};
 
-/// What a keeper tells, in this order.
+/// What is told of a command, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
@@ -19,8 +20,21 @@ pub enum Word {
     Terminated { processes: usize },
     /// So many processes were killed; told again for those that were found later.
     Killed { processes: usize },
-    /// The last word: nothing is left, or so many processes could not be ended.
+    /// The keeper ended before its last word, or that was not true: pillion itself kills what it kept. No keeper says that.
+    #[serde(skip)]
+    Lost,
+    /// The last word: nothing is left, or so many processes could not be ended. A keeper says it, and pillion tells it when the
+    /// keeper has ended and pillion has looked for itself.
     Gone { left: usize },
+}
+
+/// A line of a keeper's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Said {
+    Word(Word),
+    /// The number of the command's own process.
+    Leader(i32),
 }
 
 /// How the command's own process ended.
@@ -55,6 +69,8 @@ impl Exit {
             13 => "SIGPIPE",
             14 => "SIGALRM",
             15 => "SIGTERM",
+            24 => "SIGXCPU",
+            25 => "SIGXFSZ",
             other => return Some(format!("signal {other}")),
         };
         Some(name.to_owned())

@@ -94,7 +94,7 @@ pub enum ResultStatus {
     NotStarted,
     /// It was running when the turn was stopped.
     Interrupted,
-    /// It had started when the process died; nobody knows how far it came, and it is never run again.
+    /// Nobody knows how far it came, and it is never run again: the process died, or not all that it started could be ended.
     UnknownOutcome,
 }
 

@@ -4,8 +4,8 @@
 //! wants to know: neither start-up nor a prompt comes here.
 
 use crate::config::Providers;
-use crate::net;
 use crate::text::shell_word;
+use crate::{net, process};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use reqwest::Url;
@@ -49,7 +49,7 @@ const LIST_LIMIT: usize = 256 << 10;
 /// Asks every known server at once, each for at most `timeout`, and looks which keys are set.
 pub async fn within_reach(providers: &Providers, timeout: Duration) -> Vec<Reachable> {
     let servers = probe(&CANDIDATES, timeout).await;
-    let keys = keys(providers, |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()));
+    let keys = keys(providers, |variable| process::variable(variable).is_some_and(|value| !value.is_empty()));
     servers.into_iter().chain(keys).chain(local()).collect()
 }
 

@@ -103,7 +103,8 @@ impl ShellJob {
 
     /// Records the command's one result and shows it.
     fn ended(&self, call_id: &str, ran: Ran) -> ShellRan {
-        let Ran { exit, failure, captured, fate, by_stop, .. } = ran;
+        let status = ran.status();
+        let Ran { exit, failure, captured, fate, .. } = ran;
         let output = self.context.scrub(&captured.text);
         let told = ShellRan {
             exit_code: exit.and_then(|exit| if let Exit::Code(code) = exit { Some(code) } else { None }),
@@ -111,11 +112,6 @@ impl ShellJob {
             failure: failure.map(|failure| self.context.scrub(&failure)),
             output,
             output_bytes: captured.bytes,
-        };
-        let status = match exit {
-            _ if by_stop => ResultStatus::Interrupted,
-            Some(Exit::Code(0)) => ResultStatus::Completed,
-            _ => ResultStatus::Failed,
         };
         let text = told.failure.as_ref().map_or_else(|| told.output.clone(), |failure| format!("{}{failure}", told.output));
         let mut result = Part::tool_result(call_id, status, text.clone());

@@ -228,13 +228,8 @@ async fn run_one(
 fn complete(job: &TurnJob, call_id: &str, output: ToolOutput) {
     let ToolOutput { text, content, image, plan, ended } = output;
     let mut result = Part::tool_result(call_id, ResultStatus::Completed, text);
-    if let Some(CommandEnd { exit_code, signal, by_stop, fate }) = ended {
-        result.status = Some(match exit_code {
-            _ if by_stop => ResultStatus::Interrupted,
-            Some(0) => ResultStatus::Completed,
-            _ => ResultStatus::Failed,
-        });
-        (result.exit_code, result.signal) = (exit_code, signal);
+    if let Some(CommandEnd { status, exit_code, signal, fate }) = ended {
+        (result.status, result.exit_code, result.signal) = (Some(status), exit_code, signal);
         // Also of what it had left behind when it had ended by itself.
         if job.token.is_stopped() {
             job.ledger.tool_became(call_id, fate);

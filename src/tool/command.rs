@@ -1,7 +1,6 @@
 //! One command under its keeper, from the start until nothing of it is left: its output, its end, and how it was stopped.
 //!
-//! Invariant: a stop is handed to the keeper at once, and what became of the processes is what the keeper said, or "nobody
-//! knows" if it said nothing.
+//! Invariant: a stop is handed on at once, and what became of the processes is what was seen: they are gone, or may go on.
 
 use super::outputs::Outputs;
 use super::scratch::Scratch;
@@ -9,6 +8,7 @@ use crate::config::Sandbox;
 use crate::process::{Capture, Captured, Command, Directory, Enforced, Exit, Keeper, Kept, Output, Word};
 use crate::protocol::abort::ToolOutcome;
 use crate::protocol::cause::CancelMode;
+use crate::protocol::message::ResultStatus;
 use crate::provenance::{CancelToken, Grace, KnownKeys};
 use futures_util::future::{Either, pending};
 use std::ffi::OsString;
@@ -38,6 +38,9 @@ pub struct Commands {
     pub keys: Arc<KnownKeys>,
 }
 
+/// How a command fails whose keeper somebody has ended: as a rule it was the command itself.
+const LOST: &str = "the process that kept the command was ended from outside";
+
 /// A piece of output, in bytes.
 const PIECE: usize = 16 * 1024;
 
@@ -46,7 +49,7 @@ const PIECE: usize = 16 * 1024;
 pub struct Ran {
     /// How its own process ended, if that is known.
     pub exit: Option<Exit>,
-    /// Why it was not started, or why nobody knows.
+    /// Why it was not started, or what became of it when its keeper was lost.
     pub failure: Option<String>,
     pub captured: Captured,
     /// What became of the processes that were running when it was stopped.
@@ -57,6 +60,18 @@ pub struct Ran {
     pub by_stop: bool,
     /// What it was held to; absent: to nothing, or it is not known.
     pub held: Option<Enforced>,
+}
+
+impl Ran {
+    /// What it came to, as its one result says it.
+    pub fn status(&self) -> ResultStatus {
+        match self.exit {
+            _ if self.by_stop => ResultStatus::Interrupted,
+            _ if self.fate == ToolOutcome::Escaped => ResultStatus::UnknownOutcome,
+            Some(Exit::Code(0)) if self.failure.is_none() => ResultStatus::Completed,
+            _ => ResultStatus::Failed,
+        }
+    }
 }
 
 /// What there is to a command beside itself.
@@ -74,9 +89,20 @@ pub struct Terms<'t> {
 pub async fn run(keeper: &Keeper, command: &Command, terms: Terms<'_>) -> Ran {
     match keeper.keep(command) {
         Ok((kept, output)) => {
-            Watch { kept, output, terms, exit: None, failure: None, killed: false, timed_out: false, by_stop: false, held: None }
-                .follow()
-                .await
+            Watch {
+                kept,
+                output,
+                terms,
+                exit: None,
+                failure: None,
+                lost: false,
+                killed: false,
+                timed_out: false,
+                by_stop: false,
+                held: None,
+            }
+            .follow()
+            .await
         }
         Err(error) => {
             let failure =
@@ -93,6 +119,8 @@ struct Watch<'t> {
     terms: Terms<'t>,
     exit: Option<Exit>,
     failure: Option<String>,
+    /// The keeper did not live to its last word.
+    lost: bool,
     killed: bool,
     timed_out: bool,
     by_stop: bool,
@@ -151,13 +179,15 @@ impl Watch<'_> {
         let fate = match left {
             Some(0) if self.killed => ToolOutcome::Killed,
             Some(0) => ToolOutcome::Stopped,
-            Some(_) => ToolOutcome::Escaped,
             None if self.failure.is_some() => ToolOutcome::Stopped,
-            None => {
-                self.failure = Some("the process that kept the command was killed; what became of the command is not known".to_owned());
-                ToolOutcome::Escaped
-            }
+            Some(_) | None => ToolOutcome::Escaped,
         };
+        if self.lost {
+            self.failure = Some(match fate {
+                ToolOutcome::Escaped => format!("{LOST}; not all of what it kept could be ended, and that may go on"),
+                _ => format!("{LOST}; the command and everything that it had started were ended"),
+            });
+        }
         if left == Some(0) {
             self.hop("process.gone");
         }
@@ -169,6 +199,7 @@ impl Watch<'_> {
         match word {
             Word::Exited(exit) => self.exit = Some(exit),
             Word::NotStarted { why } => self.failure = Some(why),
+            Word::Lost => self.lost = true,
             Word::Terminated { .. } => self.hop("process.terminated"),
             Word::Killed { .. } => {
                 if !self.killed {

@@ -30,6 +30,7 @@ pub use update_plan::planned;
 
 use crate::policy::Access;
 use crate::protocol::abort::{Effect, ToolOutcome};
+use crate::protocol::message::ResultStatus;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{PlanEntry, ToolCallContent, ToolKind, ToolLocation};
 use crate::provenance::CancelToken;
@@ -137,10 +138,9 @@ pub struct ToolOutput {
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandEnd {
+    pub status: ResultStatus,
     pub exit_code: Option<i64>,
     pub signal: Option<String>,
-    /// A stop ended it.
-    pub by_stop: bool,
     /// What became of its processes, if it was stopped.
     pub fate: ToolOutcome,
 }

@@ -25,6 +25,7 @@ mod roundabout;
 mod scale;
 mod secrets;
 mod shell;
+mod shell_keeper;
 mod shell_tool;
 mod sessions;
 mod startup;

@@ -4,9 +4,8 @@
 use crate::support::fifo::{Fifo, all_gone};
 use crate::support::journey::{UNTITLED, configured, export, fields, full_export, pointed_at, pointed_by, turn_and_title};
 use crate::support::model_server::ModelServer;
-use crate::support::process::{LEAVES_WITHIN, Watched, exported, signal};
+use crate::support::process::{LEAVES_WITHIN, exported};
 use crate::support::{Dialect, Editor, Framing, Home};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -282,38 +281,6 @@ async fn a_hard_cancel_does_not_wait_for_the_patience_of_a_soft_one() {
     assert_eq!(editor.result(&soft).await["outcome"], "cancelled");
     let hard = editor.result(&hard).await;
     assert_eq!((&hard["outcome"], &hard["abortId"]), (&json!("already_stopping"), &abort["abort_id"]));
-    editor.ignore_updates();
-    editor.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_whose_keeper_does_not_answer_is_forced_and_called_escaped() {
-    let (home, _server, mut editor, session) = opened().await;
-    let fifo = Fifo::new(&home);
-    let asked = shell(&mut editor, &session, "echo $PPID $$ > fifo; exec sleep 1000").await;
-    let pids = fifo.pids().await;
-    let processes: Vec<_> = pids.iter().copied().map(Watched::open).collect();
-    signal(pids[0], Signal::STOP);
-    editor.notify("session/cancel", json!({ "sessionId": session })).await;
-    let answer = editor.result(&asked).await;
-    let abort = &answer["diagnostics"]["abort"];
-    assert_eq!(
-        (&abort["forced"], &abort["propagation_point"], &abort["tools_in_flight"][0]["outcome"]),
-        (&json!(true), &json!("turn.forced"), &json!("escaped"))
-    );
-    assert_eq!(fields(&answer, &["stopReason", "exitCode", "signal", "output"]), json!({ "stopReason": "cancelled", "output": "" }));
-    // When it comes to itself it finds that nobody waits any more.
-    signal(pids[0], Signal::CONT);
-    all_gone(processes, LEAVES_WITHIN).await;
-
-    // A keeper that is killed takes the knowledge with it, and that is said.
-    let asked = shell(&mut editor, &session, "echo $PPID $$ > fifo; exec sleep 1000").await;
-    let pids = fifo.pids().await;
-    signal(pids[0], Signal::KILL);
-    let answer = editor.result(&asked).await;
-    let failure = answer["failure"].as_str().expect("a failure");
-    assert!(failure.contains("what became of the command is not known"), "{failure}");
-    signal(pids[1], Signal::KILL);
     editor.ignore_updates();
     editor.finish().await;
 }

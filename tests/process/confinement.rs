@@ -301,3 +301,11 @@ fn this_machine_can_hold_everything() {
     let ability = ability();
     assert!(ability.writes.is_full() && ability.network.is_full(), "{ability:?}");
 }
+
+#[tokio::test]
+async fn a_confined_command_cannot_reach_its_keeper_whoever_its_user_is() {
+    let ground = Ground::new();
+    let trace = "(: </proc/$PPID/mem) 2>/dev/null && echo traced";
+    let script = format!("for s in STOP KILL; do kill -$s $PPID 2>/dev/null && echo sent; done; {trace}; echo tried");
+    assert_eq!(ground.ran(&script).await, (Exit::Code(0), "tried\n".into()));
+}

@@ -119,7 +119,7 @@ async fn a_command_that_nobody_waits_for_any_more_is_killed_with_everything_it_s
 }
 
 #[tokio::test]
-async fn a_keeper_is_deaf_to_what_is_meant_for_pillion_and_its_own_death_shows() {
+async fn a_keeper_is_deaf_to_what_is_meant_for_pillion() {
     let (mut kept, mut output) = shell("echo $PPID; read -r line; sleep 1000");
     let keeper: i32 = line(&mut output).await.parse().expect("a process id");
     let pid = Pid::from_raw(keeper).expect("a process id");
@@ -130,15 +130,6 @@ async fn a_keeper_is_deaf_to_what_is_meant_for_pillion_and_its_own_death_shows()
     kept.end(SOON).await;
     let heard = words(&mut kept).await;
     assert_eq!(heard.last(), Some(&Word::Gone { left: 0 }), "{heard:?}");
-
-    let (mut kept, mut output) = shell("echo $PPID $$; exec sleep 1000");
-    let pids: Vec<i32> = line(&mut output).await.split(' ').map(|pid| pid.parse().expect("a process id")).collect();
-    let orphan = Seen::of(pids[1]);
-    assert_eq!(word(&mut kept).await, Some(Word::Started));
-    kill_process(Pid::from_raw(pids[0]).expect("a process id"), Signal::KILL).expect("a process of ours");
-    assert_eq!(words(&mut kept).await, [], "no last word: nobody knows");
-    assert!(!orphan.is_gone(Duration::ZERO));
-    kill_process(Pid::from_raw(pids[1]).expect("a process id"), Signal::KILL).expect("our orphan");
 }
 
 #[tokio::test]

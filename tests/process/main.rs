@@ -3,4 +3,5 @@
 
 mod confinement;
 mod keeping;
+mod lost;
 mod support;

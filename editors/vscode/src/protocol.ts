@@ -673,7 +673,7 @@ export type ResultStatus =
   | "not_started"
   /** It was running when the turn was stopped. */
   | "interrupted"
-  /** It had started when the process died; nobody knows how far it came, and it is never run again. */
+  /** Nobody knows how far it came, and it is never run again: the process died, or not all that it started could be ended. */
   | "unknown_outcome";
 
 /** Whether a model call that failed is made again, and what that rests on. */

@@ -37,6 +37,9 @@ fn end(run: View<'_>) -> String {
         Some(ResultStatus::NotStarted) => "had not started when the turn was stopped",
         Some(ResultStatus::Interrupted) if run.at("ended_at").is_absent() => "was running when the turn was stopped, and did not return",
         Some(ResultStatus::Interrupted) => "was interrupted",
+        Some(ResultStatus::UnknownOutcome) if !run.at("duration_us").is_absent() => {
+            "ended, but not all of what it had started could be ended, and that may have gone on"
+        }
         Some(ResultStatus::UnknownOutcome) => "was running when the process died; how far it came is not known",
         None if run.at("outcome").is_absent() => "was under way when this was exported",
         None => NO_WORDS,

@@ -192,7 +192,8 @@ impl Request {
 
     /// What the model and the client are told of a command that has ended.
     fn told(&self, ran: Ran, commands: &Commands) -> ToolOutput {
-        let Ran { exit, failure, captured, fate, timed_out, by_stop, held } = ran;
+        let status = ran.status();
+        let Ran { exit, failure, captured, fate, timed_out, held, .. } = ran;
         let mut text = commands.keys.scrub(&captured.text).into_owned();
         let mut note = |line: String| {
             if !text.is_empty() && !text.ends_with('\n') {
@@ -213,6 +214,9 @@ impl Request {
         if let Some(shortfall) = held.as_ref().and_then(Enforced::shortfall) {
             note(format!("it was not confined as it should have been: {shortfall}"));
         }
+        if let (Some(_), Some(why)) = (exit, &failure) {
+            note(why.clone());
+        }
         // The last line, so that a client finds it.
         match (exit, &failure) {
             (Some(Exit::Code(code)), _) => note(format!("exit code {code}")),
@@ -221,7 +225,7 @@ impl Request {
             (None, None) => note("how it ended is not known".into()),
         }
         let exit_code = exit.and_then(|exit| if let Exit::Code(code) = exit { Some(i64::from(code)) } else { None });
-        let end = CommandEnd { exit_code, signal: exit.and_then(Exit::signal_name), by_stop, fate };
+        let end = CommandEnd { status, exit_code, signal: exit.and_then(Exit::signal_name), fate };
         ToolOutput { ended: Some(end), ..ToolOutput::text(text) }
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::config::Sandbox;
 use crate::process::{Ability, Hold};
 use crate::protocol::content::ContentBlock;
+use crate::protocol::message::ResultStatus;
 use crate::protocol::update::ToolCallContent;
 use crate::tool::test_room::Room;
 
@@ -99,15 +100,29 @@ fn how_it_ended_is_told_with_whatever_is_not_as_it_should_be() {
     };
     let told = |ran: Ran| request.told(ran, &room.commands).text;
     assert_eq!(told(ran()), "[exit code 0]\n");
-    let gone = "the process that kept the command was killed; what became of the command is not known";
-    let unknown = Ran { exit: None, failure: Some(gone.into()), fate: ToolOutcome::Escaped, ..ran() };
-    assert_eq!(told(unknown), format!("[{gone}]\n"));
-    let left = Ran { fate: ToolOutcome::Escaped, ..ran() };
-    assert_eq!(told(left), "[some of what it started could not be ended and may go on]\n[exit code 0]\n");
+    let gone = "the process that kept the command was ended from outside";
+    let lost = |exit| Ran { exit, failure: Some(gone.into()), fate: ToolOutcome::Killed, ..ran() };
+    assert_eq!(told(lost(None)), format!("[{gone}]\n"));
+    assert_eq!(told(lost(Some(Exit::Signal(9)))), format!("[{gone}]\n[ended by SIGKILL]\n"));
+    let left = || Ran { fate: ToolOutcome::Escaped, ..ran() };
+    assert_eq!(told(left()), "[some of what it started could not be ended and may go on]\n[exit code 0]\n");
     let held = Enforced { writes: Hold::None { why: "no Landlock".into() }, network: None };
     let free = "[it was not confined as it should have been: writes are not confined: no Landlock]\n";
     assert_eq!(told(Ran { held: Some(held), ..ran() }), format!("{free}[exit code 0]\n"));
     let captured = Captured { text: "a".into(), bytes: 1, left_out: 0, whole: None };
     let killed = Ran { exit: Some(Exit::Signal(9)), timed_out: true, captured, ..ran() };
     assert_eq!(told(killed), "a\n[it was ended: it took longer than 120 s (timeout_seconds)]\n[ended by SIGKILL]\n");
+
+    // Neither completed nor failed is said of what may go on.
+    let cases = [
+        (ran(), ResultStatus::Completed),
+        (Ran { exit: Some(Exit::Code(3)), ..ran() }, ResultStatus::Failed),
+        (lost(Some(Exit::Code(0))), ResultStatus::Failed),
+        (left(), ResultStatus::UnknownOutcome),
+        (Ran { exit: None, ..left() }, ResultStatus::UnknownOutcome),
+        (Ran { by_stop: true, ..left() }, ResultStatus::Interrupted),
+    ];
+    for (ran, status) in cases {
+        assert_eq!(request.told(ran, &room.commands).ended.expect("a command").status, status);
+    }
 }

@@ -537,7 +537,7 @@ M.PROTOCOL_VERSION = 1
 ---| "denied" # The user or the policy said no.
 ---| "not_started" # It never started: the turn was stopped first.
 ---| "interrupted" # It was running when the turn was stopped.
----| "unknown_outcome" # It had started when the process died; nobody knows how far it came, and it is never run again.
+---| "unknown_outcome" # Nobody knows how far it came, and it is never run again: the process died, or not all that it started could be ended.
 
 --- Whether a model call that failed is made again, and what that rests on.
 ---@class pillion.RetryDecision
