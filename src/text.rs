@@ -71,6 +71,14 @@ fn written_out(text: &str, is_written_out: impl Fn(char) -> bool, write_out: imp
     Cow::Owned(shown)
 }
 
+/// The longest name, in characters.
+pub const MAX_NAME_CHARS: usize = 80;
+
+/// Whether `text` can be read out as the name of something: short, on one line, and with nothing in it that cannot be seen.
+pub fn is_name(text: &str) -> bool {
+    first(text, MAX_NAME_CHARS).len() == text.len() && !text.contains(|c: char| deceives(c) || joins(c) || (c.is_whitespace() && c != ' '))
+}
+
 fn deceives(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -117,6 +125,16 @@ mod tests {
         assert_eq!((plain(emoji).as_ref(), exact(emoji).as_ref()), (emoji, "\u{1f468}⟨U+200D⟩\u{1f469} \u{2764}⟨U+FE0F⟩"));
         assert_eq!(exact("ma\u{ad}in\u{e0101}.rs"), "ma⟨U+00AD⟩in⟨U+E0101⟩.rs");
         assert_eq!(exact("a\u{a0}b\u{2003}c\u{2800}d\u{3000}e"), "a⟨U+00A0⟩b⟨U+2003⟩c⟨U+2800⟩d⟨U+3000⟩e");
+    }
+
+    #[test]
+    fn a_name_is_short_and_hides_nothing() {
+        for name in ["Visual Studio Code", "0.1.0+build.7", "req/2026/17", "deepseek/deepseek-r1:free", "エディタ", "", &"é".repeat(80)] {
+            assert!(is_name(name), "{name}");
+        }
+        for no_name in ["a\nb", "a\tb", "a\u{a0}b", "a\u{202e}b", "a\u{200b}b", "a\u{ad}b", "a\u{1b}[2J", "a\u{e0041}", &"é".repeat(81)] {
+            assert!(!is_name(no_name), "{no_name:?}");
+        }
     }
 
     #[test]

@@ -14,7 +14,9 @@ use super::rules;
 use crate::protocol::export::{RedactionReport, RuleCount, SessionExport};
 use crate::protocol::ids::is_plain_name;
 use crate::protocol::record::{Class, Field, Shape, Shaped};
+use crate::protocol::said;
 use crate::provenance::KnownKeys;
+use crate::text::is_name;
 use crate::tool::TOOL_NAMES;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -140,13 +142,15 @@ impl Redactor {
 
     fn sanitized(&mut self, value: Value, class: Class) -> Value {
         match (class, value) {
-            (Class::Text, Value::String(text)) => self.replaced("text", Kind::Text, &text),
+            (Class::Said, Value::String(text)) if said::is_ours(&text, |word| TOOL_NAMES.contains(&word)) => Value::String(text),
+            (Class::Said | Class::Text, Value::String(text)) => self.replaced("text", Kind::Text, &text),
             (Class::Path, Value::String(text)) => {
                 self.count("path");
                 let segments = if self.mode == Mode::Again { Segments::MayBePlaceholders } else { Segments::Raw };
                 Value::String(path::project(&text, segments, &mut self.numbers))
             }
             (Class::Id, Value::String(text)) => self.named(text, "id", is_plain_name),
+            (Class::Name, Value::String(text)) => self.named(text, "name", is_name),
             (Class::Tool, Value::String(text)) if TOOL_NAMES.contains(&text.as_str()) => Value::String(text),
             (Class::Tool, Value::String(text)) => self.replaced("tool", Kind::Id, &text),
             (Class::Structure, Value::String(text)) => self.named(text, "structure", is_structure),
@@ -154,7 +158,7 @@ impl Redactor {
                 None if is_enum(&text) => Value::String(text),
                 rule => self.replaced(rule.unwrap_or("enum"), Kind::Id, &text),
             },
-            (Class::Id, Value::Number(number)) => match self.keys.count(&number.to_string()) {
+            (Class::Id | Class::Name, Value::Number(number)) => match self.keys.count(&number.to_string()) {
                 0 => Value::Number(number),
                 _ => self.replaced("known_key", Kind::Id, &number.to_string()),
             },
@@ -164,7 +168,7 @@ impl Redactor {
         }
     }
 
-    /// A name: kept if it is of the right form, holds no known key and does not look like a secret.
+    /// A name of ours or of others: kept if it is of the right form, holds no known key and does not look like a secret.
     fn named(&mut self, text: String, class: &'static str, is_well_formed: fn(&str) -> bool) -> Value {
         // The form goes first: it bounds the length of what the rules have to read.
         let broken = if !is_well_formed(&text) {
@@ -172,7 +176,7 @@ impl Redactor {
         } else if self.keys.count(&text) > 0 {
             Some("known_key")
         } else {
-            rules::secret_in(&text)
+            rules::secret_in_name(&text)
         };
         match broken {
             None => Value::String(text),

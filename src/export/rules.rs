@@ -87,11 +87,20 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
 
 /// The rule that `text` breaks, if it looks like a secret.
 pub(super) fn secret_in(text: &str) -> Option<&'static str> {
+    vendors_secret_in(text).or_else(|| opaque_token(text).map(|_| OPAQUE))
+}
+
+fn vendors_secret_in(text: &str) -> Option<&'static str> {
     let broken = candidates(text).find(|at| {
         // Without its pattern a rule would pass everything; so it passes nothing then.
         pattern(*at).is_none_or(|pattern| pattern.is_match(text))
     });
-    broken.map(|at| RULES[at].name).or_else(|| opaque_token(text).map(|_| OPAQUE))
+    broken.map(|at| RULES[at].name)
+}
+
+/// The same of a name, in which blanks may stand: a token that they take apart is one all the same.
+pub(super) fn secret_in_name(name: &str) -> Option<&'static str> {
+    secret_in(name).or_else(|| if name.contains(' ') { vendors_secret_in(&name.replace(' ', "")) } else { None })
 }
 
 /// The rules that `text` may break, in order.
@@ -119,14 +128,25 @@ fn pattern(at: usize) -> Option<&'static Regex> {
 }
 
 /// A long run of upper case, lower case and digits all mixed. UUIDs, digests and the ids of the known providers have one
-/// case only, or are shorter.
+/// case only, or are shorter. Where the run goes on over `+` and `/`, as base64 does, it must also be as restless as chance
+/// is: the names of models and files are not.
 fn opaque_token(text: &str) -> Option<&str> {
-    let runs = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|run| run.len() >= OPAQUE_CHARS);
-    let mut mixed = runs.filter(|run| {
-        let has = |class: fn(&u8) -> bool| run.as_bytes().iter().any(class);
-        has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
-    });
-    mixed.next()
+    let long = |run: &&str| run.len() >= OPAQUE_CHARS && is_mixed(run);
+    let mut letters = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(long);
+    let mut base64 = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '+' && c != '/').filter(long).filter(|run| is_restless(run));
+    letters.next().or_else(|| base64.next())
+}
+
+fn is_mixed(run: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| run.as_bytes().iter().any(class);
+    has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
+}
+
+/// Whether upper case, lower case and the rest take turns more often than in words.
+fn is_restless(run: &str) -> bool {
+    let class = |byte: &u8| (byte.is_ascii_uppercase(), byte.is_ascii_lowercase());
+    let turns = run.as_bytes().windows(2).filter(|pair| class(&pair[0]) != class(&pair[1])).count();
+    turns > run.len() / 3
 }
 
 #[cfg(test)]
@@ -159,12 +179,14 @@ mod tests {
             ("https://", "me:hunter2@host/", "url_password"),
             ("api_key", "=0123456789", "assigned_secret"),
             ("wJalrXUtnFEMIK7MDENGbPxRfi", "CYEXAMPLEKEY0123", OPAQUE),
+            ("wJalrXUtnFEMI/K7MDENG", "/bPxRfiCYEXAMPLEKEY", OPAQUE),
         ];
         for (prefix, rest, rule) in examples {
             // Split, so that no scanner of this repository takes an example for a leak.
             assert_eq!(secret_in(&format!("{prefix}{rest}")), Some(rule));
         }
-        assert_eq!(examples.len(), RULES.len() + 1, "each rule has an example");
+        assert_eq!(examples.len(), RULES.len() + 2, "each rule has an example");
+        assert_eq!(secret_in_name(&format!("Editor {}_ 01234567 89abcdef ABCDEF", "ghp")), Some("github_token"));
     }
 
     #[test]
@@ -217,6 +239,9 @@ mod tests {
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "task-0198f1c2-d3e4-7a5b-8c9d-0e1f2a3b4c5d",
             "openai:gpt-4o-mini",
+            "Qwen/Qwen3-235B-A22B-Thinking-2507",
+            "accounts/fireworks/models/DeepSeekV3p1Instruct",
+            "Visual Studio Code - Insiders 1.98.0+build.20260101",
             "nvim.keymap",
             "stop-7",
             "session/cancel",

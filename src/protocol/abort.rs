@@ -55,12 +55,12 @@ record! {
         }
         optional {
             attempt_id: AttemptId => Id,
-            source: String => Id,
+            source: String => Name,
             reason: String => Text,
             request: RequestRef => Record,
             title_run_id: TitleRunId => Id,
             error_name: String => Structure,
-            error_message: String => Text,
+            error_message: String => Said,
         }
     }
 }
@@ -79,13 +79,13 @@ record! {
             /// One of the methods that pillion serves.
             method: String => Structure,
             /// As it arrived; null for a notification.
-            id: RequestId => Id,
+            id: RequestId => Name,
             connection_id: ConnectionId => Id,
             client: Client => Record,
             transport: Transport => Enum,
         }
         optional {
-            traceparent: String => Id,
+            traceparent: String => Name,
         }
     }
 }
@@ -94,10 +94,10 @@ record! {
     /// The program at the other end of the connection, as it named itself in `initialize`.
     pub struct Client {
         required {
-            name: String => Id,
+            name: String => Name,
         }
         optional {
-            version: String => Id,
+            version: String => Name,
         }
     }
 }
@@ -106,7 +106,7 @@ record! {
     /// The `session/prompt` that started the turn.
     pub struct PromptRequest {
         required {
-            id: RequestId => Id,
+            id: RequestId => Name,
             connection_id: ConnectionId => Id,
         }
     }
@@ -167,7 +167,7 @@ record! {
     /// A tool call that had not returned when the run was stopped, and what became of it.
     pub struct ToolInFlight {
         required {
-            call_id: String => Id,
+            call_id: String => Name,
             tool: String => Structure,
             effect: Effect => Enum,
             outcome: ToolOutcome => Enum,
@@ -249,7 +249,7 @@ record! {
             /// it may name nothing.
             asked_turn_id: String => Id,
             request: RequestRef => Record,
-            source: String => Id,
+            source: String => Name,
             reason: String => Text,
             abort_id: AbortId => Id,
             /// The store's order; set when the record is read back.

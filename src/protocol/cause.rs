@@ -180,6 +180,36 @@ impl Cause {
         }
     }
 
+    /// Every cause, as it is written on the wire.
+    pub const NAMES: [&str; 26] = [
+        "client_cancel",
+        "rpc_cancel",
+        "superseded_by_prompt",
+        "client_eof",
+        "client_framing_broken",
+        "client_write_failed",
+        "client_process_died",
+        "shutdown_request",
+        "exit_without_shutdown",
+        "signal",
+        "connect_timeout",
+        "first_byte_timeout",
+        "idle_stream_timeout",
+        "turn_timeout",
+        "tool_timeout",
+        "provider_http",
+        "provider_transport",
+        "provider_protocol",
+        "budget",
+        "loop_guard",
+        "store_failure",
+        "session_closed",
+        "session_deleted",
+        "internal_panic",
+        "crash_recovered",
+        "unknown",
+    ];
+
     /// The cause as it is written on the wire.
     pub fn name(&self) -> &'static str {
         match self {

@@ -29,7 +29,7 @@ record! {
             /// The abort of the stop that cancelled the generation.
             abort_id: AbortId => Id,
             error_name: String => Structure,
-            error_message: String => Text,
+            error_message: String => Said,
             /// Of all attempts.
             usage: Usage => Record,
             /// The last attempt of the model call; its number tells how many there were.
@@ -60,7 +60,7 @@ record! {
             step: u64 => Number,
             attempt: u64 => Number,
             provider: String => Structure,
-            model: String => Id,
+            model: String => Name,
             state: StreamState => Enum,
             /// Wall clock, milliseconds since 1970.
             created_at: u64 => Time,
@@ -69,10 +69,10 @@ record! {
             usage: Usage => Record,
         }
         optional {
-            request_id: String => Id,
-            response_id: String => Id,
+            request_id: String => Name,
+            response_id: String => Name,
             http_status: u16 => Number,
-            finish_reason: String => Id,
+            finish_reason: String => Name,
             abort_id: AbortId => Id,
             failure: StreamFailure => Record,
             /// The time limits that held, in the order in which they are armed.
@@ -185,13 +185,13 @@ record! {
             evidence: Vec<String> => Structure,
             /// A stable class of the message, such as `connection_refused`.
             kind: String => Structure,
-            message: String => Text,
+            message: String => Said,
         }
         optional {
             /// The operating system's error number.
             os_error: i32 => Number,
             /// The provider's own error code.
-            code: String => Id,
+            code: String => Name,
             /// How long the provider asked to be left alone.
             retry_after_ms: u64 => Number,
         }

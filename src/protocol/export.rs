@@ -122,7 +122,7 @@ record! {
         required {
             session_id: SessionId => Id,
             name: String => Structure,
-            message: String => Text,
+            message: String => Said,
             at: u64 => Time,
         }
         optional {
@@ -160,7 +160,7 @@ record! {
             title: String => Text,
             title_source: TitleSource => Enum,
             /// `provider:model` of the next turn.
-            model: String => Id,
+            model: String => Name,
             closed_at: u64 => Time,
         }
     }
@@ -183,7 +183,7 @@ record! {
             /// Absent while the turn runs.
             stop: TurnStop => Enum,
             abort_id: super::ids::AbortId => Id,
-            model: String => Id,
+            model: String => Name,
             usage: Usage => Record,
             last_update: u64 => Number,
         }

@@ -20,7 +20,7 @@ record! {
         optional {
             turn_id: TurnId => Id,
             /// The model that wrote it, as `provider:model`.
-            model: String => Id,
+            model: String => Name,
         }
     }
 }
@@ -44,7 +44,7 @@ record! {
             /// `text`, `reasoning`, a `command`, a `tool_result`'s output, an embedded `resource`'s text.
             text: String => Text,
             /// `tool_call`, `tool_result`.
-            call_id: String => Id,
+            call_id: String => Name,
             /// `tool_call`: the name as the model wrote it.
             tool: String => Tool,
             /// `tool_call`: the arguments as the model wrote them; text, if they are no JSON object or nest too deep.
@@ -59,7 +59,7 @@ record! {
             uri: String => Path,
             /// `resource_link`.
             name: String => Text,
-            mime_type: String => Id,
+            mime_type: String => Name,
             /// `tool_result` that is a picture, of this `mime_type`: its bytes in base64.
             data: String => Secret,
         }

@@ -19,5 +19,6 @@ pub mod params;
 pub mod permission;
 pub mod record;
 pub mod results;
+pub mod said;
 pub mod tool_run;
 pub mod update;

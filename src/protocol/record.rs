@@ -16,12 +16,16 @@ pub enum Class {
     Number,
     /// A wall-clock or monotonic time: shown.
     Time,
-    /// Ours or a client's identifier: shown while it is short, plain and no secret.
+    /// An identifier of ours, or one that must look like them: shown while it is short, plain and no secret.
     Id,
+    /// What others call something: a client, its request, a model, an ending. Shown while it can be read out and is no secret.
+    Name,
     /// What a model called a tool: shown if there is a tool of that name.
     Tool,
     /// A file path: its depth and extension survive.
     Path,
+    /// Kept where it is a sentence of pillion's own (`said`), else a text.
+    Said,
     /// Words of a person, a model or a tool: replaced by a numbered placeholder with its length.
     Text,
     /// Free-form data in which anything can stand: replaced as a whole.

@@ -14,7 +14,7 @@ record! {
         required {
             session_id: SessionId => Id,
             turn_id: TurnId => Id,
-            call_id: String => Id,
+            call_id: String => Name,
             tool: String => Structure,
             effect: Effect => Enum,
         }

@@ -5,8 +5,7 @@
 
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure};
-use crate::protocol::ids::is_plain_name;
-use crate::text;
+use crate::text::{self, is_name};
 use serde::Deserialize;
 
 /// The longest message that a failure keeps, in bytes.
@@ -109,7 +108,7 @@ impl ProtocolKind {
     }
 }
 
-/// An error status. `code` is kept if it is short and plain.
+/// An error status. `code` is kept if it is a name.
 pub fn http(status: u16, message: impl AsRef<str>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
     Box::new(StreamFailure {
         cause: Cause::ProviderHttp { http_status: status },
@@ -119,7 +118,7 @@ pub fn http(status: u16, message: impl AsRef<str>, code: Option<&str>, evidence:
         kind: format!("http_{status}"),
         message: cut(message.as_ref()),
         os_error: None,
-        code: plain(code),
+        code: named(code),
         retry_after_ms: None,
     })
 }
@@ -153,7 +152,7 @@ pub fn protocol(kind: ProtocolKind, message: impl AsRef<str>, code: Option<&str>
         kind: kind.name().into(),
         message: cut(message.as_ref()),
         os_error: None,
-        code: plain(code),
+        code: named(code),
         retry_after_ms: None,
     })
 }
@@ -162,8 +161,8 @@ fn phrases(evidence: &[&'static str]) -> Vec<String> {
     evidence.iter().map(|phrase| (*phrase).to_owned()).collect()
 }
 
-fn plain(code: Option<&str>) -> Option<String> {
-    code.filter(|code| is_plain_name(code)).map(str::to_owned)
+fn named(code: Option<&str>) -> Option<String> {
+    code.filter(|code| !code.is_empty() && is_name(code)).map(str::to_owned)
 }
 
 fn cut(message: &str) -> String {
@@ -176,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_at_a_character() {
-        let failure = http(500, format!("a{}", "é".repeat(2000)), Some("two words"), &[]);
+        let failure = http(500, format!("a{}", "é".repeat(2000)), Some("two\nlines"), &[]);
         assert_eq!(failure.message.len(), MESSAGE_LIMIT - 1);
         assert_eq!(failure.code, None);
     }

@@ -12,6 +12,7 @@ use crate::protocol::diagnostics::{Boundary, StreamFailure};
 use crate::protocol::message::Part;
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
 use crate::protocol::nesting::kept;
+use crate::protocol::said;
 use crate::provider::failure::{TransportKind, transport};
 use crate::store::{Diagnostic, StoreError};
 use futures_util::StreamExt;
@@ -139,8 +140,7 @@ impl Answer<'_> {
 
 /// The failure of a stream that is over and has no finish.
 pub(super) fn unfinished() -> StreamFailure {
-    let message = "the stream ended, but the model never said that it had finished";
-    *transport(TransportKind::UnexpectedEof, message, &["the provider's stream was over"])
+    *transport(TransportKind::UnexpectedEof, said::UNFINISHED, &["the provider's stream was over"])
 }
 
 /// Ends the attempt's trace with its failure, and with what is to become of the call.

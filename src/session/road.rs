@@ -12,6 +12,7 @@ use crate::protocol::abort::CancelOutcome;
 use crate::protocol::cause::{CancelMode, Cause};
 use crate::protocol::export::TurnKind;
 use crate::protocol::ids::TurnId;
+use crate::protocol::said;
 use crate::provenance::Stop;
 use crate::tool::command::KILLED_WITHIN;
 use futures_util::FutureExt;
@@ -155,6 +156,6 @@ fn panicked() -> Fault {
         cause: Cause::InternalPanic,
         point: "panic.contained",
         name: "turn_panic".into(),
-        message: "the turn's own task panicked".into(),
+        message: said::TURN_PANICKED.into(),
     }
 }

@@ -12,6 +12,7 @@ use crate::protocol::abort::TitleState;
 use crate::protocol::diagnostics::{TitleGeneration, TitleSource};
 use crate::protocol::ids::{AbortId, MessageId, TitleRunId, TurnId};
 use crate::protocol::message::Message;
+use crate::protocol::said;
 use crate::protocol::update::SessionUpdate;
 use crate::provenance::{CancelToken, Canceller, Stop};
 use crate::provider::{Provider, TitleSupport};
@@ -185,11 +186,11 @@ impl Title {
             TitleSource::Model => {
                 let asking = Asking { title: self, context, model, token: &token };
                 let asked = AssertUnwindSafe(asking.until_answered(&text, &mut record)).catch_unwind().await;
-                let message = || "the title model's part of pillion panicked".to_owned();
+                let message = || said::TITLE_PANICKED.to_owned();
                 asked.unwrap_or_else(|_panic| Outcome::Failed { name: "title_panic", message: message() })
             }
             TitleSource::Heuristic | TitleSource::User => match words::fallback(&text) {
-                title if title.is_empty() => Outcome::Failed { name: "empty_title", message: "the prompt has no words".into() },
+                title if title.is_empty() => Outcome::Failed { name: "empty_title", message: said::TITLE_HAS_NO_WORDS.into() },
                 title => Outcome::Title(title),
             },
         };
@@ -216,7 +217,7 @@ impl Title {
                 Ok(true) => {}
                 Ok(false) => {
                     record.error_name = Some("not_wanted".into());
-                    record.error_message = Some("the user has set a title meanwhile, or the session is gone".into());
+                    record.error_message = Some(said::TITLE_NOT_WANTED.into());
                 }
                 Err(error) => {
                     record.error_name = Some("store_failure".into());
@@ -230,7 +231,7 @@ impl Title {
             Outcome::Cancelled(stop) => {
                 record.abort_id = Some(stop.abort_id.clone());
                 record.error_name = Some("cancelled".into());
-                record.error_message = Some(format!("the generation was stopped: {}", stop.cause.name()));
+                record.error_message = Some(said::with(said::TITLE_STOPPED, stop.cause.name()));
             }
         }
         let update = matches!(stored, Ok(true)).then(|| {

@@ -10,6 +10,7 @@ use crate::policy::Verdict;
 use crate::protocol::abort::Phase;
 use crate::protocol::cause::Cause;
 use crate::protocol::message::{Part, ResultStatus};
+use crate::protocol::said;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::store::Diagnostic;
 use crate::text::exact;
@@ -216,7 +217,7 @@ async fn run_one(
         }
         Err(_panic) => {
             settle(job, id.call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into());
-            let message = format!("the tool {name} panicked");
+            let message = said::with(said::TOOL_PANICKED, name);
             let fault = Fault { cause: Cause::InternalPanic, point: "panic.contained", name: "tool_panic".into(), message };
             return Err(Interruption::Fault(fault));
         }

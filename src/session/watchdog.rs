@@ -13,6 +13,7 @@ use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, Watchdog, WatchdogName};
 use crate::protocol::ids::TurnId;
 use crate::protocol::model::ModelEvent;
+use crate::protocol::said;
 use crate::provider::Provider;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -110,17 +111,17 @@ impl StreamWatch {
     pub(super) fn failure(&self) -> StreamFailure {
         let limit_ms = millis(self.end().1);
         let (cause, kind, seen) = match self.armed {
-            WatchdogName::Connect => (Cause::ConnectTimeout { limit_ms }, "connect_timeout", "the request could not be handed over"),
+            WatchdogName::Connect => (Cause::ConnectTimeout { limit_ms }, "connect_timeout", said::NOT_HANDED_OVER),
             WatchdogName::FirstByte => {
-                (Cause::FirstByteTimeout { limit_ms }, "first_byte_timeout", "the request was sent, and no answer began")
+                (Cause::FirstByteTimeout { limit_ms }, "first_byte_timeout", said::NOT_ANSWERED)
             }
             WatchdogName::IdleStream if self.since > self.heard => (
                 Cause::IdleStreamTimeout { limit_ms },
                 "idle_stream_timeout",
-                "an answer had begun and was kept alive, but said nothing more",
+                said::ONLY_KEPT_ALIVE,
             ),
             WatchdogName::IdleStream => {
-                (Cause::IdleStreamTimeout { limit_ms }, "idle_stream_timeout", "an answer had begun, and nothing more came")
+                (Cause::IdleStreamTimeout { limit_ms }, "idle_stream_timeout", said::FELL_SILENT)
             }
         };
         StreamFailure {

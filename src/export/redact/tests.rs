@@ -17,8 +17,10 @@ const SHAPE: Shape = &[
     Field::Named("enum", Class::Enum),
     Field::Named("number", Class::Number),
     Field::Named("id", Class::Id),
+    Field::Named("name", Class::Name),
     Field::Named("tool", Class::Tool),
     Field::Named("path", Class::Path),
+    Field::Named("said", Class::Said),
     Field::Named("text", Class::Text),
     Field::Named("secret", Class::Secret),
     Field::Named("record", Class::Record(|| SHAPE)),
@@ -40,14 +42,16 @@ fn sanitized(record: Value) -> Value {
 fn each_class_shows_what_it_may() {
     let record = json!({
         "structure": "rpc.session/cancel", "enum": "client_cancel", "number": 7, "id": ["req-1", 7, null],
+        "name": ["Visual Studio Code", "1.98.0+build.7", "req/17 (prompt)", "Éditeur 編集", 7, null],
         "path": "/home/me/src/../main.rs", "text": "hé", "secret": {"a": [1]}, "record": [{"text": "hé"}, {"text": "other"}],
-        "tool": "write_file",
+        "tool": "write_file", "said": [said::FELL_SILENT, "the tool write_file panicked", "the tool hunter2 panicked"],
     });
     let expected = json!({
         "structure": "rpc.session/cancel", "enum": "client_cancel", "number": 7, "id": ["req-1", 7, null],
+        "name": ["Visual Studio Code", "1.98.0+build.7", "req/17 (prompt)", "Éditeur 編集", 7, null],
         "path": "/[path:1]/[path:2]/[path:3]/../[path:4].rs", "text": "[redacted:text:1 len=2]", "secret": "[redacted:json:1 len=9]",
         "record": [{"text": "[redacted:text:1 len=2]"}, {"text": "[redacted:text:2 len=5]"}],
-        "tool": "write_file",
+        "tool": "write_file", "said": [said::FELL_SILENT, "the tool write_file panicked", "[redacted:text:3 len=25]"],
     });
     assert_eq!(sanitized(record), expected);
 }
@@ -61,6 +65,14 @@ fn what_does_not_look_like_its_class_is_hidden_and_counted_by_its_rule() {
         ("id", json!("x:known-key-1234"), "known_key"),
         ("id", json!(9_876_543_210_u64), "known_key"),
         ("id", json!(true), "json"),
+        ("name", json!("two\nlines"), "name"),
+        ("name", json!("turned \u{202e}around"), "name"),
+        ("name", json!("a".repeat(81)), "name"),
+        ("name", json!("Editor glpat-0123456789abcdef0123"), "gitlab_token"),
+        ("name", json!("Editor ghp_ 01234567 89abcdef 01234567"), "github_token"),
+        ("name", json!("Editor of known-key-1234"), "known_key"),
+        ("name", json!("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), "opaque_token"),
+        ("name", json!(9_876_543_210_u64), "known_key"),
         ("tool", json!("send_the_prompt_home"), "tool"),
         ("structure", json!("line\nbreak"), "structure"),
         ("structure", json!("token=0123456789"), "assigned_secret"),
@@ -162,7 +174,7 @@ fn the_fixture_fills_every_field_and_plants_the_canary_wherever_words_can_stand(
     declared(SessionExport::SHAPE, &mut fields);
     assert!(fields.len() > 150, "{} fields", fields.len());
     visit(&full, SessionExport::SHAPE, &mut |shape, name, class, item| {
-        let carries = matches!(class, Class::Id | Class::Path | Class::Text | Class::Secret);
+        let carries = matches!(class, Class::Id | Class::Name | Class::Path | Class::Said | Class::Text | Class::Secret);
         if !item.is_null() && (!carries || item.to_string().contains(CANARY)) {
             fields.remove(&(identity(shape), name));
         }
@@ -265,7 +277,9 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("enum"),
         Just("number"),
         Just("id"),
+        Just("name"),
         Just("path"),
+        Just("said"),
         Just("text"),
         Just("secret"),
         Just("record")

@@ -8,9 +8,9 @@ use super::fault::{self, ErrorBody, Extent, Stage};
 use super::{Endpoint, Protocol, Reading};
 use crate::net;
 use crate::protocol::diagnostics::StreamFailure;
-use crate::protocol::ids::is_plain_name;
 use crate::protocol::model::{ModelEvent, ModelRequest};
 use crate::provider::failure::{ProtocolKind, TransportKind, protocol, transport};
+use crate::text::is_name;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -241,5 +241,5 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
 /// The provider's id of the request, if it is fit to be kept.
 fn request_id<P: Protocol>(headers: &HeaderMap, endpoint: &Endpoint) -> Option<String> {
     let id = [P::REQUEST_ID].iter().chain(&REQUEST_ID_HEADERS).find_map(|name| headers.get(*name)?.to_str().ok())?;
-    Some(endpoint.clean(id.to_owned())).filter(|id| is_plain_name(id))
+    Some(endpoint.clean(id.to_owned())).filter(|id| !id.is_empty() && is_name(id))
 }

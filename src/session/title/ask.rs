@@ -9,6 +9,7 @@ use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, StreamTr
 use crate::protocol::ids::AttemptId;
 use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
+use crate::protocol::said;
 use crate::provenance::{CancelToken, Stopped};
 use crate::provider::Provider;
 use crate::session::attempt;
@@ -125,7 +126,7 @@ async fn listen(
 
 fn titled(text: &str) -> Outcome {
     match words::clean(text) {
-        title if title.is_empty() => Outcome::Failed { name: "empty_title", message: "the title model answered without a title".into() },
+        title if title.is_empty() => Outcome::Failed { name: "empty_title", message: said::TITLE_IS_EMPTY.into() },
         title => Outcome::Title(title),
     }
 }
@@ -147,7 +148,7 @@ fn timed_out(seconds: f32) -> StreamFailure {
         confidence: Confidence::Certain,
         evidence: vec!["the time limit of title generations was over".into()],
         kind: "title_timeout".into(),
-        message: format!("the title model had not answered after {seconds} s"),
+        message: said::with(said::TITLE_TIMED_OUT, seconds),
         os_error: None,
         code: None,
         retry_after_ms: None,
