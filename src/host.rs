@@ -8,7 +8,7 @@ use crate::protocol::export::{Completeness, Runtime};
 use crate::protocol::ids::SessionId;
 use crate::protocol::params::{BadField, ExportParams};
 use crate::protocol::results::ExportResult;
-use crate::provenance::{KnownKeys, Provenance};
+use crate::provenance::{KnownKeys, Provenance, panics};
 use crate::provider::anthropic::Messages;
 use crate::provider::openai::ChatCompletions;
 use crate::provider::responses::Responses;
@@ -39,6 +39,7 @@ pub struct Host {
 impl Host {
     /// Puts the parts together. The store is opened beside this, on its own thread; nothing is waited for.
     pub fn new(settings: Settings) -> Self {
+        panics::watch();
         // Also those that only the settings call secret.
         process::wipe(|name| settings.is_secret(name));
         let known_keys = Arc::new(settings.known_keys(process::variables()));

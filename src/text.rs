@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_name_is_short_and_hides_nothing() {
-        for name in ["Visual Studio Code", "0.1.0+build.7", "req/2026/17", "deepseek/deepseek-r1:free", "エディタ", "", &"é".repeat(80)] {
+        for name in ["Visual Studio Code", "0.1.0+build.7", "req/2026/17", "deepseek/deepseek-r1:free", "エディタ", "", &"é".repeat(80)]
+        {
             assert!(is_name(name), "{name}");
         }
         for no_name in ["a\nb", "a\tb", "a\u{a0}b", "a\u{202e}b", "a\u{200b}b", "a\u{ad}b", "a\u{1b}[2J", "a\u{e0041}", &"é".repeat(81)] {

@@ -114,7 +114,7 @@ impl Report {
                 self.heading("last aborts");
                 for abort in aborts {
                     let sentence = abort.sentence();
-                    self.line(&when(abort.requested_at), &format!("{} {}: {sentence}", abort.session_id, abort.abort_id));
+                    self.line(&when(abort.began_at()), &format!("{} {}: {sentence}", abort.session_id, abort.abort_id));
                 }
             }
             Err(error) => self.broken("last aborts", &error),

@@ -9,6 +9,7 @@ mod brief;
 mod others;
 mod retry;
 mod story;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod tools;

@@ -79,6 +79,7 @@ fn incidents_of(unreadable: &Unreadable, now: u64) -> impl Iterator<Item = Incid
         at: now,
         turn_id: None,
         row: Some(row.row.clone()),
+        panicked_at: None,
         seq: None,
     };
     let more = unreadable.count - unreadable.rows.len() as u64;

@@ -15,6 +15,7 @@ use crate::protocol::export::{RedactionReport, RuleCount, SessionExport};
 use crate::protocol::ids::is_plain_name;
 use crate::protocol::record::{Class, Field, Shape, Shaped};
 use crate::protocol::said;
+use crate::protocol::tool_run::OWN_COMMAND;
 use crate::provenance::KnownKeys;
 use crate::text::is_name;
 use crate::tool::TOOL_NAMES;
@@ -151,7 +152,7 @@ impl Redactor {
             }
             (Class::Id, Value::String(text)) => self.named(text, "id", is_plain_name),
             (Class::Name, Value::String(text)) => self.named(text, "name", is_name),
-            (Class::Tool, Value::String(text)) if TOOL_NAMES.contains(&text.as_str()) => Value::String(text),
+            (Class::Tool, Value::String(text)) if text == OWN_COMMAND || TOOL_NAMES.contains(&text.as_str()) => Value::String(text),
             (Class::Tool, Value::String(text)) => self.replaced("tool", Kind::Id, &text),
             (Class::Structure, Value::String(text)) => self.named(text, "structure", is_structure),
             (Class::Enum, Value::String(text)) => match rules::secret_in(&text) {

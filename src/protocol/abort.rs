@@ -21,8 +21,6 @@ record! {
             message_id: MessageId => Id,
             /// The user's message that the turn answers.
             parent_id: MessageId => Id,
-            initiator: Initiator => Enum,
-            mode: CancelMode => Enum,
             /// The run did not stop within the grace and was ended from outside.
             forced: bool => Structure,
             /// The request whose answer this abort shaped.
@@ -34,15 +32,13 @@ record! {
             propagation: Vec<Hop> => Record,
             /// The hop that ended the work.
             propagation_point: String => Structure,
-            /// It came down through an enclosing scope (connection, shutdown, session close), not as a request to this run.
+            /// It came down through an enclosing scope (`came_down_from`), not as a request to this run.
             via_ctx_abort: bool => Structure,
-            /// Wall clock, milliseconds since 1970, when the stop was asked for.
-            requested_at: u64 => Time,
             /// Wall clock when the runner recorded it.
             recorded_at: u64 => Time,
             /// Wall clock when the run had ended.
             settled_at: u64 => Time,
-            /// Monotonic microseconds from the request to the end of the run.
+            /// Monotonic microseconds to the end of the run from when the stop was asked for, or noticed.
             settle_us: u64 => Time,
             boot_id: String => Id,
             /// What this abort was not, as far as the facts show.
@@ -55,6 +51,13 @@ record! {
         }
         optional {
             attempt_id: AttemptId => Id,
+            /// Who asked, how hard, and when (wall clock, milliseconds since 1970). Absent where nobody did: a fault, a limit.
+            initiator: Initiator => Enum,
+            mode: CancelMode => Enum,
+            requested_at: u64 => Time,
+            /// Wall clock when that was noticed for which nobody had asked.
+            noticed_at: u64 => Time,
+            came_down_from: Scope => Enum,
             source: String => Name,
             reason: String => Text,
             request: RequestRef => Record,
@@ -68,7 +71,12 @@ record! {
 impl Abort {
     /// One plain sentence for a person; see [`Cause::sentence`].
     pub fn sentence(&self) -> String {
-        self.cause.sentence(self.initiator, self.source.as_deref())
+        self.cause.sentence(self.initiator.unwrap_or_default(), self.source.as_deref())
+    }
+
+    /// When it was asked for, or noticed.
+    pub fn began_at(&self) -> u64 {
+        self.requested_at.or(self.noticed_at).unwrap_or(self.recorded_at)
     }
 }
 
@@ -131,12 +139,26 @@ pub enum Transport {
     InProcess,
 }
 
+/// What a stop encloses that comes down to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The session was closed or deleted.
+    Session,
+    /// The connection to the client is over, or its client ends it.
+    Connection,
+    /// The process itself was told to end, or died.
+    Process,
+}
+
 /// What the run was doing when the stop was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     Queued,
     BeforeRequest,
+    /// The model had asked for a tool call, or a person for a command, and it had not started.
+    BeforeTool,
     WaitingForModel,
     Reasoning,
     Text,
@@ -208,7 +230,7 @@ record! {
     pub struct Hop {
         required {
             point: String => Structure,
-            /// Monotonic microseconds since the stop was asked for.
+            /// Monotonic microseconds since the stop was asked for, or noticed.
             at_us: u64 => Time,
         }
     }
@@ -235,8 +257,6 @@ record! {
         required {
             cancel_id: CancelId => Id,
             session_id: SessionId => Id,
-            initiator: Initiator => Enum,
-            mode: CancelMode => Enum,
             outcome: CancelOutcome => Enum,
             /// Wall clock, milliseconds since 1970.
             at: u64 => Time,
@@ -249,6 +269,9 @@ record! {
             /// it may name nothing.
             asked_turn_id: String => Id,
             request: RequestRef => Record,
+            /// Who demands it, and how hard. Absent for a limit, which nobody asks for.
+            initiator: Initiator => Enum,
+            mode: CancelMode => Enum,
             source: String => Name,
             reason: String => Text,
             abort_id: AbortId => Id,

@@ -2,6 +2,7 @@
 //!
 //! A value stands here because something in pillion produces it and a test shows it.
 
+use super::abort::Scope;
 use super::ids::is_plain_name;
 use super::record::{Class, Field, Shape, Shaped, Texts, record};
 use schemars::JsonSchema;
@@ -77,12 +78,27 @@ pub enum Cause {
     SessionClosed,
     SessionDeleted,
     /// A defect of pillion's own, contained.
-    InternalPanic,
+    InternalPanic {
+        /// Where in pillion's code it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        panicked_at: Option<Place>,
+    },
     /// The process that ran the turn died; another one found it later.
     CrashRecovered,
     /// Read from a foreign or newer record; never written by this version.
     #[serde(other)]
     Unknown,
+}
+
+record! {
+    /// A line of pillion's code.
+    #[derive(Eq)]
+    pub struct Place {
+        required {
+            file: String => Structure,
+            line: u64 => Number,
+        }
+    }
 }
 
 record! {
@@ -176,7 +192,48 @@ impl Cause {
             | Self::ProviderTransport
             | Self::ProviderProtocol
             | Self::StoreFailure
-            | Self::InternalPanic => EndsAs::Fault,
+            | Self::InternalPanic { .. } => EndsAs::Fault,
+        }
+    }
+
+    /// Whether somebody can have asked for such a stop, by a message, a signal or by leaving. Nobody asks for a fault or a limit.
+    pub fn is_asked_for(&self) -> bool {
+        match self {
+            Self::ClientCancel
+            | Self::RpcCancel
+            | Self::SupersededByPrompt { .. }
+            | Self::ClientEof
+            | Self::ClientFramingBroken
+            | Self::ClientWriteFailed
+            | Self::ClientProcessDied { .. }
+            | Self::ShutdownRequest
+            | Self::ExitWithoutShutdown
+            | Self::Signal { .. }
+            | Self::SessionClosed
+            | Self::SessionDeleted => true,
+            Self::ConnectTimeout { .. }
+            | Self::FirstByteTimeout { .. }
+            | Self::IdleStreamTimeout { .. }
+            | Self::TurnTimeout { .. }
+            | Self::ToolTimeout { .. }
+            | Self::ProviderHttp { .. }
+            | Self::ProviderTransport
+            | Self::ProviderProtocol
+            | Self::Budget { .. }
+            | Self::LoopGuard(_)
+            | Self::StoreFailure
+            | Self::InternalPanic { .. }
+            | Self::CrashRecovered
+            | Self::Unknown => false,
+        }
+    }
+
+    /// What a stop of this cause encloses where it comes down to a run from above.
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::SessionClosed | Self::SessionDeleted => Scope::Session,
+            Self::Signal { .. } | Self::CrashRecovered => Scope::Process,
+            _ => Scope::Connection,
         }
     }
 
@@ -236,7 +293,7 @@ impl Cause {
             Self::StoreFailure => "store_failure",
             Self::SessionClosed => "session_closed",
             Self::SessionDeleted => "session_deleted",
-            Self::InternalPanic => "internal_panic",
+            Self::InternalPanic { .. } => "internal_panic",
             Self::CrashRecovered => "crash_recovered",
             Self::Unknown => "unknown",
         }
@@ -287,7 +344,10 @@ impl Cause {
             Self::StoreFailure => "The turn could not be stored, so it was stopped.".into(),
             Self::SessionClosed => by("The session was closed"),
             Self::SessionDeleted => by("The session was deleted"),
-            Self::InternalPanic => "A defect inside pillion stopped the turn.".into(),
+            Self::InternalPanic { panicked_at: Some(Place { file, line }) } => {
+                format!("A defect inside pillion stopped the turn ({file}:{line}).")
+            }
+            Self::InternalPanic { panicked_at: None } => "A defect inside pillion stopped the turn.".into(),
             Self::CrashRecovered => "The process that ran the turn ended without finishing it; the turn was found and closed later.".into(),
             Self::Unknown => "The cause of the stop is not one that this version knows.".into(),
         }
@@ -307,6 +367,7 @@ impl Shaped for Cause {
         Field::Named("limit_ms", Class::Number),
         Field::Named("http_status", Class::Number),
         Field::Named("unit", Class::Enum),
+        Field::Named("panicked_at", Class::Record(|| Place::SHAPE)),
         // A budget's limit and setting are of the same classes.
         Field::Flattened(Repetition::SHAPE),
     ];
@@ -339,7 +400,7 @@ impl Texts for Cause {
             | Self::StoreFailure
             | Self::SessionClosed
             | Self::SessionDeleted
-            | Self::InternalPanic
+            | Self::InternalPanic { .. }
             | Self::CrashRecovered
             | Self::Unknown => {}
         }
@@ -405,9 +466,24 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_names_has_every_cause_that_the_schema_has() {
+        let schema = serde_json::to_value(schemars::schema_for!(Cause)).expect("a schema");
+        let variants = schema["oneOf"].as_array().expect("variants").iter();
+        let names: Vec<_> = variants.map(|variant| variant["properties"]["cause"]["const"].as_str().expect("a name")).collect();
+        assert_eq!(names, Cause::NAMES);
+    }
+
+    #[test]
     fn a_cause_is_written_with_its_data_and_newer_ones_are_read_as_unknown() {
         let signal = Cause::Signal { signal_name: "SIGTERM".into() };
         assert_eq!(serde_json::to_string(&signal).expect("json"), r#"{"cause":"signal","signal_name":"SIGTERM"}"#);
+        let panicked = Cause::InternalPanic { panicked_at: Some(Place { file: "src/a.rs".into(), line: 7 }) };
+        assert_eq!(
+            serde_json::to_string(&panicked).expect("json"),
+            r#"{"cause":"internal_panic","panicked_at":{"file":"src/a.rs","line":7}}"#
+        );
+        let of_before = serde_json::from_str::<Cause>(r#"{"cause":"internal_panic"}"#).expect("cause");
+        assert_eq!(of_before, Cause::InternalPanic { panicked_at: None });
         assert_eq!(serde_json::from_str::<Cause>(r#"{"cause":"from_the_future","x":1}"#).expect("cause"), Cause::Unknown);
     }
 }

@@ -74,6 +74,8 @@ record! {
             http_status: u16 => Number,
             finish_reason: String => Name,
             abort_id: AbortId => Id,
+            /// The connection to the provider, once the attempt has ended.
+            upstream: Upstream => Record,
             failure: StreamFailure => Record,
             /// The time limits that held, in the order in which they are armed.
             watchdogs: Vec<Watchdog> => Record,
@@ -81,6 +83,33 @@ record! {
             retry: RetryDecision => Record,
         }
     }
+}
+
+record! {
+    /// How an attempt's answer, and with it its hold on the connection, came to its end.
+    pub struct Upstream {
+        required {
+            closed_by: ClosedBy => Enum,
+        }
+        optional {
+            /// Microseconds since the attempt was created.
+            at_us: u64 => Time,
+        }
+    }
+}
+
+/// Who closed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedBy {
+    /// pillion let go of it before the provider had ended it.
+    Us,
+    /// The provider: by the end of the answer, or by closing the connection.
+    Provider,
+    /// It broke, and nobody can tell at which end.
+    Unknown,
+    /// The request had not been handed to a connection, or there is none to a model in this process.
+    NotOpen,
 }
 
 record! {

@@ -1,6 +1,7 @@
 //! The export document: a consistent snapshot of a session tree with its diagnostics.
 
 use super::abort::{Abort, CancelRequest};
+use super::cause::Place;
 use super::diagnostics::{StreamTrace, TitleGeneration, TitleSource, Usage};
 use super::ids::{MessageId, SessionId, TurnId};
 use super::message::Message;
@@ -129,6 +130,8 @@ record! {
             turn_id: TurnId => Id,
             /// `unreadable_row`: which row of the store, by its table and its number there.
             row: String => Structure,
+            /// Of a panic: where in pillion's code it was.
+            panicked_at: Place => Record,
             seq: u64 => Number,
         }
     }

@@ -1,6 +1,6 @@
 //! What is said between a turn and a model, whoever the vendor is.
 
-use super::diagnostics::Usage;
+use super::diagnostics::{ClosedBy, Usage};
 use super::ids::AttemptId;
 use super::message::Message;
 use serde_json::Value;
@@ -64,6 +64,8 @@ pub enum ModelEvent {
         input: Value,
     },
     Usage(Usage),
+    /// The connection is over, or is free for another request: comes before the finish or the failure. The first one counts.
+    UpstreamClosed(ClosedBy),
     /// The model has ended; nothing but the end of the stream follows.
     Finish {
         reason: FinishReason,

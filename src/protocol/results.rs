@@ -56,7 +56,9 @@ pub struct StopEntry {
     pub stop: Stopped,
     /// The cause's name, as in the abort record.
     pub cause: String,
-    pub initiator: Initiator,
+    /// Absent for a fault or a limit, which nobody asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initiator: Option<Initiator>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Why, in one plain sentence to show.

@@ -55,7 +55,9 @@ mod tests {
         for ours in [FELL_SILENT.to_owned(), with(TITLE_TIMED_OUT, 2.5), with(TITLE_STOPPED, "client_eof"), with(TOOL_PANICKED, "shell")] {
             assert!(is_ours(&ours, is_tool), "{ours}");
         }
-        for foreign in ["", "{}", "the tool hunter2 panicked", "the tool shell panicked, says hunter2", "the generation was stopped: hunter2"] {
+        for foreign in
+            ["", "{}", "the tool hunter2 panicked", "the tool shell panicked, says hunter2", "the generation was stopped: hunter2"]
+        {
             assert!(!is_ours(foreign, is_tool), "{foreign}");
         }
     }

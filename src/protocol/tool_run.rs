@@ -7,15 +7,18 @@ use super::record::record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What a command of the user's own is called where tools are: no model can write it, since a tool's name has no slash.
+pub const OWN_COMMAND: &str = "session/shell";
+
 record! {
-    /// A tool call that could run: stored when it is asked about, when it starts and when it ends. Times without a unit are wall
+    /// A tool call that could run: stored when it is asked about, when it starts and when it ends; or one that a limit kept from that. Times without a unit are wall
     /// clock, milliseconds since 1970.
     pub struct ToolRun {
         required {
             session_id: SessionId => Id,
             turn_id: TurnId => Id,
             call_id: String => Name,
-            tool: String => Structure,
+            tool: String => Tool,
             effect: Effect => Enum,
         }
         optional {
@@ -68,6 +71,8 @@ pub enum Permission {
     TimedOut,
     /// The turn was stopped before there was an answer.
     Withdrawn,
+    /// A limit of the turn's own: it was over before the call could start.
+    Limit,
 }
 
 impl ToolRun {

@@ -1,9 +1,9 @@
 //! [`AbortBuilder`]: the sole maker of abort records. It collects hops and facts while a run stops and is finished once.
 
 use super::clock::{Clock, Provenance};
+use super::ruled_out::{Evidence, ruled_out};
 use super::token::Stop;
 use crate::protocol::abort::{Abort, Hop, Partial, Phase, PromptRequest, TitleState, ToolInFlight, ToolOutcome};
-use crate::protocol::cause::Cause;
 use crate::protocol::ids::{AttemptId, MessageId, SessionId, TitleRunId, TurnId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,21 +31,12 @@ pub struct AbortBuilder {
     hops: Vec<(String, Instant)>,
     forced: bool,
     tools_in_flight: Vec<ToolInFlight>,
-    ruled_out: Vec<String>,
 }
 
 impl AbortBuilder {
     /// Begins the record at the instant in which the run is told to stop.
     pub fn begin(stop: Arc<Stop>, facts: RunFacts, clock: &Clock) -> Self {
-        Self {
-            recorded_at: clock.wall_ms(),
-            hops: Vec::new(),
-            forced: false,
-            tools_in_flight: Vec::new(),
-            ruled_out: ruled_out(&stop.cause),
-            stop,
-            facts,
-        }
+        Self { recorded_at: clock.wall_ms(), hops: Vec::new(), forced: false, tools_in_flight: Vec::new(), stop, facts }
     }
 
     pub fn stop(&self) -> &Arc<Stop> {
@@ -73,8 +64,8 @@ impl AbortBuilder {
         }
     }
 
-    /// The record. `partial` is what the run leaves behind.
-    pub fn finish(mut self, provenance: &Provenance, partial: Partial) -> Abort {
+    /// The record. `partial` is what the run leaves behind, `evidence` what else is on record of it.
+    pub fn finish(mut self, provenance: &Provenance, partial: Partial, evidence: Evidence<'_>) -> Abort {
         let (clock, settled) = (&provenance.clock, Instant::now());
         self.hops.sort_by_key(|(_, at)| *at);
         // A fault ended the work by itself, before anybody was told; a demand ends it at the last hop before the turn settles.
@@ -84,15 +75,19 @@ impl AbortBuilder {
         let requested = self.stop.requested;
         let propagation = self.hops.into_iter().map(|(point, at)| Hop { point, at_us: clock.us_between(requested, at) }).collect();
         let stop = &self.stop;
-        provenance.recorded(Abort {
+        let is_asked_for = stop.cause.is_asked_for();
+        let mut abort = Abort {
             cause: stop.cause.clone(),
             abort_id: stop.abort_id.clone(),
             session_id: self.facts.session_id,
             turn_id: self.facts.turn_id,
             message_id: self.facts.message_id,
             parent_id: self.facts.parent_id,
-            initiator: stop.initiator,
-            mode: stop.mode,
+            initiator: is_asked_for.then_some(stop.initiator),
+            mode: is_asked_for.then_some(stop.mode),
+            requested_at: is_asked_for.then_some(stop.requested_at),
+            noticed_at: (!is_asked_for).then_some(stop.requested_at),
+            came_down_from: stop.via_ctx_abort.then(|| stop.cause.scope()),
             forced: self.forced,
             prompt_request: self.facts.prompt_request,
             phase: self.facts.phase,
@@ -101,12 +96,11 @@ impl AbortBuilder {
             propagation,
             propagation_point,
             via_ctx_abort: stop.via_ctx_abort,
-            requested_at: stop.requested_at,
             recorded_at: self.recorded_at,
             settled_at: clock.wall_ms(),
             settle_us: clock.us_between(requested, settled),
             boot_id: clock.boot_id().to_owned(),
-            ruled_out: self.ruled_out,
+            ruled_out: Vec::new(),
             missing: stop.missing.clone(),
             late_cancels: Vec::new(),
             partial,
@@ -117,49 +111,8 @@ impl AbortBuilder {
             title_run_id: self.facts.title_run_id,
             error_name: stop.error_name.clone(),
             error_message: stop.error_message.clone(),
-        })
+        };
+        abort.ruled_out = ruled_out(&abort, evidence);
+        provenance.recorded(abort)
     }
-}
-
-/// What the facts at hand exclude: a stop has one winner, so the other families of causes did not end this run.
-fn ruled_out(cause: &Cause) -> Vec<String> {
-    type Belongs = fn(&Cause) -> bool;
-    const FAMILIES: [(&str, Belongs); 7] = [
-        ("asked_by_client", |c| {
-            matches!(
-                c,
-                Cause::ClientCancel | Cause::RpcCancel | Cause::SupersededByPrompt { .. } | Cause::SessionClosed | Cause::SessionDeleted
-            )
-        }),
-        ("client_gone", |c| {
-            matches!(
-                c,
-                Cause::ClientEof
-                    | Cause::ClientFramingBroken
-                    | Cause::ClientWriteFailed
-                    | Cause::ClientProcessDied { .. }
-                    | Cause::ShutdownRequest
-                    | Cause::ExitWithoutShutdown
-            )
-        }),
-        ("signal", |c| matches!(c, Cause::Signal { .. })),
-        ("time_limit", |c| {
-            matches!(
-                c,
-                Cause::ConnectTimeout { .. }
-                    | Cause::FirstByteTimeout { .. }
-                    | Cause::IdleStreamTimeout { .. }
-                    | Cause::TurnTimeout { .. }
-                    | Cause::ToolTimeout { .. }
-            )
-        }),
-        ("provider_failure", |c| matches!(c, Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol)),
-        ("turn_limit", |c| matches!(c, Cause::Budget { .. } | Cause::LoopGuard(_))),
-        ("pillion_failure", |c| matches!(c, Cause::StoreFailure | Cause::InternalPanic)),
-    ];
-    // After a crash nobody was there to see who had asked before it: nothing is ruled out.
-    if matches!(cause, Cause::CrashRecovered | Cause::Unknown) {
-        return Vec::new();
-    }
-    FAMILIES.iter().filter(|(_, belongs)| !belongs(cause)).map(|(name, _)| (*name).to_owned()).collect()
 }

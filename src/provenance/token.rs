@@ -24,7 +24,7 @@ pub struct Stop {
     pub request: Option<RequestRef>,
     /// Through an enclosing scope (connection, shutdown, close), not as a request to this run.
     pub via_ctx_abort: bool,
-    /// When it was asked for: wall clock (ms since 1970) and monotonic.
+    /// When it was asked for, or noticed: wall clock (ms since 1970) and monotonic.
     pub requested_at: u64,
     pub requested: Instant,
     pub missing: Vec<String>,

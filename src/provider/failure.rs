@@ -4,7 +4,7 @@
 //! fixed phrases of ours; only `message` may hold a provider's words, cut to [`MESSAGE_LIMIT`].
 
 use crate::protocol::cause::Cause;
-use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure};
+use crate::protocol::diagnostics::{Boundary, ClosedBy, Confidence, StreamFailure};
 use crate::text::{self, is_name};
 use serde::Deserialize;
 
@@ -60,6 +60,23 @@ impl TransportKind {
     /// Whether the connection never came about, so that nothing was sent.
     pub fn is_connecting(self) -> bool {
         matches!(self, Self::ConnectionRefused | Self::Dns | Self::Tls | Self::Unreachable | Self::ConnectFailed | Self::ClientSetup)
+    }
+}
+
+/// Who had closed the connection when such a failure was there, if its end had not been read.
+pub fn closed_by(failure: &StreamFailure) -> ClosedBy {
+    match failure.boundary {
+        Boundary::Transport => match TransportKind::ALL.iter().find(|kind| kind.name() == failure.kind) {
+            Some(
+                TransportKind::ConnectionReset
+                | TransportKind::ConnectionClosed
+                | TransportKind::BodyTruncated
+                | TransportKind::UnexpectedEof,
+            ) => ClosedBy::Provider,
+            Some(kind) if kind.is_connecting() => ClosedBy::NotOpen,
+            _ => ClosedBy::Unknown,
+        },
+        Boundary::Watchdog | Boundary::ProviderError | Boundary::Protocol => ClosedBy::Us,
     }
 }
 

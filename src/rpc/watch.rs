@@ -2,7 +2,7 @@
 //!
 //! Invariant: the first reason wins, everybody is told the same one, and each has one exit code and one cause.
 
-use crate::protocol::cause::Cause;
+use crate::protocol::cause::{Cause, Place};
 use crate::rpc::frame::BrokenHeaders;
 use rustix::process::Pid;
 use std::io;
@@ -42,8 +42,10 @@ pub enum EndReason {
         name: &'static str,
         number: i32,
     },
-    /// Our own code panicked while it took a message in.
-    Panicked,
+    /// Our own code panicked while it took a message in, here.
+    Panicked {
+        at: Option<Place>,
+    },
 }
 
 impl EndReason {
@@ -55,7 +57,7 @@ impl EndReason {
             Self::BrokenFraming { .. } => 2,
             Self::WriteFailed | Self::ProcessDied { .. } => 3,
             Self::Signal { number, .. } => 128 + number,
-            Self::Panicked => 101,
+            Self::Panicked { .. } => 101,
         }
     }
 
@@ -69,7 +71,7 @@ impl EndReason {
             Self::WriteFailed => Cause::ClientWriteFailed,
             Self::ProcessDied { pid } => Cause::ClientProcessDied { pid: *pid },
             Self::Signal { name, .. } => Cause::Signal { signal_name: (*name).into() },
-            Self::Panicked => Cause::InternalPanic,
+            Self::Panicked { at } => Cause::InternalPanic { panicked_at: at.clone() },
         }
     }
 }

@@ -4,6 +4,7 @@
 //! connection, its first reason is the one that is told.
 
 use crate::config::{Framing, Limits};
+use crate::provenance::panics;
 use crate::rpc::envelope::{INVALID_REQUEST, Inbound, Invalid, PARSE_ERROR};
 use crate::rpc::frame::{Decoder, Frame};
 use crate::rpc::outbox::Outbox;
@@ -188,7 +189,7 @@ struct EndOnPanic<'a>(&'a Ending);
 impl Drop for EndOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.end(EndReason::Panicked);
+            self.0.end(EndReason::Panicked { at: panics::contained().at });
         }
     }
 }

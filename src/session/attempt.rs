@@ -4,11 +4,11 @@ use super::history;
 use super::retry;
 use super::saver::Saver;
 use super::toolcalls::Call;
-use super::trace::AttemptTrace;
+use super::trace::{Asked, AttemptTrace};
 use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::{Bitten, StreamWatch};
 use crate::protocol::abort::Phase;
-use crate::protocol::diagnostics::{Boundary, StreamFailure};
+use crate::protocol::diagnostics::{Boundary, ClosedBy, StreamFailure};
 use crate::protocol::message::Part;
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
 use crate::protocol::nesting::kept;
@@ -16,9 +16,10 @@ use crate::protocol::said;
 use crate::provider::failure::{TransportKind, transport};
 use crate::store::{Diagnostic, StoreError};
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use std::collections::HashSet;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a whole answer came to.
 pub(super) struct Answered {
@@ -61,13 +62,13 @@ pub(super) async fn run(
 ) -> Result<Answered, Broken> {
     let (context, ledger) = (&job.context, &job.ledger);
     let place = (context.id.clone(), job.turn_id.clone());
-    let (name, model) = (job.provider.name(), job.provider.model());
-    let mut trace = AttemptTrace::begin(request.attempt_id.clone(), place, (step, attempt), name, model, context.provenance.clone());
+    let mut trace =
+        AttemptTrace::begin(request.attempt_id.clone(), place, (step, attempt), Asked::of(&*job.provider), context.provenance.clone());
     let mut watch = StreamWatch::begin(&context.settings.watchdogs, &*job.provider);
     trace.watched(watch.records(Bitten::No));
     context.record(Diagnostic::Trace(trace.trace().clone()));
     ledger.attempt_begins(trace);
-    tracing::debug!(step, provider = name, "a model call starts");
+    tracing::debug!(step, provider = job.provider.name(), "a model call starts");
     let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None };
     let mut stream = job.provider.stream(request);
     let mut stopped = pin!(job.token.stopped());
@@ -77,8 +78,8 @@ pub(super) async fn run(
         let event = tokio::select! {
             biased;
             _ = &mut stopped => {
-                drop(stream);
-                ledger.hop("turn.stream_dropped");
+                let_go(job, stream);
+                ledger.hop(DROPPED);
                 return Err(Broken::Interrupted(Interruption::Stopped));
             }
             // Before the stream: one that never pauses must not hide that its output cannot be kept.
@@ -93,9 +94,10 @@ pub(super) async fn run(
             }
             event = stream.next(), if !full => event,
             () = watch.bites(), if !full => {
-                drop(stream);
+                let bitten = Instant::now();
+                let_go(job, stream);
                 ledger.attempt_ends(|trace| trace.watched(watch.records(Bitten::Yes)));
-                return Err(failed(job, step, watch.failure()));
+                return Err(failed(job, step, watch.failure(), bitten));
             }
         };
         match event {
@@ -104,11 +106,11 @@ pub(super) async fn run(
                 watch.observe(&event);
                 answer.take(event);
             }
-            Some(Err(failure)) => return Err(failed(job, step, failure)),
+            Some(Err(failure)) => return Err(failed(job, step, failure, Instant::now())),
         }
         saver.note();
     }
-    let Some(reason) = answer.finish else { return Err(failed(job, step, unfinished())) };
+    let Some(reason) = answer.finish else { return Err(failed(job, step, unfinished(), Instant::now())) };
     if let Some(trace) = ledger.attempt_ends(AttemptTrace::completed) {
         tracing::debug!(step, attempt_id = %trace.attempt_id, calls = answer.calls.len(), "the model call is complete");
         context.record(Diagnostic::Trace(trace));
@@ -122,7 +124,11 @@ impl Answer<'_> {
         ledger.observe(&event);
         match event {
             ModelEvent::RequestSent => ledger.enter(Phase::WaitingForModel),
-            ModelEvent::Headers { .. } | ModelEvent::KeptAlive | ModelEvent::ResponseId(_) | ModelEvent::Usage(_) => {}
+            ModelEvent::Headers { .. }
+            | ModelEvent::KeptAlive
+            | ModelEvent::ResponseId(_)
+            | ModelEvent::Usage(_)
+            | ModelEvent::UpstreamClosed(_) => {}
             ModelEvent::ToolInput { .. } => ledger.enter(Phase::ToolInput),
             ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
             ModelEvent::Text(text) => ledger.text(text),
@@ -143,19 +149,33 @@ pub(super) fn unfinished() -> StreamFailure {
     *transport(TransportKind::UnexpectedEof, said::UNFINISHED, &["the provider's stream was over"])
 }
 
+/// The hop at which a stream was let go of.
+const DROPPED: &str = "turn.stream_dropped";
+
+/// Closes the connection, and books when.
+fn let_go(job: &TurnJob, stream: BoxStream<'static, Result<ModelEvent, StreamFailure>>) {
+    drop(stream);
+    job.ledger.observe(&ModelEvent::UpstreamClosed(ClosedBy::Us));
+}
+
 /// Ends the attempt's trace with its failure, and with what is to become of the call.
-fn failed(job: &TurnJob, step: u64, failure: StreamFailure) -> Broken {
+fn failed(job: &TurnJob, step: u64, failure: StreamFailure, at: Instant) -> Broken {
     let fault = Fault {
         cause: failure.cause.clone(),
         point: if failure.boundary == Boundary::Watchdog { "watchdog.fired" } else { "provider.stream_failed" },
         name: failure.kind.clone(),
         message: failure.message.clone(),
+        at,
     };
+    let by_watchdog = failure.boundary == Boundary::Watchdog;
     tracing::info!(step, kind = failure.kind, "the model call has failed");
     let mut again_after = None;
     let ended = job.ledger.attempt_ends(|trace| again_after = retry::fail(trace, failure, &job.context.settings.retry, None));
-    if let Some(trace) = ended.filter(|_| again_after.is_some()) {
+    let Some(trace) = ended else { return Broken::Failed { fault, again_after } };
+    if again_after.is_some() {
         job.context.record(Diagnostic::Trace(trace));
+    } else if by_watchdog || trace.upstream.is_some_and(|upstream| upstream.closed_by == ClosedBy::Us) {
+        job.ledger.hop(DROPPED);
     }
     Broken::Failed { fault, again_after }
 }

@@ -5,10 +5,11 @@ use super::permission::Permissions;
 use super::recovery::Recovery;
 use crate::config::Settings;
 use crate::process::Keeper;
-use crate::protocol::export::{LifecycleEvent, LifecyclePoint};
+use crate::protocol::export::{Incident, LifecycleEvent, LifecyclePoint};
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::update::SessionUpdate;
 use crate::provenance::Provenance;
+use crate::provenance::panics::{self, Panicked};
 use crate::provider::Provider;
 use crate::store::{Diagnostic, SessionChange, Store};
 use crate::tool::command::Commands;
@@ -77,6 +78,24 @@ impl SessionContext {
     pub(super) fn lifecycle(&self, event: LifecyclePoint, turn_id: &TurnId, at_us: Option<u64>) {
         let (session_id, turn_id, at) = (self.id.clone(), turn_id.clone(), self.provenance.clock.wall_ms());
         self.record(Diagnostic::Lifecycle(LifecycleEvent { event, session_id, turn_id, at, at_us, seq: None }));
+    }
+
+    /// The panic that was contained a moment ago, on this thread: on record, with what it said.
+    pub(super) fn panicked(&self, turn_id: &TurnId, name: &str) -> Panicked {
+        let panicked = panics::contained();
+        let incident = Incident {
+            session_id: self.id.clone(),
+            name: name.to_owned(),
+            message: panicked.message.clone().unwrap_or_else(|| "it said nothing".into()),
+            at: self.provenance.clock.wall_ms(),
+            turn_id: Some(turn_id.clone()),
+            row: None,
+            panicked_at: panicked.at.clone(),
+            seq: None,
+        };
+        tracing::error!(%turn_id, name, at = ?panicked.at, "a panic was contained");
+        self.record(Diagnostic::Incident(self.provenance.recorded(incident)));
+        panicked
     }
 
     /// `text` without any known key.

@@ -1,8 +1,7 @@
 //! What a session's past must keep: every tool call has exactly one result, and no call id stands for two calls.
 
-use super::shell::TOOL;
 use crate::protocol::message::{Message, Part, PartKind, ResultStatus, Role};
-use crate::protocol::tool_run::ToolRun;
+use crate::protocol::tool_run::{OWN_COMMAND, ToolRun};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::store::History;
 use crate::tool::planned;
@@ -161,7 +160,7 @@ fn update(message: &Message, part: &Part) -> Option<SessionUpdate> {
 
 /// The command, if the call is one that a user ran.
 fn shell_command(call: &Part) -> Option<&str> {
-    if call.tool.as_deref() == Some(TOOL) { call.input.as_ref()?.get("command")?.as_str() } else { None }
+    if call.tool.as_deref() == Some(OWN_COMMAND) { call.input.as_ref()?.get("command")?.as_str() } else { None }
 }
 
 #[cfg(test)]
@@ -183,7 +182,7 @@ mod tests {
     fn commands_are_told_in_the_next_message_of_the_user_and_nowhere_else() {
         let result = |status, text: &str, code| Part { exit_code: code, ..Part::tool_result("c", status, text) };
         let ran = |turn, command: &str, result: Part| {
-            let call = Part::tool_call("c", TOOL, serde_json::json!({ "command": command }));
+            let call = Part::tool_call("c", OWN_COMMAND, serde_json::json!({ "command": command }));
             [message(turn, Role::User, vec![Part::command(command)]), message(turn, Role::Assistant, vec![call, result])]
         };
         let mut history = vec![message("1", Role::User, vec![Part::text("Hi")]), message("1", Role::Assistant, vec![Part::text("Hello")])];

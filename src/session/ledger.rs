@@ -130,7 +130,7 @@ impl Ledger {
     pub(super) fn tools<T>(&self, change: impl FnOnce(&mut Toolbook) -> T) -> Option<T> {
         self.write(|book| {
             let changed = change(&mut book.tools);
-            let between = matches!(book.phase, Some(Phase::AwaitingPermission | Phase::ToolRunning)).then_some(Phase::BeforeRequest);
+            let between = matches!(book.phase, Some(Phase::AwaitingPermission | Phase::ToolRunning)).then_some(Phase::BeforeTool);
             book.phase = book.tools.phase().or(between).or(book.phase);
             changed
         })

@@ -8,6 +8,7 @@ use crate::protocol::tool_run::Permission;
 use crate::provenance::Provenance;
 use crate::session::editor::{Editor, Outgoing};
 use crate::session::toolbook::{ToolEnd, ToolId, Word};
+use crate::session::trace::Asked;
 use crate::tool::editor_files::Abilities;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -63,8 +64,7 @@ fn attempt(ledger: &Ledger, id: &str) {
         AttemptId::new(id),
         (SessionId::new("s"), TurnId::new("t")),
         (1, 1),
-        "fake",
-        "m",
+        Asked { provider: "fake", model: "m", is_remote: true },
         provenance,
     ));
 }
@@ -96,7 +96,7 @@ fn a_stop_sees_the_phase_the_attempt_and_the_tools() {
         let end = ToolEnd { outcome: ResultStatus::Completed, exit_code: None, signal: None };
         ledger.tools(|tools| tools.ends(call_id, end, None));
     }
-    assert_eq!((ledger.glance().phase, ledger.running_tools()), (Phase::BeforeRequest, vec![]), "nothing of that kind goes on");
+    assert_eq!((ledger.glance().phase, ledger.running_tools()), (Phase::BeforeTool, vec![]), "nothing of that kind goes on");
 }
 
 #[test]

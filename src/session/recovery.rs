@@ -4,12 +4,12 @@ use super::context::Parts;
 use super::history;
 use crate::protocol::abort::{Partial, Phase, TitleState, ToolInFlight, ToolOutcome};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
-use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
+use crate::protocol::diagnostics::{ClosedBy, StreamState, StreamTrace, TitleGeneration, Upstream, Usage};
 use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::AbortId;
 use crate::protocol::message::{Part, PartKind, ResultStatus};
 use crate::protocol::tool_run::ToolRun;
-use crate::provenance::{AbortBuilder, RunFacts, Stop};
+use crate::provenance::{AbortBuilder, Evidence, RunFacts, Stop};
 use crate::store::{AbandonedTurn, Diagnostic, EndTurn, PartWrite, StoreError};
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
         |kind| texts.iter().filter(|part| part.kind == kind).filter_map(|part| part.text.as_ref()).map(|text| text.len() as u64).sum();
     let (text_bytes, reasoning_bytes) = (bytes(PartKind::Text), bytes(PartKind::Reasoning));
     let partial = Partial { text_bytes, reasoning_bytes, updates_sent: 0, persisted_bytes: text_bytes + reasoning_bytes };
-    let abort = abort.finish(&parts.provenance, partial);
+    let abort = abort.finish(&parts.provenance, partial, Evidence::default());
     if let Some(title) = title.filter(|title| title.completed_at.is_none()) {
         let ended = TitleGeneration {
             completed_at: Some(clock.wall_ms()),
@@ -106,7 +106,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
         stop: TurnStop::Cancelled,
         traces: open_traces
             .into_iter()
-            .map(|trace| StreamTrace { state: StreamState::Aborted, abort_id: Some(abort_id.clone()), ..trace })
+            .map(|trace| StreamTrace { state: StreamState::Aborted, abort_id: Some(abort_id.clone()), upstream: Some(unseen()), ..trace })
             .collect(),
         tool_runs: open_tools.into_iter().map(|run| died(run, &abort_id)).collect(),
         parts: results.into_iter().zip(next_part..).map(|(part, ordinal)| PartWrite::Put { ordinal, part }).collect(),
@@ -116,6 +116,11 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
         last_update: 0,
     };
     parts.store.end_turn(end).await.map(|_seq| ())
+}
+
+/// The end of a connection that nobody was left to see.
+fn unseen() -> Upstream {
+    Upstream { closed_by: ClosedBy::Unknown, at_us: None }
 }
 
 /// What the stored rows say the turn had come to.

@@ -5,7 +5,7 @@ use crate::protocol::ids::{AttemptId, SessionId, TurnId};
 use crate::protocol::model::ModelEvent;
 use crate::provenance::Provenance;
 use crate::provider::failure::{ProtocolKind, TransportKind, http, protocol, transport};
-use crate::session::trace::AttemptTrace;
+use crate::session::trace::{Asked, AttemptTrace};
 
 const GOOD: [&str; 3] = ["the failure is of a kind that passes", "nothing of the answer had been shown", "no tool had been started by it"];
 
@@ -17,7 +17,8 @@ fn decided(attempt: u64, events: &[ModelEvent], failure: StreamFailure) -> Retry
 /// The same, where all attempts together have this much time left.
 fn decided_within(time_left: Option<Duration>, attempt: u64, events: &[ModelEvent], failure: StreamFailure) -> RetryDecision {
     let place = (SessionId::new("s"), TurnId::new("t"));
-    let mut trace = AttemptTrace::begin(AttemptId::new("a"), place, (1, attempt), "fake", "m", Provenance::deterministic());
+    let asked = Asked { provider: "fake", model: "m", is_remote: true };
+    let mut trace = AttemptTrace::begin(AttemptId::new("a"), place, (1, attempt), asked, Provenance::deterministic());
     events.iter().for_each(|event| trace.observe(event));
     let again_after = fail(&mut trace, failure, &Retry::default(), time_left);
     let decision = trace.trace().retry.clone().expect("a decision");

@@ -1,5 +1,6 @@
 //! How the runner carries out what the step decided about one turn: it starts, it is told to stop, it ends.
 
+use super::context::SessionContext;
 use super::demand::{CancelDemand, CancelScope};
 use super::joining::Begun;
 use super::run::{Run, stop_by_itself, stop_of_demand, stop_of_fault};
@@ -71,10 +72,11 @@ impl Runner {
                 }
             },
         };
-        let (mailbox, turn_id) = (self.mailbox.clone(), turn_id.clone());
+        let (mailbox, context, turn_id) = (self.mailbox.clone(), Arc::clone(context), turn_id.clone());
         let span = tracing::info_span!("turn", session_id = %context.id, turn_id = %turn_id);
         let work = async move {
-            let end = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_panic| TurnEnd::Fault(panicked()));
+            let end = AssertUnwindSafe(work).catch_unwind().await;
+            let end = end.unwrap_or_else(|_panic| TurnEnd::Fault(panicked(&context, &turn_id, "turn_panic", said::TURN_PANICKED.into())));
             // The runner outlives its turns; a closed mailbox means that the process is ending.
             let _ = mailbox.send(Mail::Ended { turn_id, end });
         };
@@ -151,11 +153,8 @@ impl Runner {
     }
 }
 
-fn panicked() -> Fault {
-    Fault {
-        cause: Cause::InternalPanic,
-        point: "panic.contained",
-        name: "turn_panic".into(),
-        message: said::TURN_PANICKED.into(),
-    }
+/// The fault that a panic is which was contained a moment ago, on record with its own words.
+pub(super) fn panicked(context: &SessionContext, turn_id: &TurnId, name: &str, said: String) -> Fault {
+    let panicked = context.panicked(turn_id, name);
+    Fault::new(panicked.cause(), "panic.contained", name, said)
 }

@@ -15,7 +15,7 @@ use crate::protocol::export::{TurnInfo, TurnKind};
 use crate::protocol::ids::{AbortId, CancelId, MessageId, TurnId};
 use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::results::{PromptResult, ShellResult};
-use crate::provenance::{AbortBuilder, Canceller, Provenance, RunFacts, Stop};
+use crate::provenance::{AbortBuilder, Canceller, Evidence, Provenance, RunFacts, Stop};
 use crate::store::{BeginTurn, Pending};
 use std::sync::Arc;
 use std::time::Instant;
@@ -204,7 +204,8 @@ impl Run {
             for (call_id, outcome) in closed.outcomes.drain(..) {
                 abort.tool_became(&call_id, outcome);
             }
-            abort.finish(provenance, closed.partial.clone())
+            let evidence = Evidence { traces: &closed.traces, cancel_requests: &self.cancel_requests };
+            abort.finish(provenance, closed.partial.clone(), evidence)
         });
         debug_assert!(closed.traces.iter().all(|trace| trace.state != StreamState::Open), "an ended turn left a trace open");
         Remains { closed, abort }
@@ -245,7 +246,13 @@ pub(super) fn stop_of_demand(demand: &CancelDemand, cancel_id: &CancelId, proven
 
 /// The stop that a fault is.
 pub(super) fn stop_of_fault(fault: &Fault, provenance: &Provenance) -> Stop {
-    Stop { error_name: Some(fault.name.clone()), error_message: Some(fault.message.clone()), ..stop_by_itself(&fault.cause, provenance) }
+    Stop {
+        error_name: Some(fault.name.clone()),
+        error_message: Some(fault.message.clone()),
+        requested: fault.at,
+        requested_at: provenance.clock.wall_at(fault.at),
+        ..stop_by_itself(&fault.cause, provenance)
+    }
 }
 
 /// The stop of a turn that nobody asked to end.

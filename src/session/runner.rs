@@ -202,7 +202,7 @@ impl Runner {
             self.cancel(demand.clone(), None);
         }
         // The title of a turn that was just stopped went with it.
-        verdict::end_title(self, &demand);
+        verdict::end_title(self, &demand, &self.context.provenance.ids.cancel());
     }
 
     /// A step that nobody asked for with a demand.

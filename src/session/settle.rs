@@ -11,6 +11,7 @@ use crate::protocol::diagnostics::Diagnostics;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::TurnId;
 use crate::protocol::results::{PromptResult, ShellRan, ShellResult, StopReason};
+use crate::provenance::{Evidence, ruled_out};
 use crate::store::{EndTurn, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -180,14 +181,16 @@ fn release(runner: &mut Runner, turn_id: &TurnId, abort: Option<Abort>, answered
 fn not_durable(runner: &Runner, run: &mut Run, remains: &mut Remains, error: &StoreError) {
     let context = &runner.context;
     tracing::error!(turn_id = %run.turn_id, %error, "the terminal record could not be stored");
+    let cancel_requests = run.cancel_requests.clone();
+    let evidence = Evidence { traces: &remains.closed.traces, cancel_requests: &cancel_requests };
     if remains.abort.is_none() {
-        let (name, message) = ("store_failure".to_owned(), error.to_string());
-        let fault = Fault { cause: Cause::StoreFailure, point: "store.failed", name, message };
+        let fault = Fault::new(Cause::StoreFailure, "store.failed", "store_failure", error.to_string());
         run.stop(stop_of_fault(&fault, &context.provenance), fault.point, &runner.title, context);
-        remains.abort = run.abort.take().map(|abort| abort.finish(&context.provenance, remains.closed.partial.clone()));
+        remains.abort = run.abort.take().map(|abort| abort.finish(&context.provenance, remains.closed.partial.clone(), evidence));
     }
     if let Some(abort) = &mut remains.abort {
         abort.missing.push("not_durable".into());
+        abort.ruled_out = ruled_out(abort, evidence);
         abort.partial.persisted_bytes = remains.closed.kept_bytes;
     }
 }

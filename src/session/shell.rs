@@ -17,16 +17,13 @@ use crate::protocol::export::LifecyclePoint;
 use crate::protocol::ids::{MessageId, TurnId};
 use crate::protocol::message::{Message, Part, ResultStatus};
 use crate::protocol::results::ShellRan;
-use crate::protocol::tool_run::Permission;
+use crate::protocol::tool_run::{OWN_COMMAND, Permission};
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::provenance::CancelToken;
 use crate::store::Diagnostic;
 use crate::tool::command::{self, Ran, Terms};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-
-/// What the call is named in the history: no model can write it, since a tool's name has no slash.
-pub(super) const TOOL: &str = "session/shell";
 
 /// The shell that runs the command.
 const SHELL: &str = "/bin/sh";
@@ -66,7 +63,7 @@ impl ShellJob {
         let text = self.prompt.parts.iter().find_map(|part| part.text.clone()).unwrap_or_default();
         let call_id = format!("shell_{}", self.turn_id);
         let input = serde_json::json!({ "command": text });
-        self.ledger.add(Part::tool_call(&call_id, TOOL, input.clone()));
+        self.ledger.add(Part::tool_call(&call_id, OWN_COMMAND, input.clone()));
         self.ledger.post(SessionUpdate::ToolCall(ToolCall {
             tool_call_id: call_id.clone(),
             title: text.clone(),
@@ -78,7 +75,7 @@ impl ShellJob {
         // On record before it starts: after a crash it is known that it ran.
         let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
         self.token.race(saver.all()).await??;
-        let id = ToolId { call_id: &call_id, tool: TOOL, effect: Effect::Process };
+        let id = ToolId { call_id: &call_id, tool: OWN_COMMAND, effect: Effect::Process };
         // It is the user's own.
         let word = Word { permission: Permission::Default, rule: None };
         if let Some(run) = self.ledger.tools(|tools| tools.will_start(id, word)) {

@@ -186,8 +186,10 @@ impl Title {
             TitleSource::Model => {
                 let asking = Asking { title: self, context, model, token: &token };
                 let asked = AssertUnwindSafe(asking.until_answered(&text, &mut record)).catch_unwind().await;
-                let message = || said::TITLE_PANICKED.to_owned();
-                asked.unwrap_or_else(|_panic| Outcome::Failed { name: "title_panic", message: message() })
+                asked.unwrap_or_else(|_panic| {
+                    context.panicked(&record.turn_id, "title_panic");
+                    Outcome::Failed { name: "title_panic", message: said::TITLE_PANICKED.to_owned() }
+                })
             }
             TitleSource::Heuristic | TitleSource::User => match words::fallback(&text) {
                 title if title.is_empty() => Outcome::Failed { name: "empty_title", message: said::TITLE_HAS_NO_WORDS.into() },

@@ -17,13 +17,14 @@ pub(super) struct Toolbook {
     in_flight: Vec<LiveTool>,
     /// Those that an abort ended or kept from starting.
     aborted: Vec<ToolRun>,
+    /// Those that a limit of the turn's kept from starting.
+    over_limit: Vec<ToolRun>,
     /// Those to which a person said no, and what the model is told of it when their turn comes.
     refused: Vec<(String, &'static str)>,
 }
 
 struct LiveTool {
     run: ToolRun,
-    tool: &'static str,
     state: ToolState,
 }
 
@@ -40,7 +41,7 @@ enum ToolState {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ToolId<'c> {
     pub(super) call_id: &'c str,
-    pub(super) tool: &'static str,
+    pub(super) tool: &'c str,
     pub(super) effect: Effect,
 }
 
@@ -61,14 +62,14 @@ pub(super) struct ToolEnd {
 
 impl Toolbook {
     pub(super) fn new(session_id: SessionId, turn_id: TurnId, provenance: Provenance) -> Self {
-        Self { session_id, turn_id, provenance, in_flight: Vec::new(), aborted: Vec::new(), refused: Vec::new() }
+        Self { session_id, turn_id, provenance, in_flight: Vec::new(), aborted: Vec::new(), over_limit: Vec::new(), refused: Vec::new() }
     }
 
     /// A question about the call is asked.
     pub(super) fn asks(&mut self, id: ToolId<'_>) -> ToolRun {
         let asked_at = Some(self.provenance.clock.wall_ms());
         let run = ToolRun { asked_at, ..self.run(id) };
-        self.in_flight.push(LiveTool { run: run.clone(), tool: id.tool, state: ToolState::Asking });
+        self.in_flight.push(LiveTool { run: run.clone(), state: ToolState::Asking });
         self.provenance.recorded(run)
     }
 
@@ -133,6 +134,12 @@ impl Toolbook {
         self.refused.iter().find(|(refused, _)| refused == call_id).map(|(_, why)| *why)
     }
 
+    /// A limit is over before it can start: it is on record with the end of the turn.
+    pub(super) fn over_limit(&mut self, id: ToolId<'_>) {
+        let run = ToolRun { permission: Some(Permission::Limit), outcome: Some(ResultStatus::NotStarted), ..self.run(id) };
+        self.over_limit.push(run);
+    }
+
     /// It has returned. `abort` is the one that ended it.
     pub(super) fn ends(&mut self, call_id: &str, end: ToolEnd, abort: Option<&AbortId>) -> Option<ToolRun> {
         let LiveTool { mut run, state, .. } = self.remove(call_id)?;
@@ -150,7 +157,8 @@ impl Toolbook {
         Some(run)
     }
 
-    /// The turn is over: gives the last state of every call that was still in flight, and of all those that the abort ended.
+    /// The turn is over: gives the last state of every call that was still in flight or over a limit, and of all those that
+    /// the abort ended.
     pub(super) fn close(&mut self, abort: Option<&AbortId>) -> (Vec<ToolRun>, Vec<ToolRun>) {
         let now = self.provenance.clock.wall_ms();
         let ended = std::mem::take(&mut self.in_flight).into_iter().map(|LiveTool { mut run, state, .. }| {
@@ -158,10 +166,10 @@ impl Toolbook {
             if let ToolState::Asking = state {
                 (run.permission, run.answered_at) = (Some(Permission::Withdrawn), run.answered_at.or(Some(now)));
             }
-            run.abort_id = abort.cloned();
-            self.provenance.recorded(run)
+            run
         });
-        let ended: Vec<_> = ended.collect();
+        let last: Vec<_> = ended.chain(std::mem::take(&mut self.over_limit)).collect();
+        let ended: Vec<_> = last.into_iter().map(|run| self.provenance.recorded(ToolRun { abort_id: abort.cloned(), ..run })).collect();
         self.aborted.extend(ended.iter().filter(|run| run.abort_id.is_some()).cloned());
         (ended, std::mem::take(&mut self.aborted))
     }
@@ -184,7 +192,7 @@ impl Toolbook {
     pub(super) fn glance(&self) -> Vec<ToolInFlight> {
         let in_flight = self.in_flight.iter().map(|live| ToolInFlight {
             call_id: live.run.call_id.clone(),
-            tool: live.tool.to_owned(),
+            tool: live.run.tool.clone(),
             effect: live.run.effect,
             outcome: if live.is_running() { ToolOutcome::Stopped } else { ToolOutcome::Withdrawn },
         });
@@ -200,7 +208,7 @@ impl Toolbook {
     }
 
     fn unasked(&self, id: ToolId<'_>) -> LiveTool {
-        LiveTool { run: self.run(id), tool: id.tool, state: ToolState::Allowed }
+        LiveTool { run: self.run(id), state: ToolState::Allowed }
     }
 
     fn run(&self, id: ToolId<'_>) -> ToolRun {
@@ -313,6 +321,19 @@ mod tests {
         let asked = json!({ "call_id": "b", "permission": "timed_out", "asked_at": NOW, "answered_at": NOW, "outcome": "denied" });
         assert_eq!(told(&book.denied(id("b"), word(Permission::TimedOut))), asked);
         assert!(book.glance().is_empty());
+    }
+
+    #[test]
+    fn a_call_over_a_limit_was_never_in_flight_and_is_on_record_with_the_end() {
+        let mut book = book();
+        book.over_limit(ToolId { call_id: "c", tool: "no_such_tool", effect: Effect::None });
+        assert!(book.glance().is_empty() && book.phase().is_none());
+        let (last, aborted) = book.close(Some(&AbortId::new("abort")));
+        let expected = json!({
+            "session_id": "s", "turn_id": "t", "call_id": "c", "tool": "no_such_tool", "effect": "none", "permission": "limit",
+            "outcome": "not_started", "abort_id": "abort",
+        });
+        assert_eq!((json!(last), json!(aborted)), (json!([expected]), json!([expected])));
     }
 
     #[test]

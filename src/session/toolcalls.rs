@@ -2,13 +2,13 @@
 
 use super::consent::{Consent, Sought, denied};
 use super::files::SessionFiles;
+use super::road::panicked;
 use super::spending::Spending;
-use super::toolbook::{ToolEnd, Word};
-use super::turn::{Fault, Interruption, TurnJob};
+use super::toolbook::{ToolEnd, ToolId, Word};
+use super::turn::{Interruption, TurnJob};
 use super::watchdog::TimeLimit;
 use crate::policy::Verdict;
-use crate::protocol::abort::Phase;
-use crate::protocol::cause::Cause;
+use crate::protocol::abort::{Effect, Phase};
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::said;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
@@ -45,16 +45,21 @@ pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>, spending: &mut Spen
         hop: Arc::new(move |point| ledger.hop(point)),
     };
     // The model has said what it wants; what it comes to is found out before anything runs.
-    job.ledger.enter(Phase::BeforeRequest);
+    job.ledger.enter(Phase::BeforeTool);
     let mut shown = Vec::with_capacity(calls.len());
     let mut written = Vec::new();
     for call in calls {
         shown.push(job.token.race(announce(job, call, &context, &mut written)).await?);
     }
-    shown.truncate(admitted.first);
+    let over = shown.split_off(admitted.first);
     run_in_order(job, &shown, &context).await?;
+    if let Err(limit) = admitted.then {
+        job.ledger.enter(Phase::BeforeTool);
+        job.ledger.tools(|tools| over.iter().for_each(|shown| tools.over_limit(shown.id(job))));
+        return Err(limit.into());
+    }
     job.ledger.enter(Phase::BeforeRequest);
-    admitted.then.map_err(Interruption::from)
+    Ok(())
 }
 
 /// A call that the client has been shown.
@@ -65,6 +70,15 @@ struct Shown {
 }
 
 impl Shown {
+    /// By the name that the model gave it, with what a tool of this name does.
+    fn id(&self, job: &TurnJob) -> ToolId<'_> {
+        let effect = match &self.next {
+            Next::Run(_, plan) => plan.access.effect(),
+            Next::Refuse(_) | Next::PlanLater(_) => job.context.tools.find(&self.call.tool).map_or(Effect::None, |tool| tool.effect()),
+        };
+        ToolId { call_id: &self.call.call_id, tool: &self.call.tool, effect }
+    }
+
     fn sought<'s>(&'s self, tool: &Arc<dyn Tool>, plan: &'s ToolPlan) -> Sought<'s> {
         Sought { tool: tool.spec().name, shown: &self.tool_call, plan }
     }
@@ -218,8 +232,7 @@ async fn run_one(
         Err(_panic) => {
             settle(job, id.call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into());
             let message = said::with(said::TOOL_PANICKED, name);
-            let fault = Fault { cause: Cause::InternalPanic, point: "panic.contained", name: "tool_panic".into(), message };
-            return Err(Interruption::Fault(fault));
+            return Err(Interruption::Fault(panicked(&job.context, &job.turn_id, "tool_panic", message)));
         }
     }
     if stopped { Err(Interruption::Stopped) } else { Ok(()) }

@@ -1,9 +1,12 @@
 //! The stream trace of one attempt, kept while its events pass by.
 
-use crate::protocol::diagnostics::{RetryDecision, StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Usage, Watchdog};
+use crate::protocol::diagnostics::{
+    ClosedBy, RetryDecision, StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Upstream, Usage, Watchdog,
+};
 use crate::protocol::ids::{AbortId, AttemptId, SessionId, TurnId};
 use crate::protocol::model::ModelEvent;
 use crate::provenance::Provenance;
+use crate::provider::Provider;
 use std::time::Instant;
 
 /// A trace in the making.
@@ -11,7 +14,23 @@ use std::time::Instant;
 pub(super) struct AttemptTrace {
     trace: StreamTrace,
     created: Instant,
+    is_remote: bool,
     provenance: Provenance,
+}
+
+/// The model that an attempt asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'m> {
+    pub(super) provider: &'m str,
+    pub(super) model: &'m str,
+    /// There is a connection to it.
+    pub(super) is_remote: bool,
+}
+
+impl<'m> Asked<'m> {
+    pub(super) fn of(model: &'m dyn Provider) -> Self {
+        Self { provider: model.name(), model: model.model(), is_remote: model.is_remote() }
+    }
 }
 
 impl AttemptTrace {
@@ -19,8 +38,7 @@ impl AttemptTrace {
         attempt_id: AttemptId,
         (session_id, turn_id): (SessionId, TurnId),
         (step, attempt): (u64, u64),
-        provider: &str,
-        model: &str,
+        asked: Asked<'_>,
         provenance: Provenance,
     ) -> Self {
         let trace = provenance.recorded(StreamTrace {
@@ -29,8 +47,8 @@ impl AttemptTrace {
             turn_id,
             step,
             attempt,
-            provider: provider.to_owned(),
-            model: model.to_owned(),
+            provider: asked.provider.to_owned(),
+            model: asked.model.to_owned(),
             state: StreamState::Open,
             created_at: provenance.clock.wall_ms(),
             timeline: Timeline::new(),
@@ -41,11 +59,12 @@ impl AttemptTrace {
             http_status: None,
             finish_reason: None,
             abort_id: None,
+            upstream: None,
             failure: None,
             watchdogs: None,
             retry: None,
         });
-        Self { trace, created: Instant::now(), provenance }
+        Self { trace, created: Instant::now(), is_remote: asked.is_remote, provenance }
     }
 
     /// The trace as it stands.
@@ -73,6 +92,7 @@ impl AttemptTrace {
                 return;
             }
             ModelEvent::KeptAlive => return,
+            ModelEvent::UpstreamClosed(by) => return self.closed(*by, now),
             ModelEvent::ResponseId(id) => {
                 self.trace.response_id = Some(id.clone());
                 false
@@ -134,9 +154,20 @@ impl AttemptTrace {
         self.end(StreamState::Aborted);
     }
 
+    /// The connection is over; the first word on it counts.
+    fn closed(&mut self, closed_by: ClosedBy, now: u64) {
+        let is_open = self.is_remote && self.trace.timeline.request_sent_us.is_some();
+        let upstream =
+            if is_open { Upstream { closed_by, at_us: Some(now) } } else { Upstream { closed_by: ClosedBy::NotOpen, at_us: None } };
+        self.trace.upstream.get_or_insert(upstream);
+    }
+
     fn end(&mut self, state: StreamState) {
+        let now = self.provenance.clock.us_since(self.created);
+        // A stream that had ended without a word on it, or whose task was ended from outside.
+        self.closed(if state == StreamState::Aborted { ClosedBy::Us } else { ClosedBy::Unknown }, now);
         self.trace.state = state;
-        self.trace.timeline.ended_us = Some(self.provenance.clock.us_since(self.created));
+        self.trace.timeline.ended_us = Some(now);
         // What the provider said of itself has come with its events.
         self.trace = self.provenance.recorded(self.trace.clone());
     }

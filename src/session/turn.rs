@@ -21,6 +21,7 @@ use crate::provenance::{CancelToken, Stopped};
 use crate::provider::Provider;
 use crate::store::StoreError;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// Everything that one turn needs.
@@ -63,6 +64,15 @@ pub(super) struct Fault {
     pub(super) point: &'static str,
     pub(super) name: String,
     pub(super) message: String,
+    /// When it was noticed.
+    pub(super) at: Instant,
+}
+
+impl Fault {
+    /// One that is noticed now.
+    pub(super) fn new(cause: Cause, point: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { cause, point, name: name.into(), message: message.into(), at: Instant::now() }
+    }
 }
 
 /// Why the straight line was left.
@@ -86,8 +96,7 @@ impl From<Stopped> for Interruption {
 
 impl From<StoreError> for Interruption {
     fn from(error: StoreError) -> Self {
-        let message = error.to_string();
-        Self::Fault(Fault { cause: Cause::StoreFailure, point: "store.failed", name: "store_failure".into(), message })
+        Self::Fault(Fault::new(Cause::StoreFailure, "store.failed", "store_failure", error.to_string()))
     }
 }
 

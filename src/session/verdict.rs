@@ -7,6 +7,7 @@ use super::run::stop_of_demand;
 use super::runner::Runner;
 use super::settle::Answered;
 use super::step::State;
+use crate::config::TitleOnCancel;
 use crate::protocol::abort::{CancelOutcome, CancelRequest};
 use crate::protocol::ids::{AbortId, CancelId, TurnId};
 use crate::protocol::results::CancelResult;
@@ -14,6 +15,7 @@ use crate::provenance::Provenance;
 use crate::store::Diagnostic;
 use crate::text::first;
 use std::collections::HashSet;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// The most that is kept of a `turnId` that names nothing, in characters. No turn's id is as long.
@@ -68,6 +70,16 @@ impl Verdict {
 /// Records the demand with its outcome and sees to its answer.
 pub(super) fn deliver(runner: &mut Runner, demand: CancelDemand, cancel_id: CancelId, verdict: Verdict, reply: CancelReply) {
     if runner.machine.state == State::Idle && verdict.ended.is_empty() {
+        if runner.context.settings.title_on_cancel == TitleOnCancel::Cancel
+            && let Some(result) = end_title(runner, &demand, &cancel_id)
+        {
+            let title = Arc::clone(&runner.title);
+            runner.context.tasks.spawn(async move {
+                title.ended().await;
+                reply.map(|reply| reply.send(Ok(result)))
+            });
+            return;
+        }
         // Nothing runs here; it may run in another process.
         let (parts, last) = (runner.context.parts.clone(), runner.last.clone());
         runner.context.tasks.spawn(nothing_runs(parts, demand, cancel_id, last, reply));
@@ -92,16 +104,18 @@ pub(super) fn deliver(runner: &mut Runner, demand: CancelDemand, cancel_id: Canc
 }
 
 /// Ends a title generation that outlived its turn. There is no abort to name, so the demand itself is recorded under the
-/// abort id that the generation ends with.
-pub(super) fn end_title(runner: &Runner, demand: &CancelDemand) {
-    let provenance = &runner.context.provenance;
-    let cancel_id = provenance.ids.cancel();
-    let stop = stop_of_demand(demand, &cancel_id, provenance);
-    if let Some(turn) = runner.title.cancel(&stop) {
-        let about = Settled { turn_id: Some(turn), abort_id: Some(stop.abort_id) };
-        let verdict = Verdict { outcome: CancelOutcome::Cancelled, about, ended: Vec::new() };
-        runner.context.record(Diagnostic::Cancel(cancel_request(provenance, demand, cancel_id, &verdict)));
+/// abort id that the generation ends with. Nothing, if the demand is about another turn, or no title is being made.
+pub(super) fn end_title(runner: &Runner, demand: &CancelDemand, cancel_id: &CancelId) -> Option<CancelResult> {
+    if let CancelScope::Turn(turn) = &demand.scope {
+        runner.title.record_of(turn)?;
     }
+    let provenance = &runner.context.provenance;
+    let stop = stop_of_demand(demand, cancel_id, provenance);
+    let turn_id = Some(runner.title.cancel(&stop)?);
+    let about = Settled { turn_id: turn_id.clone(), abort_id: Some(stop.abort_id.clone()) };
+    let verdict = Verdict { outcome: CancelOutcome::Cancelled, about, ended: Vec::new() };
+    runner.context.record(Diagnostic::Cancel(cancel_request(provenance, demand, cancel_id.clone(), &verdict)));
+    Some(CancelResult { outcome: verdict.outcome, turn_id, abort_id: Some(stop.abort_id), abort: None })
 }
 
 /// A demand on a session that runs nothing in this process: another process may own it, or its last turn has settled.
@@ -146,8 +160,6 @@ fn cancel_request(provenance: &Provenance, demand: &CancelDemand, cancel_id: Can
         cause: demand.cause.clone(),
         cancel_id,
         session_id: demand.session_id.clone(),
-        initiator: demand.initiator,
-        mode: demand.mode,
         outcome: verdict.outcome,
         at: provenance.clock.wall_at(demand.requested),
         missing: demand.missing.clone(),
@@ -157,6 +169,8 @@ fn cancel_request(provenance: &Provenance, demand: &CancelDemand, cancel_id: Can
             CancelScope::Turn(_) | CancelScope::Session => None,
         },
         request: demand.request.clone(),
+        initiator: demand.cause.is_asked_for().then_some(demand.initiator),
+        mode: demand.cause.is_asked_for().then_some(demand.mode),
         source: demand.source.clone(),
         reason: demand.reason.clone(),
         abort_id: verdict.about.abort_id.clone(),

@@ -112,17 +112,11 @@ impl StreamWatch {
         let limit_ms = millis(self.end().1);
         let (cause, kind, seen) = match self.armed {
             WatchdogName::Connect => (Cause::ConnectTimeout { limit_ms }, "connect_timeout", said::NOT_HANDED_OVER),
-            WatchdogName::FirstByte => {
-                (Cause::FirstByteTimeout { limit_ms }, "first_byte_timeout", said::NOT_ANSWERED)
+            WatchdogName::FirstByte => (Cause::FirstByteTimeout { limit_ms }, "first_byte_timeout", said::NOT_ANSWERED),
+            WatchdogName::IdleStream if self.since > self.heard => {
+                (Cause::IdleStreamTimeout { limit_ms }, "idle_stream_timeout", said::ONLY_KEPT_ALIVE)
             }
-            WatchdogName::IdleStream if self.since > self.heard => (
-                Cause::IdleStreamTimeout { limit_ms },
-                "idle_stream_timeout",
-                said::ONLY_KEPT_ALIVE,
-            ),
-            WatchdogName::IdleStream => {
-                (Cause::IdleStreamTimeout { limit_ms }, "idle_stream_timeout", said::FELL_SILENT)
-            }
+            WatchdogName::IdleStream => (Cause::IdleStreamTimeout { limit_ms }, "idle_stream_timeout", said::FELL_SILENT),
         };
         StreamFailure {
             cause,

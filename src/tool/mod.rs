@@ -33,9 +33,10 @@ use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::message::ResultStatus;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{PlanEntry, ToolCallContent, ToolKind, ToolLocation};
-use crate::provenance::CancelToken;
+use crate::provenance::{CancelToken, panics};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use workspace::{Confirmed, Place, Seen, WorkspaceError};
 
@@ -229,10 +230,14 @@ pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
 /// Does `work` on a thread that may block. A panic in it goes on here.
 fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ToolError> + Send + 'static) -> BoxFuture<'static, Result<T, ToolError>> {
     Box::pin(async move {
-        match tokio::task::spawn_blocking(work).await.map_err(tokio::task::JoinError::try_into_panic) {
-            Ok(done) => done,
-            Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            Err(Err(_)) => Err(ToolError("pillion is ending and did not start this".into())),
+        let contained = || catch_unwind(AssertUnwindSafe(work)).map_err(|panic| (panic, panics::contained()));
+        match tokio::task::spawn_blocking(contained).await {
+            Ok(Ok(done)) => done,
+            Ok(Err((panic, panicked))) => {
+                panics::keep(panicked);
+                resume_unwind(panic)
+            }
+            Err(_) => Err(ToolError("pillion is ending and did not start this".into())),
         }
     })
 }
@@ -240,6 +245,7 @@ fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ToolError> + Sen
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use serde_json::json;
 
     #[tokio::test]
@@ -277,9 +283,11 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "inside")]
-    async fn a_panic_on_the_blocking_thread_goes_on_in_the_call() {
-        // The result never comes.
-        let _ = blocking::<()>(|| panic!("inside")).await;
+    async fn a_panic_on_the_blocking_thread_goes_on_in_the_call_with_its_place() {
+        panics::watch();
+        let caught = AssertUnwindSafe(blocking::<()>(|| panic!("inside"))).catch_unwind().await;
+        assert!(caught.is_err());
+        let panicked = panics::contained();
+        assert_eq!((panicked.message.as_deref(), panicked.at.map(|at| at.file)), (Some("inside"), Some(file!().to_owned())));
     }
 }

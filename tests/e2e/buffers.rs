@@ -168,6 +168,24 @@ async fn an_acp_client_reads_and_writes_its_files_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_before_the_call_has_started_says_so() {
+    let home = Home::new();
+    home.file("a.txt", "one\n");
+    let model = edits(&home, "one", "two");
+    let mut editor = able(&home, Dialect::Acp, &model, json!({ "fs": { "readTextFile": true, "writeTextFile": true } })).await;
+    let session = editor.new_session(&home).await;
+    let prompt = editor.prompt(&session, "edit").await;
+    let read = editor.next("fs/read_text_file").await;
+    let cancelled = editor.call("session/cancel", json!({ "sessionId": session })).await;
+    assert_eq!(editor.next("$/cancel_request").await["params"]["requestId"], read["id"]);
+    let abort = editor.result(&prompt).await["_meta"]["pillion"]["diagnostics"]["abort"].take();
+    assert_eq!((&abort["phase"], &abort["tools_in_flight"]), (&json!("before_tool"), &json!([])));
+    assert_eq!(abort["abort_id"], cancelled["_meta"]["pillion"]["abortId"]);
+    editor.ignore_updates();
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_takes_a_request_for_an_edit_back() {
     let home = Home::new();
     let path = home.file("a.txt", "one\n");

@@ -69,6 +69,7 @@ fn stopped_by(cause: &Value, point: &str, ruled_out: &[&str]) -> Value {
         "propagation": [point, "runner.stopping", "turn.stream_dropped", "turn.settled", "turn.answered"],
         "propagation_point": "turn.stream_dropped",
         "via_ctx_abort": true,
+        "came_down_from": if cause["cause"] == "signal" { "process" } else { "connection" },
         "ruled_out": ruled_out,
         "missing": [],
         "late_cancels": [],
@@ -132,7 +133,7 @@ async fn shutdown_answers_behind_the_prompt_that_it_ends_and_exit_is_0() {
     assert!(request.as_object_mut().expect("a request").remove("connection_id").is_some());
     let client = json!({ "name": "e2e", "version": "1.2.3" });
     assert_eq!(request, json!({ "method": "shutdown", "id": shutdown, "client": client, "transport": "stdio_lsp" }));
-    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
+    let ruled_out = ["signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
     assert_eq!(found, stopped_by(&json!({ "cause": "shutdown_request" }), "rpc.shutdown", &ruled_out));
 }
 
@@ -144,7 +145,7 @@ async fn exit_without_shutdown_is_1_while_stdin_stays_open() {
     editor.notify("exit", Value::Null).await;
     assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
     assert_eq!(left(&mut editor, since).await, Some(1));
-    let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
+    let ruled_out = ["signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
     assert_eq!(record(&home, &session).await, stopped_by(&json!({ "cause": "exit_without_shutdown" }), "rpc.exit", &ruled_out));
 }
 

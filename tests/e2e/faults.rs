@@ -222,17 +222,23 @@ async fn failed_turn(fault: Fault, play: impl AsyncFnOnce(Exchange)) -> Value {
     for (name, value) in [
         ("error_name", json!(fault.kind)),
         ("phase", json!(fault.phase)),
-        ("initiator", json!("unknown")),
         ("turn_id", data["turnId"].clone()),
         ("propagation_point", json!("provider.stream_failed")),
         ("missing", json!([])),
     ] {
         wanted[name] = value;
     }
+    let unasked = ["initiator", "mode", "requested_at", "request", "came_down_from"];
+    assert_eq!(fields(abort, &unasked), json!({}), "nobody asked for it");
     let names: Vec<_> = wanted.as_object().expect("fields").keys().map(String::as_str).collect();
     assert_eq!(fields(abort, &names), wanted);
     let trace = data["diagnostics"]["stream_traces"][0].clone();
     assert_eq!((&trace["state"], trace.get("abort_id")), (&json!("failed"), None), "a fault of the stream is no local abort");
+    let by = if fault.kind == "bad_json" || fault.kind == "provider_error" { "us" } else { "provider" };
+    assert_eq!(trace["upstream"]["closed_by"], by, "{trace:#}");
+    let points: Vec<_> = abort["propagation"].as_array().expect("hops").iter().map(|hop| hop["point"].clone()).collect();
+    let dropped = points.contains(&json!("turn.stream_dropped"));
+    assert_eq!(dropped, by == "us", "what pillion let go of is a hop: {points:?}");
     let failure = &trace["failure"];
     let told = json!({ "kind": fault.kind, "boundary": fault.boundary, "confidence": fault.confidence, "evidence": fault.evidence });
     assert_eq!(fields(failure, &["kind", "boundary", "confidence", "evidence"]), told);
@@ -265,12 +271,21 @@ async fn a_failure_of_pillions_own_code_is_answered_and_recorded_and_the_process
     let export = full_export(&mut editor, &session).await;
     let abort = &export["diagnostics"]["aborts"][0];
     assert_eq!(
-        fields(abort, &["cause", "phase", "initiator", "propagation_point", "error_name", "partial"]),
+        fields(abort, &["cause", "phase", "initiator", "propagation_point", "error_name", "error_message", "partial"]),
         json!({
-            "cause": "internal_panic", "phase": "text", "initiator": "unknown", "propagation_point": "panic.contained",
-            "error_name": "turn_panic",
+            "cause": "internal_panic", "phase": "text", "propagation_point": "panic.contained",
+            "error_name": "turn_panic", "error_message": "the turn's own task panicked",
             "partial": { "text_bytes": 11, "reasoning_bytes": 0, "updates_sent": 1, "persisted_bytes": 11 },
         })
+    );
+    let place = &abort["panicked_at"];
+    assert_eq!((&place["file"], place["line"].is_u64()), (&json!("src/provider/scripted/replay.rs"), true));
+    let sentence = format!("A defect inside pillion stopped the turn (src/provider/scripted/replay.rs:{}).", place["line"]);
+    assert!(error["message"].as_str().expect("a message").starts_with(&sentence), "{error}");
+    let incident = fields(&export["diagnostics"]["incidents"][0], &["name", "message", "turn_id", "panicked_at"]);
+    assert_eq!(
+        incident,
+        json!({ "name": "turn_panic", "message": "the script says so", "turn_id": abort["turn_id"], "panicked_at": place })
     );
     assert_eq!(export["session"]["messages"][1]["parts"][0]["text"], "Half an ans");
     let prompt = editor.prompt(&session, "again").await;

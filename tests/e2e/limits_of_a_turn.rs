@@ -66,8 +66,8 @@ fn limit(answer: &Value) -> Value {
     assert_eq!(answer["stopReason"], "max_turn_requests", "{answer:#}");
     let abort = &answer["diagnostics"]["abort"];
     assert_eq!(
-        fields(abort, &["initiator", "mode", "forced", "via_ctx_abort", "tools_in_flight"]),
-        json!({ "initiator": "unknown", "mode": "hard", "forced": false, "via_ctx_abort": false, "tools_in_flight": [] })
+        fields(abort, &["initiator", "mode", "requested_at", "forced", "via_ctx_abort", "tools_in_flight"]),
+        json!({ "forced": false, "via_ctx_abort": false, "tools_in_flight": [] })
     );
     for absent in ["request", "source", "reason", "error_name", "error_message"] {
         assert_eq!(abort.get(absent), None, "nobody asked and nothing went wrong");
@@ -133,11 +133,24 @@ async fn no_more_tool_calls_start_than_a_turn_may_ask_for() {
         })
     );
     assert_eq!(answer["sentence"], "The turn was stopped because it had used up its budget of 2 tool calls (budget.tool_calls).");
+    let refused = |run: &Value| fields(run, &["call_id", "tool", "effect", "permission", "outcome", "started_at", "asked_at"]);
+    let kept = [("call_2", "write_file", "write"), ("call_3", "list_directory", "read")].map(
+        |(id, tool, effect)| json!({ "call_id": id, "tool": tool, "effect": effect, "permission": "limit", "outcome": "not_started" }),
+    );
+    let runs = answer["diagnostics"]["tool_runs"].as_array().expect("records");
+    assert_eq!(runs.iter().map(refused).collect::<Vec<_>>(), kept);
+    assert!(runs.iter().all(|run| run["abort_id"] == answer["diagnostics"]["abort"]["abort_id"]), "{runs:#?}");
+    assert_eq!(told["phase"], "before_tool");
     // Nobody was asked about the third call: a question would be left unclaimed.
     assert!(!home.workspace().join("never.txt").exists());
     editor.ignore_updates();
     let exported = full_export(&mut editor, &session).await;
     assert_eq!(results(&exported, 1), ["completed", "failed", "not_started", "not_started"]);
+    let story = told_by_explain(&home, &exported);
+    let call =
+        r#"call       write_file (write, call_2) "never.txt": was not started; a limit of the turn's was over before it could start"#;
+    assert!(story.contains(call), "{story}");
+    assert!(story.contains("retry      the same will be met again: budget.tool_calls"), "{story}");
 
     let prompt = editor.prompt(&session, "and now?").await;
     let exchange = server.next_request().await;
@@ -224,7 +237,9 @@ async fn a_model_that_asks_for_the_same_again_and_again_is_stopped_and_its_input
         assert!(!document.to_string().contains(KEY));
         let story = explained_export(&home, &document);
         assert!(story.contains(&format!("what       {sentence} [loop_guard]\n")), "{story}");
-        assert!(story.contains("who        no request is recorded; nobody was declared\n"), "{story}");
+        assert!(story.contains("who        nobody asked for it\n"), "{story}");
+        assert!(story.contains("phase      before_tool: a tool call was wanted and had not started\n"), "{story}");
+        assert_eq!(story.contains("(read, call_3_1) \"diary.txt\": was not started; a limit of the turn's"), shows_input, "{story}");
         assert_eq!(story.contains("a secret place"), shows_input, "{story}");
     }
 
@@ -323,7 +338,7 @@ async fn an_acp_client_gets_the_stop_reason_that_it_knows_and_a_session_that_is_
     let loaded = editor.call("session/resume", json!({ "sessionId": session, "cwd": home.workspace() })).await;
     assert_eq!(
         fields(&loaded["_meta"]["pillion"]["stops"][0], &["stop", "cause", "initiator", "sentence"]),
-        json!({ "stop": "max_turn_requests", "cause": "budget", "initiator": "unknown", "sentence": sentence })
+        json!({ "stop": "max_turn_requests", "cause": "budget", "sentence": sentence })
     );
     editor.finish().await;
 }

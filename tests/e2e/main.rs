@@ -17,6 +17,7 @@ mod limits_of_a_turn;
 mod main_job;
 mod matrix;
 mod modes;
+mod names;
 mod odd;
 mod pipes;
 mod project;

@@ -139,6 +139,8 @@ async fn a_cancel_ends_the_wait_and_no_further_request_leaves() {
         })
     );
     assert_eq!(abort["attempt_id"], traces[0]["attempt_id"]);
+    let ruled_out = ["client_gone", "signal", "time_limit", "turn_limit", "pillion_failure"];
+    assert_eq!(abort["ruled_out"], json!(ruled_out), "the attempt that had failed is a part of it");
     assert_eq!(attempts(traces), [(1, "failed".to_owned(), json!("again"))]);
     let next = editor.prompt(&session, "and now?").await;
     server.next_request().await.answer("this is the second request").await;

@@ -41,7 +41,7 @@ async fn each_turn_that_the_model_did_not_end_is_told_in_order() {
         steady(&told["stops"]),
         [
             json!({ "stop": "cancelled", "cause": "client_cancel", "initiator": "user", "source": "nvim.keymap", "sentence": stopped["sentence"] }),
-            json!({ "stop": "failed", "cause": "provider_http", "initiator": "unknown", "sentence": told["stops"][1]["sentence"] }),
+            json!({ "stop": "failed", "cause": "provider_http", "sentence": told["stops"][1]["sentence"] }),
         ]
     );
     assert_eq!(told["stops"][1]["sentence"], "The model provider refused the request with HTTP status 429.");

@@ -34,9 +34,14 @@ async fn stream_limit(model: &[&str], home: &Home, short: &str, play: impl Async
     let diagnostics = &error["data"]["diagnostics"];
     let (abort, trace) = (&diagnostics["abort"], &diagnostics["stream_traces"][0]);
     assert_eq!(
-        fields(abort, &["limit_ms", "initiator", "via_ctx_abort", "propagation_point", "forced"]),
-        json!({ "limit_ms": 1000, "initiator": "unknown", "via_ctx_abort": false, "propagation_point": "watchdog.fired", "forced": false })
+        fields(abort, &["limit_ms", "initiator", "mode", "requested_at", "via_ctx_abort", "propagation_point", "forced"]),
+        json!({ "limit_ms": 1000, "via_ctx_abort": false, "propagation_point": "watchdog.fired", "forced": false }),
+        "nobody asked for it"
     );
+    let hops: Vec<_> = abort["propagation"].as_array().expect("hops").iter().map(|hop| hop["point"].as_str().expect("a point")).collect();
+    assert_eq!(hops, ["watchdog.fired", "turn.stream_dropped", "runner.stopping", "turn.settled"]);
+    let kept = ["asked_by_client", "client_gone", "signal", "turn_limit", "pillion_failure"];
+    assert_eq!((abort["noticed_at"].is_u64(), &abort["ruled_out"]), (true, &json!(kept)));
     assert_eq!((abort.get("source"), abort.get("request"), diagnostics.get("cancel_requests")), (None, None, None));
     assert_eq!((&trace["state"], trace.get("abort_id")), (&json!("failed"), None), "it is no local abort");
     let failure = &trace["failure"];
@@ -63,6 +68,7 @@ async fn a_connection_that_does_not_come_about() {
     let message = "No connection to the model provider came about within 1 s. the request could not be handed over";
     assert_eq!(error["message"], message);
     assert_eq!((&trace["watchdogs"], trace["timeline"].get("request_sent_us")), (&watchdogs("connect"), None));
+    assert_eq!(trace["upstream"], json!({ "closed_by": "not_open" }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +80,7 @@ async fn an_answer_that_does_not_begin() {
     let play = async || asked = Some(server.next_request().await);
     let (error, trace) = stream_limit(&["--model", "openai:plain", "--base-url", &url], &home, "first_byte_seconds", play).await;
     assert_eq!(error["data"]["cause"], "first_byte_timeout");
-    assert_eq!(trace["watchdogs"], watchdogs("first_byte"));
+    assert_eq!((&trace["watchdogs"], &trace["upstream"]["closed_by"]), (&watchdogs("first_byte"), &json!("us")));
     assert_eq!((trace["timeline"].get("headers_us"), trace.get("http_status")), (None, None));
     asked.expect("a request").closed_by_client().await;
 }
@@ -93,7 +99,8 @@ async fn an_answer_that_stops_arriving() {
     let (error, trace) = stream_limit(&["--model", "openai:plain", "--base-url", &url], &home, "idle_seconds", play).await;
     assert_eq!(error["data"]["cause"], "idle_stream_timeout");
     assert_eq!(error["data"]["diagnostics"]["abort"]["phase"], "text");
-    assert_eq!(trace["watchdogs"], watchdogs("idle_stream"));
+    assert_eq!((&trace["watchdogs"], &trace["upstream"]["closed_by"]), (&watchdogs("idle_stream"), &json!("us")));
+    assert!(trace["upstream"]["at_us"].as_u64() >= trace["timeline"]["last_event_us"].as_u64());
     asked.expect("a request").closed_by_client().await;
 }
 
@@ -154,13 +161,16 @@ async fn a_turn_that_takes_too_long() {
     assert_eq!(
         fields(&diagnostics["abort"], &told),
         json!({
-            "cause": "turn_timeout", "limit_ms": 1000, "phase": "text", "initiator": "unknown",
+            "cause": "turn_timeout", "limit_ms": 1000, "phase": "text",
             "propagation_point": "turn.stream_dropped", "forced": false,
         })
     );
     assert_eq!(diagnostics["abort"]["propagation"][0]["point"], "watchdog.turn");
     let demand = &diagnostics["cancel_requests"][0];
-    assert_eq!(fields(demand, &["cause", "outcome", "request"]), json!({ "cause": "turn_timeout", "outcome": "cancelled" }));
+    assert_eq!(
+        fields(demand, &["cause", "outcome", "request", "initiator", "mode"]),
+        json!({ "cause": "turn_timeout", "outcome": "cancelled" })
+    );
     assert_eq!(full_export(&mut editor, &session).await["session"]["turns"][0]["stop"], "failed");
     let prompt = editor.prompt(&session, "again").await;
     assert_eq!(editor.result(&prompt).await["stopReason"], "end_turn");
@@ -180,7 +190,7 @@ async fn a_tool_that_takes_too_long() {
     assert_eq!(
         fields(abort, &["cause", "limit_ms", "phase", "initiator", "propagation_point", "forced"]),
         json!({
-            "cause": "tool_timeout", "limit_ms": 1000, "phase": "tool_running", "initiator": "unknown",
+            "cause": "tool_timeout", "limit_ms": 1000, "phase": "tool_running",
             "propagation_point": "tool.stopped", "forced": false,
         })
     );

@@ -8,18 +8,22 @@ export type Abort = {
   abort_id: AbortId;
   attempt_id?: AttemptId;
   boot_id: string;
+  came_down_from?: Scope;
   error_message?: string;
   error_name?: string;
   /** The run did not stop within the grace and was ended from outside. */
   forced: boolean;
-  initiator: Initiator;
+  /** Who asked, how hard, and when (wall clock, milliseconds since 1970). Absent where nobody did: a fault, a limit. */
+  initiator?: Initiator;
   /** Cancels that came after this one had won. */
   late_cancels: CancelId[];
   /** The assistant's message of the turn. */
   message_id: MessageId;
   /** What could not be known or was dropped as invalid. */
   missing: string[];
-  mode: CancelMode;
+  mode?: CancelMode;
+  /** Wall clock when that was noticed for which nobody had asked. */
+  noticed_at?: number;
   /** The user's message that the turn answers. */
   parent_id: MessageId;
   partial: Partial;
@@ -34,12 +38,11 @@ export type Abort = {
   /** Wall clock when the runner recorded it. */
   recorded_at: number;
   request?: RequestRef;
-  /** Wall clock, milliseconds since 1970, when the stop was asked for. */
-  requested_at: number;
+  requested_at?: number;
   /** What this abort was not, as far as the facts show. */
   ruled_out: string[];
   session_id: SessionId;
-  /** Monotonic microseconds from the request to the end of the run. */
+  /** Monotonic microseconds to the end of the run from when the stop was asked for, or noticed. */
   settle_us: number;
   /** Wall clock when the run had ended. */
   settled_at: number;
@@ -48,7 +51,7 @@ export type Abort = {
   title_run_id?: TitleRunId;
   tools_in_flight: ToolInFlight[];
   turn_id: TurnId;
-  /** It came down through an enclosing scope (connection, shutdown, session close), not as a request to this run. */
+  /** It came down through an enclosing scope (`came_down_from`), not as a request to this run. */
   via_ctx_abort: boolean;
 } & Cause;
 
@@ -121,9 +124,10 @@ export type CancelRequest = {
   /** Wall clock, milliseconds since 1970. */
   at: number;
   cancel_id: CancelId;
-  initiator: Initiator;
+  /** Who demands it, and how hard. Absent for a limit, which nobody asks for. */
+  initiator?: Initiator;
   missing: string[];
-  mode: CancelMode;
+  mode?: CancelMode;
   outcome: CancelOutcome;
   reason?: string;
   request?: RequestRef;
@@ -193,7 +197,7 @@ export type Cause =
   | { cause: "session_closed" }
   | { cause: "session_deleted" }
   /** A defect of pillion's own, contained. */
-  | { cause: "internal_panic" }
+  | { cause: "internal_panic"; panicked_at?: Place }
   /** The process that ran the turn died; another one found it later. */
   | { cause: "crash_recovered" }
   /** Read from a foreign or newer record; never written by this version. */
@@ -204,6 +208,17 @@ export interface Client {
   name: string;
   version?: string;
 }
+
+/** Who closed it. */
+export type ClosedBy =
+  /** pillion let go of it before the provider had ended it. */
+  | "us"
+  /** The provider: by the end of the answer, or by closing the connection. */
+  | "provider"
+  /** It broke, and nobody can tell at which end. */
+  | "unknown"
+  /** The request had not been handed to a connection, or there is none to a model in this process. */
+  | "not_open";
 
 /** Whether anything was still running or unreadable when the snapshot was taken. */
 export type Completeness =
@@ -312,7 +327,7 @@ export interface ExportResult {
 
 /** One hop of a stop on its way to the work. */
 export interface Hop {
-  /** Monotonic microseconds since the stop was asked for. */
+  /** Monotonic microseconds since the stop was asked for, or noticed. */
   at_us: number;
   point: string;
 }
@@ -322,6 +337,8 @@ export interface Incident {
   at: number;
   message: string;
   name: string;
+  /** Of a panic: where in pillion's code it was. */
+  panicked_at?: Place;
   seq?: number;
   session_id: SessionId;
   turn_id?: TurnId;
@@ -506,7 +523,9 @@ export type Permission =
   /** Nobody answered in time. */
   | "timed_out"
   /** The turn was stopped before there was an answer. */
-  | "withdrawn";
+  | "withdrawn"
+  /** A limit of the turn's own: it was over before the call could start. */
+  | "limit";
 
 /** What can be chosen; ACP's kinds of options. */
 export type PermissionChoice =
@@ -567,8 +586,16 @@ export type Phase =
   | "awaiting_permission"
   | "tool_running"
   | "persisting"
+  /** The model had asked for a tool call, or a person for a command, and it had not started. */
+  | "before_tool"
   /** A model call had failed and was to be made again after a wait. */
   | "retry_backoff";
+
+/** A line of pillion's code. */
+export interface Place {
+  file: string;
+  line: number;
+}
 
 /** One step of a plan. */
 export interface PlanEntry {
@@ -725,6 +752,15 @@ export interface Runtime {
   target: string;
 }
 
+/** What a stop encloses that comes down to a run. */
+export type Scope =
+  /** The session was closed or deleted. */
+  | "session"
+  /** The connection to the client is over, or its client ends it. */
+  | "connection"
+  /** The process itself was told to end, or died. */
+  | "process";
+
 /** One row of `ListSessionsResult`. */
 export interface SessionEntry {
   cwd: string;
@@ -865,7 +901,8 @@ export interface StopEntry {
   at: number;
   /** The cause's name, as in the abort record. */
   cause: string;
-  initiator: Initiator;
+  /** Absent for a fault or a limit, which nobody asks for. */
+  initiator?: Initiator;
   /** The assistant's message of the turn. */
   messageId: MessageId;
   /** Why, in one plain sentence to show. */
@@ -948,6 +985,8 @@ export interface StreamTrace {
   step: number;
   timeline: Timeline;
   turn_id: TurnId;
+  /** The connection to the provider, once the attempt has ended. */
+  upstream?: Upstream;
   usage: Usage;
   /** The time limits that held, in the order in which they are armed. */
   watchdogs?: Watchdog[];
@@ -1076,7 +1115,7 @@ export type ToolOutcome =
   /** It had not returned when the grace was over, and may have gone on by itself. */
   | "escaped";
 
-/** A tool call that could run: stored when it is asked about, when it starts and when it ends. Times without a unit are wall clock, milliseconds since 1970. */
+/** A tool call that could run: stored when it is asked about, when it starts and when it ends; or one that a limit kept from that. Times without a unit are wall clock, milliseconds since 1970. */
 export interface ToolRun {
   /** The abort that ended it, or kept it from starting. */
   abort_id?: AbortId;
@@ -1177,6 +1216,13 @@ export interface UpdatePlace {
   seq: number;
   /** Absent outside of a turn (a title that arrives later). */
   turnId?: TurnId;
+}
+
+/** How an attempt's answer, and with it its hold on the connection, came to its end. */
+export interface Upstream {
+  /** Microseconds since the attempt was created. */
+  at_us?: number;
+  closed_by: ClosedBy;
 }
 
 /** Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0. */

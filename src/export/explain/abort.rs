@@ -2,10 +2,11 @@
 
 use super::retry;
 use super::story::{Story, counted, duration, wall};
+use super::streams;
 use super::tools;
 use super::turns::Turns;
 use super::view::{ABSENT, View};
-use crate::protocol::abort::{Phase, TitleState, ToolOutcome};
+use crate::protocol::abort::{Phase, Scope, TitleState, ToolOutcome};
 use crate::protocol::cause::{Cause, Initiator};
 use crate::text::first;
 
@@ -32,7 +33,10 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     if !abort.at("input").is_absent() {
         story.fact("input", &input(abort));
     }
-    story.fact("who", &who(abort));
+    story.fact(
+        "who",
+        &if cause(abort).is_asked_for() || cause(abort) == Cause::Unknown { who(abort) } else { "nobody asked for it".into() },
+    );
     if let Some(reason) = abort.text("reason") {
         story.fact("reason", &format!("\"{reason}\""));
     }
@@ -45,6 +49,7 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     story.fact("hops", &hops(abort));
     story.fact("running", &running(abort, turns));
     tools::tell(abort, turns, story);
+    streams::tell(abort, turns, story);
     story.fact("title", &title(abort));
     story.fact("output", &output(abort));
     story.fact("ruled out", &list(abort, "ruled_out"));
@@ -120,14 +125,35 @@ fn turn(abort: View<'_>) -> String {
 fn when(abort: View<'_>) -> String {
     let settled = abort.number("settle_us").map_or_else(|| "an unrecorded time".into(), duration);
     let forced = if abort.flag("forced") == Some(true) { ", by force after the grace" } else { "" };
-    let scope = if abort.flag("via_ctx_abort") == Some(true) { "; it came down from the connection or the session" } else { "" };
+    let (word, mode) = match cause(abort) {
+        // Nobody was asked when a client just left.
+        Cause::ClientEof | Cause::ClientFramingBroken | Cause::ClientWriteFailed | Cause::ClientProcessDied { .. } => ("seen", None),
+        cause if cause.is_asked_for() || cause == Cause::Unknown => ("asked", Some(format!("; mode {}", abort.said("mode")))),
+        _ => ("noticed", None),
+    };
     format!(
-        "asked {}, recorded {}, ended {} ({settled} after it was asked{forced}); mode {}{scope}",
-        wall(abort.number("requested_at")),
+        "{word} {}, recorded {}, ended {} ({settled} after it was {word}{forced}){}{}",
+        // An older record calls it a request in any case.
+        wall(abort.number("noticed_at").or(abort.number("requested_at"))),
         wall(abort.number("recorded_at")),
         wall(abort.number("settled_at")),
-        abort.said("mode"),
+        mode.unwrap_or_default(),
+        scope(abort),
     )
+}
+
+/// What it came down from, if it was no request to this run; an older record leaves it to the cause.
+fn scope(abort: View<'_>) -> String {
+    if abort.flag("via_ctx_abort") != Some(true) {
+        return String::new();
+    }
+    let scope = abort.word("came_down_from").unwrap_or_else(|| cause(abort).scope());
+    let what = match scope {
+        Scope::Session => "the session",
+        Scope::Connection => "the connection",
+        Scope::Process => "the process",
+    };
+    format!("; it came down from {what}")
 }
 
 fn phase(abort: View<'_>) -> String {
@@ -138,6 +164,7 @@ fn phase(abort: View<'_>) -> String {
 pub(super) fn phase_words(abort: View<'_>) -> Option<&'static str> {
     Some(match abort.word("phase")? {
         Phase::Queued => "the prompt was waiting for its turn",
+        Phase::BeforeTool => "a tool call was wanted and had not started",
         Phase::BeforeRequest => "the next request to the model was not known to have left",
         Phase::WaitingForModel => "the model had not answered yet",
         Phase::Reasoning => "the model was reasoning",

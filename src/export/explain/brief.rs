@@ -121,7 +121,7 @@ fn who(abort: View<'_>) -> String {
         Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol => {
             "Nobody asked for it: the call of the model failed.".into()
         }
-        Cause::StoreFailure | Cause::InternalPanic => "Nobody asked for it: pillion itself failed.".into(),
+        Cause::StoreFailure | Cause::InternalPanic { .. } => "Nobody asked for it: pillion itself failed.".into(),
         Cause::CrashRecovered => "Nobody is known to have asked for it: a process that dies can say nothing of it.".into(),
         Cause::Unknown => "That is not known to this version; the line `who` below has what is recorded.".into(),
     }
@@ -169,7 +169,7 @@ fn now(abort: View<'_>, turns: &Turns<'_>) -> String {
         Cause::Budget { setting, .. } => return format!("Tell the model to go on, or raise {setting} before you ask again."),
         Cause::LoopGuard(_) => return "Tell the model what it does not see, and let it go on.".into(),
         Cause::StoreFailure => "See what `pillion doctor` says of the store first. ".into(),
-        Cause::InternalPanic => "Please report it, with what `pillion export` writes. ".into(),
+        Cause::InternalPanic { .. } => "Please report it, with what `pillion export` writes. ".into(),
         Cause::Unknown => "Explain it with a newer pillion first. ".into(),
         _ => String::new(),
     };

@@ -2,6 +2,7 @@
 
 use super::abort::{NO_WORDS, cause, explained, listed, sentence, who};
 use super::story::{Story, counted, duration, wall};
+use super::streams;
 use super::turns::Turns;
 use super::view::View;
 use crate::protocol::abort::CancelOutcome;
@@ -25,6 +26,9 @@ pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
             story.fact("row", row);
         }
         story.fact("what", incident.said("message"));
+        if let Some(line) = incident.at("panicked_at").number("line") {
+            story.fact("where", &format!("{}:{line} of pillion's code", incident.at("panicked_at").said("file")));
+        }
     }
     tell_unrecorded(turns, story);
 }
@@ -59,6 +63,7 @@ fn tell_stream(trace: View<'_>, story: &mut Story) {
     story.fact("what", &format!("{} [{}]", sentence(failure), cause(failure).name()));
     story.fact("why", &format!("{}: {}", failure.said("kind"), failure.said("message")));
     let evidence = listed(&failure.texts("evidence"), "no evidence recorded");
+    story.fact("upstream", &streams::upstream(trace));
     story.fact("how sure", &format!("{} that it was {}: {evidence}", failure.said("confidence"), failure.said("boundary")));
     if !trace.at("retry").is_absent() {
         story.fact("then", &what_then(trace.at("retry")));

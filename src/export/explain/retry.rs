@@ -1,9 +1,12 @@
-//! Whether the prompt of a stopped turn can be sent again: safe if nothing had been shown and nothing had been changed.
+//! Whether the prompt of a stopped turn can be sent again: whether that can succeed at all, and whether it is safe, which it is
+//! if nothing had been shown and nothing had been changed.
 
+use super::abort::cause;
 use super::story::counted;
 use super::turns::Turns;
 use super::view::View;
 use crate::protocol::abort::{Effect, ToolOutcome};
+use crate::protocol::cause::{Cause, LOOP_GUARD_SETTING};
 use crate::protocol::message::ResultStatus;
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,12 +29,70 @@ pub(super) fn verdict(turns: &Turns<'_>, abort: View<'_>) -> String {
     if abort.at("tools_in_flight").is_absent() {
         against.push("what was running is not recorded".into());
     }
-    if against.is_empty() {
-        "safe: nothing had been shown, and no tool had changed anything".into()
+    let safety = if against.is_empty() {
+        "safe: nothing had been shown, and no tool had changed anything".to_owned()
     } else {
         format!("not without a look: {}", against.join("; "))
+    };
+    prospect(turns, abort).map_or(safety.clone(), |prospect| format!("{prospect}; {safety}"))
+}
+
+/// What the cause says of another try; nothing, where it says nothing against one.
+fn prospect(turns: &Turns<'_>, abort: View<'_>) -> Option<String> {
+    let unchanged = |why: &str| Some(format!("cannot succeed unchanged: {why}"));
+    let again = |what: &str| Some(format!("the same will be met again: {what}"));
+    let failure = turns.traces(abort).last().map(|trace| trace.at("failure"));
+    let said = |name| failure.and_then(|failure| failure.text(name)).unwrap_or_default();
+    let (kind, code) = (abort.text("error_name").unwrap_or_else(|| said("kind")), said("code"));
+    let is = |codes: &[&str]| codes.contains(&code);
+    match cause(abort) {
+        cause @ (Cause::ProviderHttp { .. } | Cause::ProviderProtocol | Cause::ProviderTransport) => {
+            let status = match cause {
+                Cause::ProviderHttp { http_status } => Some(http_status),
+                // Inside a stream a status is a code.
+                _ => code.parse().ok(),
+            };
+            if kind == "context_window" || is(&TOO_LONG) || status == Some(413) {
+                return unchanged(
+                    "the conversation is longer than the model's window; begin a new session, or choose a model with a larger one",
+                );
+            }
+            if is(&NO_MONEY) || status == Some(402) {
+                return unchanged("the account has nothing left to spend");
+            }
+            if is(&NO_MODEL) {
+                return unchanged("the provider has no such model; choose another one");
+            }
+            match (status, kind) {
+                (Some(401 | 403), _) => unchanged("the provider does not accept the key for this; set one that it accepts"),
+                (Some(404), _) => unchanged("the provider has no such model, or nothing at this address; choose another model or base URL"),
+                (Some(408 | 425 | 429), _) => Some("may succeed later: the provider had no time for it".into()),
+                (Some(400..=499), _) => unchanged("the provider refuses the request as it is"),
+                (Some(300..=399), _) => unchanged("the provider is elsewhere; set its base URL"),
+                (Some(500..), _) => Some("may succeed later: the provider had failed".into()),
+                (_, "tls" | "client_setup") => unchanged("no connection can be made with these settings"),
+                (_, "not_a_stream" | "bad_http") => unchanged("what answers at the base URL does not speak this protocol"),
+                (_, "invalid_history" | "script_ended" | "model_load" | "chat_template") => unchanged("see the error"),
+                _ => None,
+            }
+        }
+        Cause::Budget { setting, .. } => {
+            again(&format!("{setting}, where the same prompt needs as much; the next prompt begins with a whole budget"))
+        }
+        Cause::LoopGuard(_) => again(&format!("{LOOP_GUARD_SETTING}, where the model repeats itself; say it in other words")),
+        Cause::TurnTimeout { .. } => again("watchdog.turn_seconds, where it takes as long"),
+        Cause::ToolTimeout { .. } => again("watchdog.tool_seconds, where the call takes as long"),
+        Cause::StoreFailure => Some("not before the store can be written again".into()),
+        _ => None,
     }
 }
+
+/// Codes with which vendors say that a conversation is too long.
+const TOO_LONG: [&str; 3] = ["context_length_exceeded", "string_above_max_length", "request_too_large"];
+/// That an account is exhausted.
+const NO_MONEY: [&str; 4] = ["insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low", "billing_error"];
+/// That there is no such model.
+const NO_MODEL: [&str; 2] = ["model_not_found", "not_found_error"];
 
 /// The calls of the turn that may have changed something, each as `tool (fate)`.
 pub(super) fn changes(turns: &Turns<'_>, abort: View<'_>) -> Vec<String> {

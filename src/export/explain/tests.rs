@@ -86,7 +86,7 @@ fn the_first_lines_tell_a_person_what_happened_who_did_it_and_what_to_do() {
             memory.tool_runs.clear();
             let abort = &mut memory.aborts[0];
             (abort.cause, abort.request, abort.source) = (cause, None, None);
-            abort.initiator = Initiator::Unknown;
+            abort.initiator = Some(Initiator::Unknown);
             abort.tools_in_flight.clear();
             abort.phase = Phase::Text;
             abort.partial.updates_sent = 0;
@@ -209,6 +209,91 @@ fn a_retry_is_safe_when_nothing_was_shown_and_nothing_changed() {
         }
     });
     assert_eq!(fact(&read, "retry"), safe);
+}
+
+#[test]
+fn what_cannot_succeed_unchanged_is_told_and_what_will_be_met_again() {
+    let http = |http_status| Cause::ProviderHttp { http_status };
+    let budget = Cause::Budget { limit: 3, unit: BudgetUnit::ModelCalls, setting: "budget.model_calls".into() };
+    let key = "cannot succeed unchanged: the provider does not accept the key";
+    let model = "cannot succeed unchanged: the provider has no such model";
+    let window = "cannot succeed unchanged: the conversation is longer than the model's window";
+    let money = "cannot succeed unchanged: the account has nothing left to spend";
+    let cases = [
+        (http(401), "http_401", "", key),
+        (http(403), "http_403", "", key),
+        (http(404), "http_404", "", model),
+        (http(400), "http_400", "model_not_found", model),
+        (http(400), "http_400", "context_length_exceeded", window),
+        (http(413), "http_413", "", window),
+        (Cause::ProviderProtocol, "context_window", "", window),
+        (http(429), "http_429", "insufficient_quota", money),
+        (http(400), "http_400", "", "cannot succeed unchanged: the provider refuses the request as it is"),
+        (http(422), "http_422", "", "cannot succeed unchanged: the provider refuses the request as it is"),
+        (http(429), "http_429", "", "may succeed later"),
+        (http(503), "http_503", "", "may succeed later"),
+        (Cause::ProviderProtocol, "provider_error", "529", "may succeed later"),
+        (Cause::ProviderProtocol, "provider_error", "401", key),
+        (Cause::ProviderProtocol, "not_a_stream", "", "cannot succeed unchanged: what answers at the base URL"),
+        (Cause::ProviderTransport, "tls", "", "cannot succeed unchanged: no connection can be made"),
+        (budget, "", "", "the same will be met again: budget.model_calls"),
+        (CALM.repeated(), "", "", "the same will be met again: loop_guard.identical_calls"),
+        (Cause::TurnTimeout { limit_ms: 1 }, "", "", "the same will be met again: watchdog.turn_seconds"),
+        (Cause::StoreFailure, "store_failure", "", "not before the store can be written again"),
+        (Cause::ProviderTransport, "connection_reset", "", "not without a look"),
+        (Cause::ClientCancel, "", "", "not without a look"),
+    ];
+    for (cause, kind, code, expected) in cases {
+        let story = stopped(|memory| {
+            let failure = memory.traces[0].failure.as_mut().expect("a failure");
+            (failure.cause, failure.kind, failure.code) = (cause.clone(), kind.into(), Some(code.into()));
+            memory.aborts[0].error_name = Some(kind.to_owned()).filter(|kind| !kind.is_empty());
+            memory.aborts[0].cause = cause.clone();
+        });
+        let retry = fact(&story, "retry");
+        assert!(retry.starts_with(expected) && retry.contains("not without a look: it may repeat a change"), "{cause:?} {code}: {retry}");
+    }
+}
+
+#[test]
+fn nobody_is_told_to_have_asked_for_what_nobody_asks_for() {
+    for (cause, who, when) in [
+        (Cause::ProviderTransport, "nobody asked for it", "noticed 2025-12-31T23:59:50.000Z"),
+        (Cause::TurnTimeout { limit_ms: 1 }, "nobody asked for it", "noticed 2025-12-31T23:59:50.000Z"),
+        (Cause::ClientEof, "no request is recorded; nobody was declared", "seen 2025-12-31T23:59:50.000Z"),
+    ] {
+        // As it is recorded now, and as it was recorded before.
+        for before in [false, true] {
+            let story = stopped(|memory| {
+                let abort = &mut memory.aborts[0];
+                (abort.cause, abort.request, abort.source, abort.initiator) = (cause.clone(), None, None, None);
+                (abort.requested_at, abort.noticed_at) = (abort.requested_at.filter(|_| before), abort.noticed_at.filter(|_| !before));
+            });
+            assert_eq!(fact(&story, "who"), who);
+            let told = fact(&story, "when");
+            let word = when.split(' ').next().unwrap_or_default();
+            assert!(told.starts_with(when) && told.contains(&format!("after it was {word}")) && !told.contains("mode"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_a_stop_came_down_from_is_told() {
+    use crate::protocol::abort::Scope;
+    for (scope, cause, from) in [
+        (Some(Scope::Session), Cause::SessionClosed, "the session"),
+        (Some(Scope::Connection), Cause::ClientEof, "the connection"),
+        (Some(Scope::Process), Cause::Signal { signal_name: "SIGTERM".into() }, "the process"),
+        // A record of before leaves it to the cause.
+        (None, Cause::SessionDeleted, "the session"),
+        (None, Cause::ShutdownRequest, "the connection"),
+    ] {
+        let story = stopped(|memory| {
+            let abort = &mut memory.aborts[0];
+            (abort.cause, abort.via_ctx_abort, abort.came_down_from) = (cause.clone(), true, scope);
+        });
+        assert!(fact(&story, "when").ends_with(&format!("; it came down from {from}")), "{story}");
+    }
 }
 
 #[test]

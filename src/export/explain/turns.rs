@@ -11,6 +11,7 @@ pub(super) struct Turns<'a> {
     infos: Vec<View<'a>>,
     parts: HashMap<&'a str, Vec<View<'a>>>,
     runs: HashMap<&'a str, Vec<View<'a>>>,
+    traces: HashMap<&'a str, Vec<View<'a>>>,
 }
 
 impl<'a> Turns<'a> {
@@ -28,13 +29,17 @@ impl<'a> Turns<'a> {
             sessions.extend(session.list("children"));
         }
         let diagnostics = export.at("diagnostics");
-        let mut runs: HashMap<&str, Vec<View<'a>>> = HashMap::new();
-        for run in diagnostics.list("tool_runs") {
-            if let Some(turn) = run.text("turn_id") {
-                runs.entry(turn).or_default().push(run);
+        let of_turns = |name| {
+            let mut of_turns: HashMap<&str, Vec<View<'a>>> = HashMap::new();
+            for record in diagnostics.list(name) {
+                if let Some(turn) = record.text("turn_id") {
+                    of_turns.entry(turn).or_default().push(record);
+                }
             }
-        }
-        Self { diagnostics, only, infos, parts, runs }
+            of_turns
+        };
+        let (runs, traces) = (of_turns("tool_runs"), of_turns("stream_traces"));
+        Self { diagnostics, only, infos, parts, runs, traces }
     }
 
     /// The turns to tell of.
@@ -61,6 +66,11 @@ impl<'a> Turns<'a> {
     pub(super) fn after(&self, abort: View<'_>) -> Vec<View<'a>> {
         let same_session = self.infos.iter().filter(|info| info.text("session_id") == abort.text("session_id"));
         same_session.skip_while(|info| info.text("turn_id") != abort.text("turn_id")).skip(1).copied().collect()
+    }
+
+    /// The records of its model calls, an attempt each.
+    pub(super) fn traces(&self, abort: View<'_>) -> &[View<'a>] {
+        abort.text("turn_id").and_then(|turn| self.traces.get(turn)).map_or(&[], Vec::as_slice)
     }
 
     /// The records of the tool calls of the turn that the abort ended.

@@ -49,9 +49,9 @@ fn each_class_shows_what_it_may() {
     let expected = json!({
         "structure": "rpc.session/cancel", "enum": "client_cancel", "number": 7, "id": ["req-1", 7, null],
         "name": ["Visual Studio Code", "1.98.0+build.7", "req/17 (prompt)", "Éditeur 編集", 7, null],
-        "path": "/[path:1]/[path:2]/[path:3]/../[path:4].rs", "text": "[redacted:text:1 len=2]", "secret": "[redacted:json:1 len=9]",
-        "record": [{"text": "[redacted:text:1 len=2]"}, {"text": "[redacted:text:2 len=5]"}],
-        "tool": "write_file", "said": [said::FELL_SILENT, "the tool write_file panicked", "[redacted:text:3 len=25]"],
+        "path": "/[path:1]/[path:2]/[path:3]/../[path:4].rs", "text": "[redacted:text:2 len=2]", "secret": "[redacted:json:1 len=9]",
+        "record": [{"text": "[redacted:text:2 len=2]"}, {"text": "[redacted:text:3 len=5]"}],
+        "tool": "write_file", "said": [said::FELL_SILENT, "the tool write_file panicked", "[redacted:text:1 len=25]"],
     });
     assert_eq!(sanitized(record), expected);
 }

@@ -4,9 +4,10 @@
 
 use super::history;
 use super::script::{Entry, Finish, HttpError, ProtocolError, Script, Short, Tokens, ToolCall, TransportError, Words};
-use crate::protocol::diagnostics::{StreamFailure, Usage, UsageSource};
+use crate::protocol::cause::Cause;
+use crate::protocol::diagnostics::{ClosedBy, StreamFailure, Usage, UsageSource};
 use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
-use crate::provider::failure::{ProtocolKind, TransportKind, http, protocol, transport};
+use crate::provider::failure::{ProtocolKind, TransportKind, closed_by, http, protocol, transport};
 use crate::text::cut;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use std::collections::{HashSet, VecDeque};
@@ -73,7 +74,11 @@ impl Replay {
                 State::Failed(failure) => return Some(Err(*failure)),
                 State::Ended => return None,
             };
-            self.state = advanced.unwrap_or_else(State::Failed);
+            self.state = advanced.unwrap_or_else(|failure| {
+                let is_answer = matches!(failure.cause, Cause::ProviderHttp { .. });
+                self.ready.push_back(ModelEvent::UpstreamClosed(if is_answer { ClosedBy::Provider } else { closed_by(&failure) }));
+                State::Failed(failure)
+            });
         }
     }
 
@@ -144,6 +149,7 @@ impl Replay {
 
     fn finish(&mut self, finish: Finish) -> State {
         let (reason, raw) = finish.reason();
+        self.ready.push_back(ModelEvent::UpstreamClosed(ClosedBy::Provider));
         self.ready.push_back(ModelEvent::Finish { reason, raw: raw.into() });
         State::Ended
     }

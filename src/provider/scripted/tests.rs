@@ -31,6 +31,7 @@ async fn play(provider: &Scripted, request: ModelRequest) -> (Vec<ModelEvent>, O
     let mut events = Vec::new();
     while let Some(next) = stream.next().await {
         match next {
+            Ok(ModelEvent::UpstreamClosed(_)) => {}
             Ok(event) => events.push(event),
             Err(failure) => return (events, Some(failure)),
         }

@@ -7,15 +7,15 @@ use super::events::{Events, Next};
 use super::fault::{self, ErrorBody, Extent, Stage};
 use super::{Endpoint, Protocol, Reading};
 use crate::net;
-use crate::protocol::diagnostics::StreamFailure;
+use crate::protocol::diagnostics::{ClosedBy, StreamFailure};
 use crate::protocol::model::{ModelEvent, ModelRequest};
-use crate::provider::failure::{ProtocolKind, TransportKind, protocol, transport};
+use crate::provider::failure::{ProtocolKind, TransportKind, closed_by, protocol, transport};
 use crate::text::is_name;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use reqwest::Response;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::{Response, StatusCode};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) fn open<P: Protocol>(
 ) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
     let answer = P::begin(&request);
     let phase = Phase::Unsent { model, request };
-    let attempt = Box::new(Attempt { endpoint, answer, phase, ready: VecDeque::new() });
+    let attempt = Box::new(Attempt { endpoint, answer, phase, ready: VecDeque::new(), has_ended: false });
     stream::unfold(attempt, |mut attempt| async move { attempt.next().await.map(|event| (event, attempt)) }).boxed()
 }
 
@@ -50,6 +50,8 @@ struct Attempt<P> {
     phase: Phase,
     /// What was read and not handed out yet.
     ready: VecDeque<ModelEvent>,
+    /// The provider has ended its answer, whatever was said in it.
+    has_ended: bool,
 }
 
 enum Phase {
@@ -70,13 +72,17 @@ impl<P: Protocol> Attempt<P> {
             let advanced = match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Unsent { model, request } => self.send(&model, &request),
                 Phase::Sending { response, handed_over } => self.wait_for_head(response, handed_over).await,
-                Phase::Refused(response) => Err(refusal::<P>(&self.endpoint, response).await),
+                Phase::Refused(response) => Err(self.refusal(response).await),
                 Phase::Reading(events) => self.read(events).await,
                 Phase::Failed(failure) => return Some(Err(*failure)),
                 Phase::Ended => return None,
             };
             // What the same event said before it failed is handed out first.
-            self.phase = advanced.unwrap_or_else(Phase::Failed);
+            self.phase = advanced.unwrap_or_else(|failure| {
+                let by = if self.has_ended { ClosedBy::Provider } else { closed_by(&failure) };
+                self.ready.push_back(ModelEvent::UpstreamClosed(by));
+                Phase::Failed(failure)
+            });
         }
     }
 
@@ -137,10 +143,14 @@ impl<P: Protocol> Attempt<P> {
     async fn read(&mut self, mut events: Box<Events>) -> Result<Phase, Box<StreamFailure>> {
         // Many events can lie ready in one read: other tasks get their turn, and a cancel is seen, between them.
         tokio::task::consume_budget().await;
-        let next = if self.answer.is_finished() {
-            tokio::time::timeout(SETTLE_TIME, events.whole()).await.unwrap_or(Next::End)
+        let (next, by) = if self.answer.is_finished() {
+            match tokio::time::timeout(SETTLE_TIME, events.whole()).await {
+                Ok(next @ Next::Failed(_)) => (next, ClosedBy::Unknown),
+                Ok(next) => (next, ClosedBy::Provider),
+                Err(_elapsed) => (Next::End, ClosedBy::Us),
+            }
         } else {
-            events.next().await
+            (events.next().await, ClosedBy::Provider)
         };
         match next {
             Next::Bytes => {
@@ -158,7 +168,7 @@ impl<P: Protocol> Attempt<P> {
                     }
                     Reading::IsOver => {
                         events.give_back(SETTLE_TIME);
-                        self.finish()
+                        self.finish(by)
                     }
                 },
                 None => {
@@ -167,9 +177,10 @@ impl<P: Protocol> Attempt<P> {
                 }
             },
             // The model had finished: what happened to the connection after that did not happen to the answer.
-            Next::Failed(_) | Next::End if self.answer.is_finished() => self.finish(),
+            Next::Failed(_) | Next::End if self.answer.is_finished() => self.finish(by),
             Next::Failed(error) => Err(events.fault(error, &self.endpoint)),
             Next::End => {
+                self.has_ended = true;
                 let message = format!("{} ended the stream before the model had finished", self.endpoint.origin());
                 let evidence = [&["the body ended in good order"], P::UNFINISHED].concat();
                 Err(transport(TransportKind::UnexpectedEof, message, &evidence))
@@ -177,20 +188,26 @@ impl<P: Protocol> Attempt<P> {
         }
     }
 
-    fn finish(&mut self) -> Result<Phase, Box<StreamFailure>> {
+    fn finish(&mut self, by: ClosedBy) -> Result<Phase, Box<StreamFailure>> {
+        self.ready.push_back(ModelEvent::UpstreamClosed(by));
         self.answer.finish(&mut self.ready)?;
         Ok(Phase::Ended)
     }
+
+    /// Why an answer that is no event stream was given.
+    async fn refusal(&mut self, response: Response) -> Box<StreamFailure> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = error_body(response).await;
+        self.has_ended = body.extent == Extent::Whole;
+        refusal::<P>(&self.endpoint, status, &headers, &body)
+    }
 }
 
-/// Why an answer that is no event stream was given.
-async fn refusal<P: Protocol>(endpoint: &Endpoint, response: Response) -> Box<StreamFailure> {
-    let status = response.status();
-    let retry_after_ms = retry_after(response.headers());
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let body = error_body(response).await;
+fn refusal<P: Protocol>(endpoint: &Endpoint, status: StatusCode, headers: &HeaderMap, body: &ErrorBody) -> Box<StreamFailure> {
+    let retry_after_ms = retry_after(headers);
+    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
     if !status.is_success() {
-        let failure = fault::status(endpoint, status, location.as_deref(), &body);
+        let failure = fault::status(endpoint, status, location, body);
         return Box::new(StreamFailure { retry_after_ms, ..*failure });
     }
     let is_error =

@@ -48,7 +48,7 @@ pub(in crate::provider) async fn collect(mut stream: Events) -> Told {
     let mut events = Vec::new();
     while let Some(next) = stream.next().await {
         match next {
-            Ok(ModelEvent::KeptAlive) => {}
+            Ok(ModelEvent::KeptAlive | ModelEvent::UpstreamClosed(_)) => {}
             Ok(event) => events.push(event),
             Err(failure) => {
                 assert!(stream.next().await.is_none(), "nothing follows a failure");

@@ -23,7 +23,7 @@ fn every_reason_has_its_exit_code_and_its_cause() {
         (by_signal("SIGTERM", SignalKind::terminate()), 143, "signal"),
         (by_signal("SIGHUP", SignalKind::hangup()), 129, "signal"),
         (by_signal("SIGINT", SignalKind::interrupt()), 130, "signal"),
-        (EndReason::Panicked, 101, "internal_panic"),
+        (EndReason::Panicked { at: None }, 101, "internal_panic"),
     ];
     for (reason, code, cause) in codes {
         assert_eq!((reason.exit_code(), reason.cause().name()), (code, cause));

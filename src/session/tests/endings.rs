@@ -2,7 +2,7 @@
 
 use super::rig::{Rig, soon};
 use crate::protocol::abort::{CancelOutcome, Phase, ToolOutcome};
-use crate::protocol::cause::{Cause, Initiator};
+use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::StreamState;
 use crate::protocol::message::{PartKind, ResultStatus};
 use crate::protocol::model::{FinishReason, ModelEvent};
@@ -163,7 +163,7 @@ async fn a_tool_that_takes_too_long_stops_the_turn_and_is_accounted_for() {
     assert_eq!(cause, Cause::ToolTimeout { limit_ms: 50 });
     assert_eq!(message, "A tool call took longer than 0.05 s, its time limit.");
     let abort = diagnostics.abort.expect("an abort");
-    assert_eq!((abort.phase, abort.forced, abort.initiator), (Phase::ToolRunning, true, Initiator::Unknown));
+    assert_eq!((abort.phase, abort.forced, abort.initiator), (Phase::ToolRunning, true, None));
     assert_eq!(abort.tools_in_flight[0].outcome, ToolOutcome::Escaped);
     assert_eq!(abort.propagation[0].point, "watchdog.tool");
     let asked: Vec<_> =

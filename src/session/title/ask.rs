@@ -5,7 +5,7 @@
 
 use super::{Outcome, Title, words};
 use crate::protocol::cause::Cause;
-use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, StreamTrace, TitleGeneration, Usage};
+use crate::protocol::diagnostics::{Boundary, ClosedBy, Confidence, StreamFailure, StreamTrace, TitleGeneration, Usage};
 use crate::protocol::ids::AttemptId;
 use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
@@ -15,7 +15,7 @@ use crate::provider::Provider;
 use crate::session::attempt;
 use crate::session::context::SessionContext;
 use crate::session::retry;
-use crate::session::trace::AttemptTrace;
+use crate::session::trace::{Asked, AttemptTrace};
 use crate::text::first;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -47,6 +47,7 @@ impl Asking<'_> {
             let heard = self.token.race(tokio::time::timeout_at(deadline, listen(stream, &mut trace))).await;
             let (name, failure) = match heard {
                 Err(Stopped(stop)) => {
+                    trace.observe(&ModelEvent::UpstreamClosed(ClosedBy::Us));
                     trace.aborted(stop.abort_id.clone());
                     keep(record, trace.trace());
                     return Outcome::Cancelled(stop);
@@ -57,7 +58,10 @@ impl Asking<'_> {
                     return titled(&text);
                 }
                 Ok(Ok(Err(failure))) => ("provider_failure", failure),
-                Ok(Err(_elapsed)) => ("timeout", timed_out(settings.title_timeout.as_secs_f32())),
+                Ok(Err(_elapsed)) => {
+                    trace.observe(&ModelEvent::UpstreamClosed(ClosedBy::Us));
+                    ("timeout", timed_out(settings.title_timeout.as_secs_f32()))
+                }
             };
             let message = failure.message.clone();
             let time_left = deadline.saturating_duration_since(Instant::now());
@@ -76,8 +80,7 @@ impl Asking<'_> {
     fn begin(&self, record: &TitleGeneration, attempt: u64) -> AttemptTrace {
         let attempt_id = AttemptId::new(format!("{}_{}_{attempt}", AttemptId::PREFIX, record.title_run_id));
         let place = (record.session_id.clone(), record.turn_id.clone());
-        let (name, model) = (self.model.name(), self.model.model());
-        AttemptTrace::begin(attempt_id, place, (0, attempt), name, model, self.context.provenance.clone())
+        AttemptTrace::begin(attempt_id, place, (0, attempt), Asked::of(self.model), self.context.provenance.clone())
     }
 }
 
@@ -118,7 +121,8 @@ async fn listen(
             | ModelEvent::Reasoning(_)
             | ModelEvent::ToolInput { .. }
             | ModelEvent::ToolCall { .. }
-            | ModelEvent::Usage(_) => {}
+            | ModelEvent::Usage(_)
+            | ModelEvent::UpstreamClosed(_) => {}
         }
     }
     if is_finished { Ok(text) } else { Err(attempt::unfinished()) }

@@ -15,8 +15,16 @@ async fn every_kind_is_read_back_as_it_was_recorded_in_the_order_of_the_calls() 
         at_us: Some(2),
         seq: None,
     };
-    let incident =
-        Incident { session_id: session_id.clone(), name: "panic".into(), message: "m".into(), at: 3, turn_id: None, row: None, seq: None };
+    let incident = Incident {
+        session_id: session_id.clone(),
+        name: "panic".into(),
+        message: "m".into(),
+        at: 3,
+        turn_id: None,
+        row: None,
+        panicked_at: None,
+        seq: None,
+    };
     let state = TitleState::CompletedAfterAbort;
     let records = [
         Diagnostic::Cancel(cancel("s", "c1", CancelOutcome::Idle)),

@@ -11,7 +11,7 @@ mod trust;
 mod turns;
 
 use super::*;
-use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Effect, Partial, Phase, PromptRequest, TitleState};
+use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Effect, Partial, Phase, PromptRequest, Scope, TitleState};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{StreamCounters, StreamState, StreamTrace, Timeline, TitleGeneration, TitleSource, Usage, UsageSource};
 use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
@@ -169,8 +169,11 @@ fn abort(session: &str, turn: &str) -> Abort {
         turn_id: TurnId::new(turn),
         message_id: answer_of(turn),
         parent_id: MessageId::new(format!("{turn}.user")),
-        initiator: Initiator::Unknown,
-        mode: CancelMode::Hard,
+        initiator: Some(Initiator::Unknown),
+        mode: Some(CancelMode::Hard),
+        requested_at: Some(150),
+        noticed_at: None,
+        came_down_from: Some(Scope::Connection),
         forced: false,
         prompt_request: turn_request(),
         phase: Phase::Text,
@@ -179,7 +182,6 @@ fn abort(session: &str, turn: &str) -> Abort {
         propagation: Vec::new(),
         propagation_point: "turn.settled".into(),
         via_ctx_abort: true,
-        requested_at: 150,
         recorded_at: 151,
         settled_at: 152,
         settle_us: 2000,
@@ -207,8 +209,8 @@ fn cancel(session: &str, id: &str, outcome: CancelOutcome) -> CancelRequest {
         cause: Cause::ClientCancel,
         cancel_id: CancelId::new(id),
         session_id: session_id(session),
-        initiator: Initiator::User,
-        mode: CancelMode::Hard,
+        initiator: Some(Initiator::User),
+        mode: Some(CancelMode::Hard),
         outcome,
         at: 160,
         missing: vec!["source".into()],
@@ -263,6 +265,7 @@ fn trace(session: &str, turn: &str, attempt: &str, state: StreamState) -> Stream
         http_status: None,
         finish_reason: None,
         abort_id: None,
+        upstream: None,
         failure: None,
         watchdogs: None,
         retry: None,

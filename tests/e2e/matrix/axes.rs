@@ -237,8 +237,42 @@ impl Stop {
         }
     }
 
-    pub(super) fn initiator(self) -> &'static str {
-        if self == Self::ClientCancel { "user" } else { "unknown" }
+    /// Who asked, as far as anybody said; of a limit or a fault nobody.
+    pub(super) fn initiator(self) -> Option<&'static str> {
+        match self {
+            Self::ClientCancel => Some("user"),
+            Self::TurnTimeout => None,
+            _ => (!self.is_fault()).then_some("unknown"),
+        }
+    }
+
+    /// What it came down from, if it was more than the run.
+    pub(super) fn came_down_from(self) -> Option<&'static str> {
+        match self {
+            Self::SessionClosed => Some("session"),
+            Self::Signal => Some("process"),
+            _ => self.encloses().then_some("connection"),
+        }
+    }
+
+    /// Hops of a fault behind the one at which it came in: what pillion itself let go of.
+    pub(super) fn fault_hops(self) -> &'static [&'static str] {
+        match self {
+            Self::ProviderHttp | Self::ProviderTransport => &[],
+            _ => &["turn.stream_dropped"],
+        }
+    }
+
+    /// Who closed the connection to the model, where the run had an attempt.
+    pub(super) fn closed_by(self, doing: Doing) -> Option<&'static str> {
+        match (self, doing) {
+            (_, Doing::Queued | Doing::CommandRunning) => None,
+            (_, Doing::BeforeRequest) => Some("not_open"),
+            // The answer had come to its end.
+            (_, Doing::AwaitingPermission | Doing::ToolRunning | Doing::RetryBackoff) => Some("provider"),
+            (Self::ProviderHttp | Self::ProviderTransport, _) => Some("provider"),
+            _ => Some("us"),
+        }
     }
 
     /// Whether it can meet such a run: only a prompt that runs can be superseded, and the time of a turn begins when it does.

@@ -5,6 +5,7 @@
 //! what was lost, whether a retry is safe. A crash has its own file (`crash`): what it was doing is read from what was stored.
 
 mod axes;
+pub(crate) mod judge;
 
 use crate::support::fifo::Fifo;
 use crate::support::journey::{configured, explained_export, export, fields};
@@ -228,21 +229,26 @@ async fn case(doing: Doing, stop: Stop, titled: Titled) {
     let calls: Vec<_> = runs.filter(|run| run["abort_id"] == abort["abort_id"]).map(|run| named(run, &CALL)).collect();
     let (text, reasoning, updates) = doing.produced();
     let told = json!({
-        "abort": fields(abort, &["cause", "phase", "initiator", "via_ctx_abort", "forced", "title_generation_state", "partial"]),
+        "abort": fields(abort, &["cause", "phase", "via_ctx_abort", "forced", "title_generation_state", "partial"]),
+        "who": [abort["initiator"], abort["came_down_from"]], "upstream": upstream(&export, abort),
         "request": abort["request"]["method"], "tools": tools, "calls": calls,
     });
     let expected = json!({
         "abort": {
-            "cause": stop.cause(), "phase": doing.phase(), "initiator": stop.initiator(), "via_ctx_abort": stop.encloses(), "forced": false,
+            "cause": stop.cause(), "phase": doing.phase(), "via_ctx_abort": stop.encloses(), "forced": false,
             "title_generation_state": titled.state(doing, stop),
             "partial": { "text_bytes": text, "reasoning_bytes": reasoning, "updates_sent": updates, "persisted_bytes": text + reasoning },
         },
+        "who": [stop.initiator(), stop.came_down_from()], "upstream": stop.closed_by(doing),
         "request": stop.method(), "tools": doing.tools(), "calls": doing.calls(),
     });
     assert_eq!(told, expected, "{name}");
+    judge::holds_together(abort, &export, &name);
     let hops: Vec<_> = abort["propagation"].as_array().expect("hops").iter().filter_map(|hop| hop["point"].as_str()).collect();
-    let told_to_stop: &[&str] = if stop.is_fault() { &[] } else { doing.hops() };
-    let way: Vec<_> = [stop.point(), "runner.stopping"].iter().chain(told_to_stop).chain(&["turn.settled"]).copied().collect();
+    // A fault has ended the work before the runner hears of it.
+    let (by_itself, told_to_stop) = if stop.is_fault() { (stop.fault_hops(), &[][..]) } else { (&[][..], doing.hops()) };
+    let way: Vec<_> =
+        [&[stop.point()][..], by_itself, &["runner.stopping"], told_to_stop, &["turn.settled"]].into_iter().flatten().copied().collect();
     // Whether the answer could still be handed over is the last hop.
     assert_eq!(hops.strip_suffix(&["turn.answered"]).unwrap_or(&hops), way, "{name}");
     let own = aborts.iter().filter(|other| other["turn_id"] == abort["turn_id"]).count();
@@ -262,9 +268,16 @@ async fn case(doing: Doing, stop: Stop, titled: Titled) {
         let line = its_own.lines().find_map(|line| line.trim_start().strip_prefix(fact)).unwrap_or_default();
         assert!(line.contains(said), "{name}: {said} as its {fact} in\n{story}");
     }
+    judge::tells_no_more_than_is_known(abort, its_own, &name);
     scene.editor.kill();
     scene.editor.exited().await;
     drop(scene.server);
+}
+
+/// Who closed the connection of the last attempt.
+fn upstream(export: &Value, abort: &Value) -> Value {
+    let mut traces = export["diagnostics"]["stream_traces"].as_array().expect("traces").iter();
+    traces.rfind(|trace| trace["turn_id"] == abort["turn_id"]).map_or(Value::Null, |trace| trace["upstream"]["closed_by"].clone())
 }
 
 async fn cases(doing: Doing) {

@@ -112,3 +112,33 @@ async fn a_title_that_died_with_its_process_is_closed_with_its_turn() {
     assert_eq!(export["session"]["info"].get("title"), None);
     editor.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_behind_the_turn_leaves_a_title_alone_or_ends_it_as_the_setting_says() {
+    for (config, outcome) in [("", "already_settled"), ("[title]\non_cancel = \"cancel\"\n", "cancelled")] {
+        let Begun { home: _home, server: _server, mut editor, session, prompt, mut turn, mut title } = begun(config).await;
+        turn.finish("stop").await;
+        turn.done().await;
+        let turn_id = editor.result(&prompt).await["turnId"].clone();
+        let cancel = editor.call("session/cancel", json!({ "sessionId": session, "initiator": "user" })).await;
+        assert_eq!((&cancel["outcome"], &cancel["turnId"]), (&json!(outcome), &turn_id));
+        if outcome == "cancelled" {
+            title.closed_by_client().await;
+        } else {
+            title.text("All of it").await;
+            title.finish("stop").await;
+            title.done().await;
+            assert_eq!(editor.next_update("session_info_update").await["params"]["update"]["title"], "All of it");
+        }
+        editor.ignore_updates();
+        let diagnostics = export(&mut editor, &session).await["diagnostics"].take();
+        let (title, demand) = (&diagnostics["title_generations"][0], &diagnostics["cancel_requests"][0]);
+        assert_eq!((&demand["outcome"], &demand["initiator"]), (&json!(outcome), &json!("user")));
+        assert_eq!((title.get("abort_id"), title["success"] == true), (demand.get("abort_id"), outcome != "cancelled"));
+        if outcome == "cancelled" {
+            let upstream = &title["attempt"]["upstream"]["closed_by"];
+            assert_eq!((upstream, &title["error_message"]), (&json!("us"), &json!("the generation was stopped: client_cancel")));
+        }
+        editor.finish().await;
+    }
+}

@@ -10,14 +10,16 @@ M.PROTOCOL_VERSION = 1
 ---@field abort_id pillion.AbortId
 ---@field attempt_id? pillion.AttemptId
 ---@field boot_id string
+---@field came_down_from? pillion.Scope
 ---@field error_message? string
 ---@field error_name? string
 ---@field forced boolean The run did not stop within the grace and was ended from outside.
----@field initiator pillion.Initiator
+---@field initiator? pillion.Initiator Who asked, how hard, and when (wall clock, milliseconds since 1970). Absent where nobody did: a fault, a limit.
 ---@field late_cancels pillion.CancelId[] Cancels that came after this one had won.
 ---@field message_id pillion.MessageId The assistant's message of the turn.
 ---@field missing string[] What could not be known or was dropped as invalid.
----@field mode pillion.CancelMode
+---@field mode? pillion.CancelMode
+---@field noticed_at? integer Wall clock when that was noticed for which nobody had asked.
 ---@field parent_id pillion.MessageId The user's message that the turn answers.
 ---@field partial pillion.Partial
 ---@field phase pillion.Phase
@@ -27,17 +29,17 @@ M.PROTOCOL_VERSION = 1
 ---@field reason? string
 ---@field recorded_at integer Wall clock when the runner recorded it.
 ---@field request? pillion.RequestRef
----@field requested_at integer Wall clock, milliseconds since 1970, when the stop was asked for.
+---@field requested_at? integer
 ---@field ruled_out string[] What this abort was not, as far as the facts show.
 ---@field session_id pillion.SessionId
----@field settle_us integer Monotonic microseconds from the request to the end of the run.
+---@field settle_us integer Monotonic microseconds to the end of the run from when the stop was asked for, or noticed.
 ---@field settled_at integer Wall clock when the run had ended.
 ---@field source? string
 ---@field title_generation_state pillion.TitleState
 ---@field title_run_id? pillion.TitleRunId
 ---@field tools_in_flight pillion.ToolInFlight[]
 ---@field turn_id pillion.TurnId
----@field via_ctx_abort boolean It came down through an enclosing scope (connection, shutdown, session close), not as a request to this run.
+---@field via_ctx_abort boolean It came down through an enclosing scope (`came_down_from`), not as a request to this run.
 ---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
@@ -50,6 +52,7 @@ M.PROTOCOL_VERSION = 1
 ---@field calls? integer
 ---@field input? any
 ---@field tool? string
+---@field panicked_at? pillion.Place
 
 --- The record of what ended a run.
 ---@alias pillion.AbortId string
@@ -112,9 +115,9 @@ M.PROTOCOL_VERSION = 1
 ---@field abort_id? pillion.AbortId
 ---@field at integer Wall clock, milliseconds since 1970.
 ---@field cancel_id pillion.CancelId
----@field initiator pillion.Initiator
+---@field initiator? pillion.Initiator Who demands it, and how hard. Absent for a limit, which nobody asks for.
 ---@field missing string[]
----@field mode pillion.CancelMode
+---@field mode? pillion.CancelMode
 ---@field outcome pillion.CancelOutcome
 ---@field reason? string
 ---@field request? pillion.RequestRef
@@ -134,6 +137,7 @@ M.PROTOCOL_VERSION = 1
 ---@field calls? integer
 ---@field input? any
 ---@field tool? string
+---@field panicked_at? pillion.Place
 
 --- `session/cancel` with an id.
 ---@class pillion.CancelResult
@@ -161,11 +165,19 @@ M.PROTOCOL_VERSION = 1
 ---@field calls? integer
 ---@field input? any
 ---@field tool? string
+---@field panicked_at? pillion.Place
 
 --- The program at the other end of the connection, as it named itself in `initialize`.
 ---@class pillion.Client
 ---@field name string
 ---@field version? string
+
+--- Who closed it.
+---@alias pillion.ClosedBy
+---| "us" # pillion let go of it before the provider had ended it.
+---| "provider" # The provider: by the end of the answer, or by closing the connection.
+---| "unknown" # It broke, and nobody can tell at which end.
+---| "not_open" # The request had not been handed to a connection, or there is none to a model in this process.
 
 --- Whether anything was still running or unreadable when the snapshot was taken.
 ---@alias pillion.Completeness
@@ -260,7 +272,7 @@ M.PROTOCOL_VERSION = 1
 
 --- One hop of a stop on its way to the work.
 ---@class pillion.Hop
----@field at_us integer Monotonic microseconds since the stop was asked for.
+---@field at_us integer Monotonic microseconds since the stop was asked for, or noticed.
 ---@field point string
 
 --- Something went wrong that is no turn's abort: a record that was unreadable, a panic that was contained.
@@ -268,6 +280,7 @@ M.PROTOCOL_VERSION = 1
 ---@field at integer
 ---@field message string
 ---@field name string
+---@field panicked_at? pillion.Place Of a panic: where in pillion's code it was.
 ---@field seq? integer
 ---@field session_id pillion.SessionId
 ---@field turn_id? pillion.TurnId
@@ -403,6 +416,7 @@ M.PROTOCOL_VERSION = 1
 ---| "unanswerable" # The client cannot ask.
 ---| "timed_out" # Nobody answered in time.
 ---| "withdrawn" # The turn was stopped before there was an answer.
+---| "limit" # A limit of the turn's own: it was over before the call could start.
 
 --- What can be chosen; ACP's kinds of options.
 ---@alias pillion.PermissionChoice
@@ -454,7 +468,13 @@ M.PROTOCOL_VERSION = 1
 ---| "awaiting_permission"
 ---| "tool_running"
 ---| "persisting"
+---| "before_tool" # The model had asked for a tool call, or a person for a command, and it had not started.
 ---| "retry_backoff" # A model call had failed and was to be made again after a wait.
+
+--- A line of pillion's code.
+---@class pillion.Place
+---@field file string
+---@field line integer
 
 --- One step of a plan.
 ---@class pillion.PlanEntry
@@ -577,6 +597,12 @@ M.PROTOCOL_VERSION = 1
 ---@field os string
 ---@field target string
 
+--- What a stop encloses that comes down to a run.
+---@alias pillion.Scope
+---| "session" # The session was closed or deleted.
+---| "connection" # The connection to the client is over, or its client ends it.
+---| "process" # The process itself was told to end, or died.
+
 --- One row of `ListSessionsResult`.
 ---@class pillion.SessionEntry
 ---@field cwd string
@@ -692,7 +718,7 @@ M.PROTOCOL_VERSION = 1
 ---@field abortId pillion.AbortId
 ---@field at integer Wall clock, milliseconds since 1970, when the turn had ended.
 ---@field cause string The cause's name, as in the abort record.
----@field initiator pillion.Initiator
+---@field initiator? pillion.Initiator Absent for a fault or a limit, which nobody asks for.
 ---@field messageId pillion.MessageId The assistant's message of the turn.
 ---@field sentence string Why, in one plain sentence to show.
 ---@field source? string
@@ -744,6 +770,7 @@ M.PROTOCOL_VERSION = 1
 ---@field calls? integer
 ---@field input? any
 ---@field tool? string
+---@field panicked_at? pillion.Place
 
 --- Where an attempt stands.
 ---@alias pillion.StreamState
@@ -772,6 +799,7 @@ M.PROTOCOL_VERSION = 1
 ---@field step integer
 ---@field timeline pillion.Timeline
 ---@field turn_id pillion.TurnId
+---@field upstream? pillion.Upstream The connection to the provider, once the attempt has ended.
 ---@field usage pillion.Usage
 ---@field watchdogs? pillion.Watchdog[] The time limits that held, in the order in which they are armed.
 
@@ -882,7 +910,7 @@ M.PROTOCOL_VERSION = 1
 ---| "killed" # It was ended from outside: its process died.
 ---| "escaped" # It had not returned when the grace was over, and may have gone on by itself.
 
---- A tool call that could run: stored when it is asked about, when it starts and when it ends. Times without a unit are wall clock, milliseconds since 1970.
+--- A tool call that could run: stored when it is asked about, when it starts and when it ends; or one that a limit kept from that. Times without a unit are wall clock, milliseconds since 1970.
 ---@class pillion.ToolRun
 ---@field abort_id? pillion.AbortId The abort that ended it, or kept it from starting.
 ---@field answered_at? integer When the question was over, whichever way.
@@ -923,6 +951,7 @@ M.PROTOCOL_VERSION = 1
 ---@field calls? integer
 ---@field input? any
 ---@field tool? string
+---@field panicked_at? pillion.Place
 
 --- One accepted `session/prompt`.
 ---@alias pillion.TurnId string
@@ -971,6 +1000,11 @@ M.PROTOCOL_VERSION = 1
 ---@field messageId? pillion.MessageId
 ---@field seq integer Counts per session from 1.
 ---@field turnId? pillion.TurnId Absent outside of a turn (a title that arrives later).
+
+--- How an attempt's answer, and with it its hold on the connection, came to its end.
+---@class pillion.Upstream
+---@field at_us? integer Microseconds since the attempt was created.
+---@field closed_by pillion.ClosedBy
 
 --- Tokens, as far as anybody said; a field that nobody reported is absent, never a false 0.
 ---@class pillion.Usage
