@@ -180,11 +180,40 @@ fn ctrl_c_cancels_and_says_what_was_recorded() {
     let (mut child, _stdout) = started(user.prompt(&["hi"]));
     interrupt(&child);
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
-    assert_eq!(stderr(&mut child), "pillion: The turn was cancelled by the user (cli.sigint).\n");
+    // A program sent it, and nobody knows for whom.
+    assert_eq!(stderr(&mut child), "pillion: The turn was cancelled by the client (cli.sigint).\n");
     let abort = &user.export()["diagnostics"]["aborts"][0];
-    assert_eq!((&abort["cause"], &abort["initiator"], &abort["source"]), (&"client_cancel".into(), &"user".into(), &"cli.sigint".into()));
+    assert_eq!(
+        (&abort["cause"], &abort["initiator"], &abort["source"]),
+        (&"client_cancel".into(), &"unknown".into(), &"cli.sigint".into())
+    );
+    assert!(!abort["ruled_out"].to_string().contains("signal"), "{abort}");
     assert_eq!((&abort["request"]["method"], &abort["request"]["transport"]), (&"session/cancel".into(), &"in_process".into()));
     assert_eq!(abort["request"]["client"]["name"], "pillion-prompt");
+}
+
+/// On a terminal of its own, which sends the signal when its interrupt character is written to it.
+#[test]
+fn ctrl_c_on_a_terminal_is_the_users() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let user = User::with(ENDLESS);
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&terminal).expect("granted");
+    unlockpt(&terminal).expect("unlocked");
+    let name = ptsname(&terminal, Vec::new()).expect("a name").into_string().expect("UTF-8");
+    let slave = std::fs::OpenOptions::new().read(true).write(true).open(name).expect("the terminal's other end");
+    let prompt = user.prompt(&["hi"]);
+    let mut command = Command::new("/usr/bin/setsid");
+    command.args(["--ctty", "--wait"]).arg(prompt.get_program()).args(prompt.get_args()).env_clear();
+    command.envs(prompt.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(prompt.get_current_dir().expect("a directory"));
+    command.stdin(slave).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (mut child, _stdout) = started(command);
+    let mut terminal = std::fs::File::from(terminal);
+    terminal.write_all(b"\x03").expect("Ctrl-C");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    assert_eq!(stderr(&mut child), "pillion: The turn was cancelled by the user (cli.sigint).\n");
+    assert_eq!(user.export()["diagnostics"]["aborts"][0]["initiator"], "user");
 }
 
 #[test]

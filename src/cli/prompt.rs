@@ -2,6 +2,7 @@
 
 mod ask;
 mod show;
+mod signals;
 mod turn;
 
 use super::exit::{Exit, tell};

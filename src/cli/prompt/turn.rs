@@ -4,6 +4,7 @@
 //! record of this turn is as good as an editor's.
 
 use super::show::{Show, Shown};
+use super::signals::{Caught, Kind, Signals};
 use crate::cli::exit::{Exit, tell};
 use crate::protocol::cause::{CancelMode, Initiator};
 use crate::protocol::content::ContentBlock;
@@ -18,7 +19,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::block_in_place;
 use tokio::time::Sleep;
@@ -50,9 +50,7 @@ pub(super) enum Session {
 /// Something that wants the turn to stop, as the cancel request will say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
-    Interrupt,
-    Terminate,
-    HangUp,
+    Signal(Caught),
     Timeout,
     /// Nobody reads stdout: the text has nowhere to go.
     ReaderGone,
@@ -60,9 +58,7 @@ enum Stop {
 
 /// Everything that can want the turn to stop.
 struct Stops {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
+    signals: Signals,
     timeout: Option<Pin<Box<Sleep>>>,
     seen: Arc<Seen>,
 }
@@ -105,7 +101,7 @@ where
         if cancelling.is_none() {
             let (client, params) = (Arc::clone(&client), stop.params(session_id.clone()));
             cancelling = Some(AbortOnDropHandle::new(tokio::spawn(async move { client.cancel(params).await })));
-        } else if stop == Stop::Interrupt {
+        } else if matches!(stop, Stop::Signal(Caught { kind: Kind::Interrupt, .. })) {
             tell("left without waiting; the next start of pillion closes the turn's record");
             return Ok(Exit::Cancelled);
         }
@@ -164,26 +160,18 @@ impl Session {
 
 impl Stop {
     fn params(self, session_id: SessionId) -> CancelParams {
-        let (source, initiator) = match self {
-            Self::Interrupt => ("cli.sigint", Initiator::User),
-            Self::Terminate => ("cli.sigterm", Initiator::Unknown),
-            Self::HangUp => ("cli.sighup", Initiator::Unknown),
-            Self::Timeout => ("cli.timeout", Initiator::Program),
-            Self::ReaderGone => ("cli.stdout_closed", Initiator::Program),
+        let (source, initiator, reason) = match self {
+            Self::Signal(caught) => (caught.source(), caught.initiator(), caught.reason()),
+            Self::Timeout => ("cli.timeout", Initiator::Program, None),
+            Self::ReaderGone => ("cli.stdout_closed", Initiator::Program, None),
         };
-        CancelParams { session_id, turn_id: None, source: Some(source.into()), initiator, reason: None, mode: CancelMode::Hard }
+        CancelParams { session_id, turn_id: None, source: Some(source.into()), initiator, reason, mode: CancelMode::Hard }
     }
 }
 
 impl Stops {
     fn new(timeout: Option<Duration>, seen: Arc<Seen>) -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-            timeout: timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
-            seen,
-        })
+        Ok(Self { signals: Signals::catch()?, timeout: timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))), seen })
     }
 
     async fn next(&mut self) -> Stop {
@@ -194,9 +182,7 @@ impl Stops {
             }
         };
         let stop = tokio::select! {
-            _ = self.interrupt.recv() => Stop::Interrupt,
-            _ = self.terminate.recv() => Stop::Terminate,
-            _ = self.hang_up.recv() => Stop::HangUp,
+            caught = self.signals.next() => Stop::Signal(caught),
             () = timeout => Stop::Timeout,
             () = self.seen.reader_gone.notified() => Stop::ReaderGone,
         };
