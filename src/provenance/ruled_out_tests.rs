@@ -87,6 +87,7 @@ fn demand(cause: Cause, source: Option<&str>, request: Option<RequestRef>) -> Ca
         at: 1,
         missing: Vec::new(),
         turn_id: None,
+        asked_turn_id: None,
         request,
         initiator: Some(Initiator::Unknown),
         mode: Some(CancelMode::Hard),

@@ -146,7 +146,7 @@ async fn no_more_tool_calls_start_than_a_turn_may_ask_for() {
     editor.ignore_updates();
     let exported = full_export(&mut editor, &session).await;
     assert_eq!(results(&exported, 1), ["completed", "failed", "not_started", "not_started"]);
-    let story = told_by_explain(&home, &exported);
+    let story = explained_export(&home, &exported);
     let call =
         r#"call       write_file (write, call_2) "never.txt": was not started; a limit of the turn's was over before it could start"#;
     assert!(story.contains(call), "{story}");
