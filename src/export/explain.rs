@@ -5,6 +5,7 @@
 //! made safe to read in one place, [`story::Story`].
 
 mod abort;
+mod account;
 mod brief;
 mod others;
 mod retry;
@@ -69,6 +70,7 @@ pub fn explain(json: &str, reading: Reading<'_>) -> Result<String, ExplainError>
     brief::tell(&turns, &mut story);
     opening(export, &mut story);
     abort::tell_all(&turns, &mut story);
+    account::tell_unstopped(&turns, &mut story);
     others::tell_all(&turns, &mut story);
     Ok(story.into_text())
 }

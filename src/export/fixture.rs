@@ -13,6 +13,7 @@ use crate::protocol::export::*;
 use crate::protocol::ids::*;
 use crate::protocol::message::*;
 use crate::protocol::tool_run::ToolRun;
+use crate::protocol::turn::{TurnBasis, TurnTime};
 use crate::provenance::KnownKeys;
 use crate::store::Unreadable;
 use serde_json::Value;
@@ -29,6 +30,8 @@ pub(super) struct Memory {
     pub(super) titles: Vec<TitleGeneration>,
     pub(super) traces: Vec<StreamTrace>,
     pub(super) tool_runs: Vec<ToolRun>,
+    pub(super) turn_times: Vec<TurnTime>,
+    pub(super) turn_bases: Vec<TurnBasis>,
     pub(super) lifecycle: Vec<LifecycleEvent>,
     pub(super) incidents: Vec<Incident>,
     pub(super) late: Vec<LateCancel>,
@@ -79,6 +82,14 @@ impl Source for Memory {
 
     fn tool_runs(&mut self, each: Sink<'_, ToolRun>) -> Result<(), ExportError> {
         all(&self.tool_runs, each)
+    }
+
+    fn turn_times(&mut self, each: Sink<'_, TurnTime>) -> Result<(), ExportError> {
+        all(&self.turn_times, each)
+    }
+
+    fn turn_bases(&mut self, each: Sink<'_, TurnBasis>) -> Result<(), ExportError> {
+        all(&self.turn_bases, each)
     }
 
     fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError> {

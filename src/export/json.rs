@@ -62,6 +62,8 @@ fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>, now: 
     pen.list("title_generations", |pen| source.title_generations(&mut pen.each()))?;
     pen.list("stream_traces", |pen| source.stream_traces(&mut pen.each()))?;
     pen.list("tool_runs", |pen| source.tool_runs(&mut pen.each()))?;
+    pen.list("turn_times", |pen| source.turn_times(&mut pen.each()))?;
+    pen.list("turn_bases", |pen| source.turn_bases(&mut pen.each()))?;
     pen.list("lifecycle", |pen| source.lifecycle(&mut pen.each()))?;
     pen.list("incidents", |pen| {
         source.incidents(&mut pen.each())?;

@@ -7,6 +7,7 @@ use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
 use crate::protocol::ids::{AbortId, CancelId, SessionId};
 use crate::protocol::message::Message;
 use crate::protocol::tool_run::ToolRun;
+use crate::protocol::turn::{TurnBasis, TurnTime};
 use crate::store::Unreadable;
 
 /// Takes one record after the other.
@@ -38,6 +39,10 @@ pub trait Source {
     fn stream_traces(&mut self, each: Sink<'_, StreamTrace>) -> Result<(), ExportError>;
 
     fn tool_runs(&mut self, each: Sink<'_, ToolRun>) -> Result<(), ExportError>;
+
+    fn turn_times(&mut self, each: Sink<'_, TurnTime>) -> Result<(), ExportError>;
+
+    fn turn_bases(&mut self, each: Sink<'_, TurnBasis>) -> Result<(), ExportError>;
 
     fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError>;
 

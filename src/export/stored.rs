@@ -11,6 +11,7 @@ use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
 use crate::protocol::ids::SessionId;
 use crate::protocol::message::Message;
 use crate::protocol::tool_run::ToolRun;
+use crate::protocol::turn::{TurnBasis, TurnTime};
 use crate::store::{Diagnostic, RecordKind, Recorded, Snapshot, StoreError, Unreadable};
 
 impl From<StoreError> for ExportError {
@@ -72,6 +73,14 @@ impl Source for Snapshot {
 
     fn tool_runs(&mut self, each: Sink<'_, ToolRun>) -> Result<(), ExportError> {
         each_of(self, RecordKind::ToolRun, kind!(Recorded::Diagnostic(Diagnostic::ToolRun(run)) => run), each)
+    }
+
+    fn turn_times(&mut self, each: Sink<'_, TurnTime>) -> Result<(), ExportError> {
+        each_of(self, RecordKind::TurnTime, kind!(Recorded::Diagnostic(Diagnostic::TurnTime(time)) => time), each)
+    }
+
+    fn turn_bases(&mut self, each: Sink<'_, TurnBasis>) -> Result<(), ExportError> {
+        each_of(self, RecordKind::TurnBasis, kind!(Recorded::Diagnostic(Diagnostic::TurnBasis(basis)) => basis), each)
     }
 
     fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError> {

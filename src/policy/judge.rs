@@ -7,6 +7,7 @@ use super::access::{Access, Invocation, NetworkAccess, RunAccess};
 use super::command::Script;
 use super::rule::Rule;
 use crate::protocol::mode::Mode;
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// What is denied, asked about and allowed.
@@ -15,6 +16,22 @@ pub struct Rules {
     pub deny: Vec<Rule>,
     pub ask: Vec<Rule>,
     pub allow: Vec<Rule>,
+}
+
+impl Rules {
+    /// SHA-256 (hex) of these rules and of the workspace's own, in their order.
+    pub fn digest_with(&self, workspace: &Self) -> String {
+        let mut hash = Sha256::new();
+        for rules in [self, workspace].into_iter().flat_map(|rules| [&rules.deny, &rules.ask, &rules.allow]) {
+            // The numbers in front keep one list, and one rule, from running into the next.
+            hash.update((rules.len() as u64).to_le_bytes());
+            for rule in rules {
+                hash.update((rule.text().len() as u64).to_le_bytes());
+                hash.update(rule.text());
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Everything that a verdict rests on.

@@ -7,6 +7,7 @@ use super::ids::{MessageId, SessionId, TurnId};
 use super::message::Message;
 use super::record::record;
 use super::tool_run::ToolRun;
+use super::turn::{TurnBasis, TurnTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,9 @@ record! {
             title_generations: Vec<TitleGeneration> => Record,
             stream_traces: Vec<StreamTrace> => Record,
             tool_runs: Vec<ToolRun> => Record,
+            /// Absent for a turn whose process died in it.
+            turn_times: Vec<TurnTime> => Record,
+            turn_bases: Vec<TurnBasis> => Record,
             lifecycle: Vec<LifecycleEvent> => Record,
             incidents: Vec<Incident> => Record,
         }

@@ -21,4 +21,5 @@ pub mod record;
 pub mod results;
 pub mod said;
 pub mod tool_run;
+pub mod turn;
 pub mod update;

@@ -11,6 +11,7 @@ mod tests;
 use super::dialect::{Dialect, FileSkills};
 use super::outbox::Outbox;
 use crate::protocol::ids::RequestId;
+use crate::protocol::turn::QuestionForm;
 use crate::protocol::update::{UpdateMeta, UpdateParams, UpdatePlace};
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing};
 use crate::tool::editor_files::Abilities;
@@ -93,6 +94,10 @@ impl Editor for RpcEditor {
     fn abilities(&self) -> Abilities {
         let files = self.line.files();
         Abilities { edits: files.edits, reads: files.reads, writes: files.writes }
+    }
+
+    fn questions(&self) -> QuestionForm {
+        self.line.form()
     }
 }
 

@@ -13,6 +13,7 @@ use crate::protocol::message::Part;
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
 use crate::protocol::nesting::kept;
 use crate::protocol::said;
+use crate::protocol::turn::Lane;
 use crate::provider::failure::{TransportKind, transport};
 use crate::store::{Diagnostic, StoreError};
 use futures_util::StreamExt;
@@ -50,6 +51,8 @@ struct Answer<'a> {
     call_ids: &'a mut HashSet<String>,
     calls: Vec<Call>,
     finish: Option<FinishReason>,
+    /// Something of it has come.
+    has_begun: bool,
 }
 
 /// Makes the call: the `attempt`th of this step. `call_ids` are those of the conversation so far; those of the answer come to them.
@@ -69,7 +72,7 @@ pub(super) async fn run(
     context.record(Diagnostic::Trace(trace.trace().clone()));
     ledger.attempt_begins(trace);
     tracing::debug!(step, provider = job.provider.name(), "a model call starts");
-    let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None };
+    let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None, has_begun: false };
     let mut stream = job.provider.stream(request);
     let mut stopped = pin!(job.token.stopped());
     let editor = context.channel.editor();
@@ -88,7 +91,7 @@ pub(super) async fn run(
                 continue;
             }
             // A client that reads too slowly slows the model down, and no watchdog counts that against the model.
-            () = async { editor.room().await }, if full => {
+            () = async { job.stopwatch.during(Lane::Client, editor.room()).await }, if full => {
                 watch.again();
                 continue;
             }
@@ -122,8 +125,15 @@ impl Answer<'_> {
     fn take(&mut self, event: ModelEvent) {
         let ledger = &self.job.ledger;
         ledger.observe(&event);
+        if !self.has_begun && is_of_the_answer(&event) {
+            self.has_begun = true;
+            self.job.stopwatch.enter(Lane::ModelStream);
+        }
         match event {
-            ModelEvent::RequestSent => ledger.enter(Phase::WaitingForModel),
+            ModelEvent::RequestSent => {
+                ledger.enter(Phase::WaitingForModel);
+                self.job.stopwatch.enter(Lane::ModelWait);
+            }
             ModelEvent::Headers { .. }
             | ModelEvent::KeptAlive
             | ModelEvent::ResponseId(_)
@@ -141,6 +151,22 @@ impl Answer<'_> {
                 self.calls.push(Call { call_id, tool, input });
             }
         }
+    }
+}
+
+fn is_of_the_answer(event: &ModelEvent) -> bool {
+    match event {
+        ModelEvent::Text(_)
+        | ModelEvent::Reasoning(_)
+        | ModelEvent::ToolInput { .. }
+        | ModelEvent::ToolCall { .. }
+        | ModelEvent::Finish { .. } => true,
+        ModelEvent::RequestSent
+        | ModelEvent::Headers { .. }
+        | ModelEvent::KeptAlive
+        | ModelEvent::ResponseId(_)
+        | ModelEvent::Usage(_)
+        | ModelEvent::UpstreamClosed(_) => false,
     }
 }
 

@@ -119,6 +119,8 @@ fn name(row: &Diagnostic) -> String {
         Diagnostic::Title(title) => format!("title generation {} of {}", title.title_run_id, title.turn_id),
         Diagnostic::Trace(trace) => format!("stream trace {} of {}", trace.attempt_id, trace.turn_id),
         Diagnostic::ToolRun(run) => format!("tool call {} of {}", run.call_id, run.turn_id),
+        Diagnostic::TurnTime(time) => format!("time of {}", time.turn_id),
+        Diagnostic::TurnBasis(basis) => format!("basis of {}", basis.turn_id),
         Diagnostic::Lifecycle(event) => format!("lifecycle event {:?} of {}", event.event, event.turn_id),
         Diagnostic::Incident(incident) => format!("incident {} of {}", incident.name, incident.session_id),
     }

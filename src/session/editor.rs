@@ -2,6 +2,7 @@
 
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::permission::{PermissionChoice, PermissionOption};
+use crate::protocol::turn::QuestionForm;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent};
 use crate::tool::editor_files::{Abilities, DocumentEdit, Refusal as FileRefusal};
 use futures_util::future::BoxFuture;
@@ -105,6 +106,9 @@ pub trait Editor: Send + Sync {
 
     /// What the client has said that it does with files itself.
     fn abilities(&self) -> Abilities;
+
+    /// How its person is asked, as far as it has let us know.
+    fn questions(&self) -> QuestionForm;
 }
 
 /// A shared editor.

@@ -1,26 +1,32 @@
 //! What a session's tools ask of the client about files: each question leaves by the one way to the client.
 
 use super::editor::{FileReply, Outgoing, SharedEditor};
+use super::stopwatch::Stopwatch;
 use crate::protocol::ids::SessionId;
+use crate::protocol::turn::Lane;
 use crate::tool::editor_files::{Abilities, DocumentEdit, EditorFiles, Refusal};
 use futures_util::future::{BoxFuture, FutureExt};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// The files of one session's client.
 pub(super) struct SessionFiles {
     session_id: SessionId,
     editor: SharedEditor,
+    /// Of the turn that asks.
+    stopwatch: Arc<Stopwatch>,
 }
 
 impl SessionFiles {
-    pub(super) fn new(session_id: SessionId, editor: SharedEditor) -> Self {
-        Self { session_id, editor }
+    pub(super) fn new(session_id: SessionId, editor: SharedEditor, stopwatch: Arc<Stopwatch>) -> Self {
+        Self { session_id, editor, stopwatch }
     }
 
     fn ask<T: Send + 'static>(&self, outgoing: impl FnOnce(FileReply<T>) -> Outgoing) -> BoxFuture<'static, Result<T, Refusal>> {
         let (reply, answer) = oneshot::channel();
         self.editor.post(outgoing(reply));
-        answer.map(|answer| answer.unwrap_or(Err(Refusal::Gone))).boxed()
+        let stopwatch = Arc::clone(&self.stopwatch);
+        async move { stopwatch.during(Lane::Editor, answer).await.unwrap_or(Err(Refusal::Gone)) }.boxed()
     }
 }
 

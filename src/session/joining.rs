@@ -4,10 +4,12 @@ use super::Refusal;
 use super::context::SessionContext;
 use super::history;
 use super::runner::Mail;
+use super::stopwatch::Stopwatch;
 use super::title::Title;
 use super::turn::{Interruption, TurnEnd};
 use crate::protocol::ids::TurnId;
 use crate::protocol::message::Message;
+use crate::protocol::turn::Lane;
 use crate::provenance::{CancelToken, Stopped};
 use crate::store::{Pending, StoreError};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub(super) struct Joining<'j> {
     pub(super) context: &'j SessionContext,
     pub(super) turn_id: &'j TurnId,
     pub(super) title: &'j Title,
+    pub(super) stopwatch: &'j Stopwatch,
     pub(super) token: &'j CancelToken,
     /// The session's runner.
     pub(super) runner: &'j mpsc::UnboundedSender<Mail>,
@@ -37,14 +40,14 @@ impl Joining<'_> {
     /// # Errors
     /// How the run ends without having begun its work.
     pub(super) async fn join(&self, begun: Begun) -> Result<Option<Vec<Arc<Message>>>, TurnEnd> {
-        match self.token.race(begun.row).await {
+        match self.stopwatch.during(Lane::Store, self.token.race(begun.row)).await {
             Err(Stopped(_)) => Err(TurnEnd::Stopped),
             Ok(Err(StoreError::OwnedElsewhere(owner))) => {
                 Err(TurnEnd::NotBegun(Refusal::NotOwner { session_id: self.context.id.clone(), pid: owner.pid }))
             }
             Ok(Err(error)) => Err(Interruption::from(error).into()),
             Ok(Ok(before)) if before == begun.after => Ok(None),
-            Ok(Ok(_)) => self.catch_up().await.map(Some).map_err(TurnEnd::from),
+            Ok(Ok(_)) => self.stopwatch.during(Lane::CatchingUp, self.catch_up()).await.map(Some).map_err(TurnEnd::from),
         }
     }
 

@@ -31,6 +31,10 @@ impl Editor for Counter {
         false
     }
 
+    fn questions(&self) -> crate::protocol::turn::QuestionForm {
+        crate::protocol::turn::QuestionForm::Card
+    }
+
     fn abilities(&self) -> Abilities {
         Abilities::default()
     }

@@ -4,6 +4,7 @@
 //! to life, `step` decides, `runner` and `road` act, `turn` works, `settle` ends.
 
 mod attempt;
+mod basis;
 mod channel;
 mod consent;
 mod context;
@@ -30,6 +31,7 @@ mod settle;
 mod shell;
 mod spending;
 mod step;
+mod stopwatch;
 mod table;
 #[cfg(test)]
 mod tests;

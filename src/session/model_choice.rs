@@ -55,6 +55,11 @@ impl ModelChoice {
         Ok(text)
     }
 
+    /// As somebody chose it.
+    pub(super) fn asked(&self) -> String {
+        self.chosen.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// What the next turn asks. A title model that cannot be had is in no turn's way.
     pub(super) fn providers(&mut self, parts: &Parts) -> Result<Providers, Missing> {
         if let Some(providers) = &self.providers {

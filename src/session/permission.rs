@@ -57,6 +57,12 @@ impl Permissions {
         std::mem::replace(&mut book.is_trusted, is_trusted) != is_trusted
     }
 
+    /// The mode, whether the workspace is trusted, and the digest of all rules, at this moment.
+    pub(super) fn grounds(&self, rules: &Rules) -> (Mode, bool, String) {
+        let book = self.lock();
+        (book.mode, book.trust == Trust::Trusted, rules.digest_with(&book.workspace))
+    }
+
     /// `rules` are the user's own.
     pub(super) fn judge(&self, rules: &Rules, tool: &str, access: &Access) -> Verdict {
         let book = self.lock();

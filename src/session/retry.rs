@@ -11,6 +11,7 @@ use crate::config::Retry;
 use crate::protocol::abort::Phase;
 use crate::protocol::cause::{Cause, Initiator};
 use crate::protocol::diagnostics::{Boundary, RetryDecision, RetryVerdict, StreamFailure, StreamTrace};
+use crate::protocol::turn::Lane;
 use crate::protocol::update::{InfoExtras, InfoMeta, RetryNotice, SessionUpdate};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub(super) async fn call(
     let mut attempt = 1;
     loop {
         job.ledger.enter(Phase::BeforeRequest);
+        job.stopwatch.enter(Lane::ModelConnect);
         if job.token.is_stopped() {
             return Err(Interruption::Stopped);
         }
@@ -52,7 +54,7 @@ pub(super) async fn call(
         job.ledger.enter(Phase::RetryBackoff);
         job.ledger.tell(notice(&fault.cause, attempt, delay, &job.context.settings.retry));
         tracing::info!(step, attempt, delay_ms = millis(delay), "the model call will be made again");
-        if let Err(stopped) = job.token.race(tokio::time::sleep(delay)).await {
+        if let Err(stopped) = job.stopwatch.during(Lane::Backoff, job.token.race(tokio::time::sleep(delay))).await {
             job.ledger.hop("turn.backoff_ended");
             return Err(stopped.into());
         }

@@ -14,6 +14,7 @@ use crate::protocol::cause::{CancelMode, Cause};
 use crate::protocol::export::TurnKind;
 use crate::protocol::ids::TurnId;
 use crate::protocol::said;
+use crate::protocol::turn::Lane;
 use crate::provenance::Stop;
 use crate::tool::command::KILLED_WITHIN;
 use futures_util::FutureExt;
@@ -25,6 +26,7 @@ use tracing::Instrument;
 impl Runner {
     pub(super) fn start(&mut self, turn_id: &TurnId) {
         let Some(run) = self.runs.get_mut(turn_id) else { return };
+        run.stopwatch.enter(Lane::Opening);
         let context = &self.context;
         let begin = |run: &mut Run, before: &mut Option<TurnId>| {
             run.stands_at = Some(self.history.len());
@@ -40,6 +42,7 @@ impl Runner {
                     title: Arc::clone(&self.title),
                     prompt: Arc::clone(&run.prompt),
                     ledger: Arc::clone(&run.ledger),
+                    stopwatch: Arc::clone(&run.stopwatch),
                     token: run.canceller.token(),
                     runner: self.mailbox.clone(),
                 };
@@ -54,11 +57,13 @@ impl Runner {
                         turn_id: run.turn_id.clone(),
                         message_id: run.message_id.clone(),
                         provider,
+                        model_asked: self.model.asked(),
                         title: Arc::clone(&self.title),
                         title_provider,
                         history: self.history.clone(),
                         prompt: Arc::clone(&run.prompt),
                         ledger: Arc::clone(&run.ledger),
+                        stopwatch: Arc::clone(&run.stopwatch),
                         token: run.canceller.token(),
                         runner: self.mailbox.clone(),
                     };

@@ -5,6 +5,7 @@ use super::demand::CancelDemand;
 use super::error::Refusal;
 use super::ledger::{Closed, Ledger};
 use super::runner::Posted;
+use super::stopwatch::Stopwatch;
 use super::title::Title;
 use super::toolbook::Toolbook;
 use super::turn::{Fault, TurnEnd};
@@ -33,6 +34,7 @@ pub(super) struct Run {
     pub(super) answered: oneshot::Receiver<()>,
     pub(super) canceller: Canceller,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) stopwatch: Arc<Stopwatch>,
     /// Its work, once it was started.
     pub(super) task: Option<AbortHandle>,
     /// Where it stands in the conversation, once it was started: prompts that are withdrawn meanwhile come behind it.
@@ -87,7 +89,7 @@ pub(super) struct Remains {
 
 impl Run {
     pub(super) fn new(posted: Posted, context: &SessionContext) -> Self {
-        let Posted { turn_id, origin, parts, reply, answered } = posted;
+        let Posted { turn_id, posted_at, origin, parts, reply, answered } = posted;
         let ids = &context.provenance.ids;
         let message_id = ids.message();
         let prompt = Message {
@@ -105,6 +107,7 @@ impl Run {
                 message_id.clone(),
                 Arc::clone(&context.channel),
             )),
+            stopwatch: Arc::new(Stopwatch::running_since(posted_at, context.provenance.clock.clone())),
             turn_id,
             message_id,
             prompt: Arc::new(prompt),

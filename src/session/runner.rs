@@ -19,8 +19,10 @@ use crate::protocol::ids::{CancelId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part};
 use crate::protocol::params::WhenBusy;
 use crate::protocol::results::CancelResult;
+use crate::protocol::turn::Lane;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -64,6 +66,8 @@ pub(super) type DeskWork = Box<dyn FnOnce(Result<&mut Runner, Refusal>) + Send>;
 /// A prompt, or a command, as it was posted.
 pub(super) struct Posted {
     pub(super) turn_id: TurnId,
+    /// When the request had arrived.
+    pub(super) posted_at: Instant,
     pub(super) origin: RequestRef,
     /// The user's message.
     pub(super) parts: Vec<Part>,
@@ -152,7 +156,12 @@ impl Runner {
         match letter {
             Mail::Prompt(posted, when_busy) => {
                 let turn = self.take(posted);
-                self.follow(Event::Prompt { turn, when_busy });
+                self.follow(Event::Prompt { turn: turn.clone(), when_busy });
+                if let Some(run) = self.runs.get(&turn)
+                    && run.task.is_none()
+                {
+                    run.stopwatch.enter(Lane::Queue);
+                }
             }
             Mail::Shell(posted) => {
                 let turn = self.take(posted);

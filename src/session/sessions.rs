@@ -28,6 +28,7 @@ use crate::store::{ListQuery, SessionChange, Store, StoreError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// How many sessions one page of `session/list` holds.
@@ -127,7 +128,7 @@ impl SessionService for Sessions {
             return ticket;
         }
         let parts = params.prompt.into_iter().map(Into::into).collect();
-        let posted = Posted { turn_id, origin, parts, reply: Asked::Prompt(reply), answered };
+        let posted = Posted { turn_id, posted_at: Instant::now(), origin, parts, reply: Asked::Prompt(reply), answered };
         self.post_run(session_id, Mail::Prompt(posted, params.when_busy));
         ticket
     }
@@ -140,7 +141,8 @@ impl SessionService for Sessions {
             let _ = reply.send(Err(bad.into()));
             return ticket;
         }
-        let posted = Posted { turn_id, origin, parts: vec![Part::command(params.command)], reply: Asked::Shell(reply), answered };
+        let parts = vec![Part::command(params.command)];
+        let posted = Posted { turn_id, posted_at: Instant::now(), origin, parts, reply: Asked::Shell(reply), answered };
         self.post_run(session_id, Mail::Shell(posted));
         ticket
     }

@@ -1,8 +1,10 @@
 //! The end of a turn: one transaction with the terminal record, then the prompt's answer, then the cancels' answers.
 
+use super::context::SessionContext;
 use super::error::Refusal;
 use super::run::{Answer, Remains, Run, stop_of_fault};
 use super::runner::{Mail, Place, Runner};
+use super::stopwatch::Stopwatch;
 use super::turn::{Fault, TurnEnd};
 use super::verdict::{Settled, WaitingCancel};
 use crate::protocol::abort::Abort;
@@ -11,8 +13,9 @@ use crate::protocol::diagnostics::Diagnostics;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::TurnId;
 use crate::protocol::results::{PromptResult, ShellRan, ShellResult, StopReason};
+use crate::protocol::turn::Lane;
 use crate::provenance::{Evidence, ruled_out};
-use crate::store::{EndTurn, StoreError};
+use crate::store::{Diagnostic, EndTurn, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::sync::Arc;
@@ -29,6 +32,9 @@ pub(super) enum Done {
         stored: Result<u64, StoreError>,
     },
 }
+
+/// The most of a turn's time that its record may leave out, in microseconds.
+const UNTOLD_US: u64 = 5_000;
 
 /// Resolves when a prompt's answer is on its way to the client.
 pub(super) type Answered = Shared<BoxFuture<'static, ()>>;
@@ -47,6 +53,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
         }
         end => end,
     };
+    run.stopwatch.settle(Lane::Commit);
     let mut remains = run.close(&context.provenance);
     let stop = match (&remains.abort, &end) {
         (Some(abort), _) => match abort.cause.ends_as() {
@@ -110,6 +117,8 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
     let at = run.stands_at.unwrap_or(runner.history.len());
     runner.history.splice(at..at, [Arc::clone(&run.prompt), answer]);
     runner.last = Settled { turn_id: Some(turn_id.clone()), abort_id: abort.as_ref().map(|abort| abort.abort_id.clone()) };
+    run.stopwatch.settle(Lane::Answer);
+    context.record(Diagnostic::TurnTime(run.stopwatch.record(&context.id, turn_id)));
     let requested = run.canceller.token().stop().map(|stop| stop.requested);
     let (reply, answered) = (run.reply, run.answered);
     let diagnostics = Diagnostics {
@@ -150,8 +159,16 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
     }
     // A dropped sender means that the connection is gone: the answer went as far as it could.
     let answered: Answered = answered.map(drop).boxed().shared();
-    runner.answering.spawn(answered.clone());
+    runner.answering.spawn(handed_over(context, run.stopwatch, turn_id.clone(), answered.clone()));
     release(runner, turn_id, abort, answered);
+}
+
+/// Waits until the answer is with the connection. If that took its time, the turn's time is told anew with it.
+async fn handed_over(context: Arc<SessionContext>, stopwatch: Arc<Stopwatch>, turn_id: TurnId, answered: Answered) {
+    answered.await;
+    if stopwatch.lap_us() > UNTOLD_US {
+        context.record(Diagnostic::TurnTime(stopwatch.record(&context.id, &turn_id)));
+    }
 }
 
 /// Sends the answer of every cancel whose turns have all been answered, behind those answers.

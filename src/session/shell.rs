@@ -6,6 +6,7 @@ use super::joining::{Begun, Joining};
 use super::ledger::Ledger;
 use super::runner::Mail;
 use super::saver::Saver;
+use super::stopwatch::Stopwatch;
 use super::title::Title;
 use super::toolbook::{ToolEnd, ToolId, Word};
 use super::turn::{Interruption, TurnEnd};
@@ -18,6 +19,7 @@ use crate::protocol::ids::{MessageId, TurnId};
 use crate::protocol::message::{Message, Part, ResultStatus};
 use crate::protocol::results::ShellRan;
 use crate::protocol::tool_run::{OWN_COMMAND, Permission};
+use crate::protocol::turn::Lane;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::provenance::CancelToken;
 use crate::store::Diagnostic;
@@ -39,6 +41,7 @@ pub(super) struct ShellJob {
     pub(super) title: Arc<Title>,
     pub(super) prompt: Arc<Message>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) stopwatch: Arc<Stopwatch>,
     pub(super) token: CancelToken,
     /// The session's runner.
     pub(super) runner: mpsc::UnboundedSender<Mail>,
@@ -51,8 +54,8 @@ pub(super) async fn run(job: ShellJob, begun: Begun) -> TurnEnd {
 
 impl ShellJob {
     async fn work(&self, begun: Begun) -> TurnEnd {
-        let Self { context, turn_id, title, token, runner, .. } = self;
-        match (Joining { context, turn_id, title, token, runner }.join(begun).await) {
+        let Self { context, turn_id, title, stopwatch, token, runner, .. } = self;
+        match (Joining { context, turn_id, title, stopwatch, token, runner }.join(begun).await) {
             Ok(_) => self.drive().await.map_or_else(TurnEnd::from, TurnEnd::Ran),
             Err(end) => end,
         }
@@ -74,13 +77,15 @@ impl ShellJob {
         }));
         // On record before it starts: after a crash it is known that it ran.
         let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
-        self.token.race(saver.all()).await??;
+        self.stopwatch.during(Lane::Store, self.token.race(saver.all())).await??;
         let id = ToolId { call_id: &call_id, tool: OWN_COMMAND, effect: Effect::Process };
         // It is the user's own.
         let word = Word { permission: Permission::Default, rule: None };
         if let Some(run) = self.ledger.tools(|tools| tools.will_start(id, word)) {
-            self.token.race(self.context.store.record(Diagnostic::ToolRun(run))).await??;
+            let stored = self.token.race(self.context.store.record(Diagnostic::ToolRun(run)));
+            self.stopwatch.during(Lane::Store, stored).await??;
         }
+        self.stopwatch.enter(Lane::Tools);
         self.ledger.tools(|tools| tools.starts(&call_id));
         self.show(&call_id, ToolCallStatus::InProgress, Vec::new());
         let command = Command {

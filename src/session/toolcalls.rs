@@ -11,6 +11,7 @@ use crate::policy::Verdict;
 use crate::protocol::abort::{Effect, Phase};
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::said;
+use crate::protocol::turn::Lane;
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallContent, ToolCallStatus, ToolCallUpdate, ToolKind};
 use crate::store::Diagnostic;
 use crate::text::exact;
@@ -35,11 +36,13 @@ pub(super) struct Call {
 /// when it asks for more.
 pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>, spending: &mut Spending) -> Result<(), Interruption> {
     let admitted = spending.tool_calls(&calls);
+    job.stopwatch.enter(Lane::Tools);
     let ledger = Arc::clone(&job.ledger);
+    let files = SessionFiles::new(job.context.id.clone(), Arc::clone(job.context.channel.editor()), Arc::clone(&job.stopwatch));
     let context = ToolContext {
         workspace: Arc::clone(&job.context.workspace),
         documents: job.context.documents.clone(),
-        editor: Arc::new(SessionFiles::new(job.context.id.clone(), Arc::clone(job.context.channel.editor()))),
+        editor: Arc::new(files),
         commands: Arc::clone(&job.context.commands),
         token: job.token.clone(),
         hop: Arc::new(move |point| ledger.hop(point)),
@@ -137,12 +140,12 @@ async fn run_in_order(job: &TurnJob, shown: &[Shown], context: &ToolContext) -> 
             match &shown.next {
                 Next::Refuse(why) => settle(job, call_id, ResultStatus::Failed, why.clone()),
                 Next::Run(tool, plan) => {
-                    let consent = answered.await.map_err(|_| Interruption::Stopped)?;
+                    let consent = job.stopwatch.during(Lane::Question, answered).await.map_err(|_| Interruption::Stopped)?;
                     run_one(job, shown, tool, plan, consent, context).await?;
                 }
                 Next::PlanLater(tool) => match job.token.race(tool.plan(&shown.call.input, context)).await? {
                     Ok(plan) => {
-                        let consent = shown.sought(tool, &plan).consent(job).await?;
+                        let consent = job.stopwatch.during(Lane::Question, shown.sought(tool, &plan).consent(job)).await?;
                         run_one(job, shown, tool, &plan, consent, context).await?;
                     }
                     Err(error) => settle(job, call_id, ResultStatus::Failed, error.to_string()),
@@ -187,7 +190,9 @@ async fn run_one(
     // The mode or an answer may have changed since it was planned.
     let consent = match (consent, sought.judge(job)) {
         (Consent::Given { .. }, Verdict::Deny(by)) => Consent::Denied { why: denied(&by), word: Word::of(&by) },
-        (Consent::Given { confirmed: Confirmed::No, .. }, Verdict::Ask(_)) => sought.consent(job).await?,
+        (Consent::Given { confirmed: Confirmed::No, .. }, Verdict::Ask(_)) => {
+            job.stopwatch.during(Lane::Question, sought.consent(job)).await?
+        }
         (consent, _) => consent,
     };
     let (id, name) = (sought.id(), sought.tool);
@@ -207,7 +212,8 @@ async fn run_one(
     };
     if let Some(run) = job.ledger.tools(|tools| tools.will_start(id, word)) {
         // On record before it starts: after a crash it is known that it ran.
-        job.token.race(job.context.store.record(Diagnostic::ToolRun(run))).await??;
+        let stored = job.token.race(job.context.store.record(Diagnostic::ToolRun(run)));
+        job.stopwatch.during(Lane::Store, stored).await??;
     }
     if job.token.is_stopped() {
         return Err(Interruption::Stopped);

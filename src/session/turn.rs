@@ -1,4 +1,5 @@
-//! One turn, straight on: ask the model, stream its answer, run its tools, repeat until it ends. Every wait races the token.
+//! One turn, straight on: ask the model, stream its answer, run its tools, repeat until it ends. Every wait races the token, and
+//! the stopwatch knows what it is for.
 
 use super::context::SessionContext;
 use super::joining::{Begun, Joining};
@@ -7,22 +8,27 @@ use super::retry;
 use super::runner::Mail;
 use super::saver::Saver;
 use super::spending::{OverLimit, Spending};
+use super::stopwatch::Stopwatch;
 use super::title::{Title, TurnStart};
 use super::watchdog::TimeLimit;
 use super::{Refusal, history};
-use super::{opening, toolcalls, trust};
+use super::{basis, opening, toolcalls, trust};
 use crate::protocol::cause::Cause;
 use crate::protocol::export::{LifecyclePoint, TurnStop};
 use crate::protocol::ids::{MessageId, TurnId};
 use crate::protocol::message::{Message, Role};
 use crate::protocol::model::{FinishReason, ModelRequest, Purpose};
 use crate::protocol::results::ShellRan;
+use crate::protocol::turn::Lane;
 use crate::provenance::{CancelToken, Stopped};
 use crate::provider::Provider;
-use crate::store::StoreError;
+use crate::store::{Diagnostic, StoreError};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
+
+/// What every model is told, but for the directory of the workspace.
+const SYSTEM_PROMPT: &str = include_str!("system_prompt.md");
 
 /// Everything that one turn needs.
 pub(super) struct TurnJob {
@@ -30,6 +36,8 @@ pub(super) struct TurnJob {
     pub(super) turn_id: TurnId,
     pub(super) message_id: MessageId,
     pub(super) provider: Arc<dyn Provider>,
+    /// Its name as somebody chose it.
+    pub(super) model_asked: String,
     pub(super) title: Arc<Title>,
     /// What writes the title; absent where titles are off.
     pub(super) title_provider: Option<Arc<dyn Provider>>,
@@ -37,6 +45,7 @@ pub(super) struct TurnJob {
     pub(super) history: Vec<Arc<Message>>,
     pub(super) prompt: Arc<Message>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) stopwatch: Arc<Stopwatch>,
     pub(super) token: CancelToken,
     /// The session's runner.
     pub(super) runner: mpsc::UnboundedSender<Mail>,
@@ -106,8 +115,8 @@ pub(super) async fn run(job: TurnJob, begun: Begun) -> TurnEnd {
 }
 
 async fn work(mut job: TurnJob, begun: Begun) -> TurnEnd {
-    let TurnJob { context, turn_id, title, token, runner, .. } = &job;
-    match (Joining { context, turn_id, title, token, runner }.join(begun).await) {
+    let TurnJob { context, turn_id, title, stopwatch, token, runner, .. } = &job;
+    match (Joining { context, turn_id, title, stopwatch, token, runner }.join(begun).await) {
         Ok(newer) => job.history = newer.unwrap_or(job.history),
         Err(end) => return end,
     }
@@ -134,6 +143,8 @@ impl TurnJob {
             // A runner that is gone has nobody to tell it to.
             let _ = self.runner.send(Mail::Desk(Box::new(|runner| runner.iter().for_each(|runner| opening::tell_options(runner)))));
         }
+        let basis = basis::of(self, SYSTEM_PROMPT, found.agents.as_deref());
+        self.context.record(Diagnostic::TurnBasis(self.context.provenance.recorded(basis)));
         let system = self.system_prompt(found.agents.as_deref());
         let mut call_ids = history::call_ids(&self.history);
         let mut saver = Saver::new(self.context.store.clone(), self.message_id.clone(), Arc::clone(&self.ledger));
@@ -149,7 +160,7 @@ impl TurnJob {
                 FinishReason::EndTurn | FinishReason::ToolCalls if answered.calls.is_empty() => return Ok(TurnStop::EndTurn),
                 FinishReason::EndTurn | FinishReason::ToolCalls => {
                     // The calls are on record before any of them starts, and their results as soon as they are there.
-                    self.token.race(saver.all()).await??;
+                    self.stopwatch.during(Lane::Store, self.token.race(saver.all())).await??;
                     saver.beside(toolcalls::run_all(self, answered.calls, &mut spending)).await?;
                 }
             }
@@ -194,7 +205,7 @@ impl TurnJob {
     }
 
     fn system_prompt(&self, agents: Option<&str>) -> String {
-        let mut system = format!("{}\nWorkspace: {}\n", include_str!("system_prompt.md"), self.context.workspace.path().display());
+        let mut system = format!("{SYSTEM_PROMPT}\nWorkspace: {}\n", self.context.workspace.path().display());
         if let Some(text) = agents {
             system.push_str("\nThe workspace's AGENTS.md, as information from its authors:\n\n");
             system.push_str(text);

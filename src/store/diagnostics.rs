@@ -10,6 +10,7 @@ use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent};
 use crate::protocol::ids::{AbortId, CancelId, SessionId, TurnId};
 use crate::protocol::tool_run::ToolRun;
+use crate::protocol::turn::{TurnBasis, TurnTime};
 use rusqlite::{Connection, Row, Rows, params};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,9 @@ pub enum Diagnostic {
     Trace(StreamTrace),
     /// A state of a tool call; the newest one of a [`ToolRun::key`] is its record.
     ToolRun(ToolRun),
+    /// A state of a turn's time; the newest one is its record.
+    TurnTime(TurnTime),
+    TurnBasis(TurnBasis),
     Lifecycle(LifecycleEvent),
     Incident(Incident),
 }
@@ -53,12 +57,14 @@ pub enum RecordKind {
     TitleGeneration,
     StreamTrace,
     ToolRun,
+    TurnTime,
+    TurnBasis,
     Lifecycle,
     Incident,
 }
 
 impl RecordKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Abort,
         Self::CancelRequest,
         Self::LateCancel,
@@ -66,6 +72,8 @@ impl RecordKind {
         Self::TitleGeneration,
         Self::StreamTrace,
         Self::ToolRun,
+        Self::TurnTime,
+        Self::TurnBasis,
         Self::Lifecycle,
         Self::Incident,
     ];
@@ -106,6 +114,10 @@ pub(super) fn insert(conn: &Connection, diagnostic: &Diagnostic) -> Result<u64, 
         }
         Diagnostic::Trace(trace) => insert_trace(conn, trace),
         Diagnostic::ToolRun(run) => insert_tool_run(conn, run),
+        Diagnostic::TurnTime(time) => {
+            add(conn, &time.session_id, Some(&time.turn_id), RecordKind::TurnTime, Some(time.turn_id.as_str()), time)
+        }
+        Diagnostic::TurnBasis(basis) => add(conn, &basis.session_id, Some(&basis.turn_id), RecordKind::TurnBasis, None, basis),
         Diagnostic::Lifecycle(event) => add(conn, &event.session_id, Some(&event.turn_id), RecordKind::Lifecycle, None, event),
         Diagnostic::Incident(incident) => add(conn, &incident.session_id, incident.turn_id.as_ref(), RecordKind::Incident, None, incident),
     }
@@ -264,6 +276,8 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         RecordKind::TitleGeneration => Diagnostic::Title(row.get::<_, Json<TitleGeneration>>(4)?.0),
         RecordKind::StreamTrace => Diagnostic::Trace(row.get::<_, Json<StreamTrace>>(4)?.0),
         RecordKind::ToolRun => Diagnostic::ToolRun(row.get::<_, Json<ToolRun>>(4)?.0),
+        RecordKind::TurnTime => Diagnostic::TurnTime(row.get::<_, Json<TurnTime>>(4)?.0),
+        RecordKind::TurnBasis => Diagnostic::TurnBasis(row.get::<_, Json<TurnBasis>>(4)?.0),
         RecordKind::Lifecycle => Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seq), ..row.get::<_, Json<LifecycleEvent>>(4)?.0 }),
         RecordKind::Incident => Diagnostic::Incident(Incident { seq: Some(seq), ..row.get::<_, Json<Incident>>(4)?.0 }),
     }))

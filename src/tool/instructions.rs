@@ -6,6 +6,9 @@ use crate::text::cut;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 
+/// Where a workspace tells the model something.
+pub const AGENTS_FILE: &str = "AGENTS.md";
+
 /// The most of `AGENTS.md` that is taken, in bytes.
 const MAX_AGENTS_BYTES: usize = 32 << 10;
 
@@ -27,7 +30,7 @@ impl Instructions {
     /// `policy` is the name of pillion's own file.
     pub fn of(workspace: &Workspace, policy: &str) -> Self {
         let place = |name: &str| Place::root().join(OsStr::new(name));
-        let agents = workspace.file_for_pillion(&place("AGENTS.md")).and_then(|file| file.prefix(MAX_AGENTS_BYTES as u64 + 1)).ok();
+        let agents = workspace.file_for_pillion(&place(AGENTS_FILE)).and_then(|file| file.prefix(MAX_AGENTS_BYTES as u64 + 1)).ok();
         let policy = match workspace.file_for_pillion(&place(policy)).and_then(|file| file.whole(MAX_POLICY_BYTES)) {
             Ok(bytes) => Some(Ok(bytes)),
             Err(super::workspace::WorkspaceError::NotFound(_)) => None,

@@ -25,7 +25,7 @@ mod walk;
 pub mod workspace;
 mod write_file;
 
-pub use instructions::Instructions;
+pub use instructions::{AGENTS_FILE, Instructions};
 pub use update_plan::planned;
 
 use crate::policy::Access;

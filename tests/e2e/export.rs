@@ -120,9 +120,9 @@ async fn sanitized_and_full_differ_by_placeholders_alone() {
         let hidden = before.as_str().map_or_else(|| before.to_string(), str::to_owned);
         assert!(after.contains("[path:") || after.ends_with(&format!(" len={}]", hidden.chars().count())), "{at}: {before} {after}");
     }
-    // The texts and nothing else: ids, times, counts, causes and hops stay.
+    // The texts and nothing else, and the path that stands in the name of a script: ids, times, counts, causes and hops stay.
     let places: std::collections::BTreeSet<_> = texts.iter().map(|(at, ..)| at.rsplit('/').next().unwrap_or_default()).collect();
-    assert_eq!(places.into_iter().collect::<Vec<_>>(), ["cwd", "input", "reason", "text", "title"]);
+    assert_eq!(places.into_iter().collect::<Vec<_>>(), ["cwd", "input", "model_asked", "reason", "text", "title"]);
     // Equal texts have equal numbers.
     let placeholder =
         |text: &str| texts.iter().filter(|(_, before, _)| *before == json!(text)).map(|(.., after)| after.clone()).collect::<Vec<_>>();

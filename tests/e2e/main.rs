@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary over pipes, one file for each journey.
 #![expect(unreachable_pub, reason = "a test binary exports nothing, and its support is shared by all journeys")]
 
+mod basis;
 mod buffers;
 mod cancel;
 mod crash;
@@ -34,6 +35,7 @@ mod stops;
 mod store_faults;
 mod support;
 mod telemetry;
+mod time;
 mod titles;
 mod tool_runs;
 mod tools;

@@ -77,7 +77,7 @@ fn told(home: &Home, what: &str) -> Vec<String> {
         };
         untimed.split(' ').map(|word| if word.starts_with("conn_") { "conn," } else { word }).collect::<Vec<_>>().join(" ")
     };
-    let known = |line: &&str| !["turn", "when", "hops", "model"].iter().any(|label| line.starts_with(label));
+    let known = |line: &&str| !["turn", "when", "time", "stood on", "hops", "model"].iter().any(|label| line.starts_with(label));
     stop.lines().skip(1).map(str::trim_start).filter(known).map(steady).collect()
 }
 

@@ -1,11 +1,9 @@
 //! The story of one stop.
 
-use super::retry;
 use super::story::{Story, counted, duration, wall};
-use super::streams;
-use super::tools;
 use super::turns::Turns;
 use super::view::{ABSENT, View};
+use super::{account, retry, streams, tools};
 use crate::protocol::abort::{Phase, Scope, TitleState, ToolOutcome};
 use crate::protocol::cause::{Cause, Initiator};
 use crate::text::first;
@@ -45,6 +43,7 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     }
     story.fact("turn", &turn(abort));
     story.fact("when", &when(abort));
+    account::tell(abort.said("turn_id"), turns, story);
     story.fact("phase", &phase(abort));
     story.fact("hops", &hops(abort));
     story.fact("running", &running(abort, turns));

@@ -140,12 +140,13 @@ fn asked(abort: View<'_>) -> String {
         (Some(method), serde_json::Value::Null) => format!("with the notification {method}"),
         (Some(method), id) => format!("with {method}, its request {id}"),
     };
-    let client = client.unwrap_or_else(|| "a client that gave no name".into());
+    let through = client.as_deref().unwrap_or("a client that gave no name");
     match abort.word("initiator") {
-        Some(Initiator::User) => format!("The user{source}, through {client}, {by}."),
-        Some(Initiator::Program) => format!("A program{source}, through {client}, {by}."),
+        Some(Initiator::User) => format!("The user{source}, through {through}, {by}."),
+        Some(Initiator::Program) => format!("A program{source}, through {through}, {by}."),
         Some(Initiator::Unknown) | None => {
-            format!("{}{source}, {by}; for whom, it did not say.", sentence_of(&client).trim_end_matches('.'))
+            let client = client.as_deref().unwrap_or("A client that gave no name");
+            format!("{client}{source}, {by}; for whom, it did not say.")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What else went wrong: titles, streams, cancel requests without effect, incidents, and turns whose record is absent.
+//! What else went wrong: titles, streams, cancel requests without effect, incidents.
 
 use super::abort::{NO_WORDS, cause, explained, listed, sentence, who};
 use super::story::{Story, counted, duration, wall};
@@ -7,7 +7,6 @@ use super::turns::Turns;
 use super::view::View;
 use crate::protocol::abort::CancelOutcome;
 use crate::protocol::diagnostics::{RetryVerdict, StreamState};
-use std::collections::HashSet;
 
 pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
     for title in turns.records("title_generations") {
@@ -30,7 +29,6 @@ pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
             story.fact("where", &format!("{}:{line} of pillion's code", incident.at("panicked_at").said("file")));
         }
     }
-    tell_unrecorded(turns, story);
 }
 
 /// A title that could not be made, or was made and not used.
@@ -103,16 +101,5 @@ fn tell_cancel(request: View<'_>, story: &mut Story) {
     story.fact("when", &wall(request.number("at")));
     if let Some(abort) = request.text("abort_id") {
         story.fact("stop", abort);
-    }
-}
-
-/// Turns that did not end by themselves and whose abort is not in the document.
-fn tell_unrecorded(turns: &Turns<'_>, story: &mut Story) {
-    let recorded: HashSet<&str> = turns.records("aborts").filter_map(|abort| abort.text("turn_id")).collect();
-    for turn in turns.all() {
-        let stopped = matches!(turn.text("stop"), Some("cancelled" | "failed" | "max_turn_requests"));
-        if stopped && !turn.text("turn_id").is_some_and(|turn| recorded.contains(turn)) {
-            story.head(&format!("Turn {} ended as {}, and its record is not in this export", turn.said("turn_id"), turn.said("stop")));
-        }
     }
 }

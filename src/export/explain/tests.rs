@@ -5,10 +5,12 @@ use crate::export::Sanitize;
 use crate::export::fixture::{CALM, Memory, parsed};
 use crate::protocol::abort::{Effect, Partial, Phase, ToolOutcome};
 use crate::protocol::cause::{BudgetUnit, Cause, Initiator, Repetition};
+use crate::protocol::diagnostics::{StreamState, StreamTrace};
 use crate::protocol::export::TurnStop;
 use crate::protocol::ids::TurnId;
 use crate::protocol::message::ResultStatus;
 use crate::protocol::tool_run::{Permission, ToolRun};
+use crate::protocol::turn::TurnTime;
 use serde_json::json;
 
 fn story_of(memory: &Memory) -> String {
@@ -161,12 +163,17 @@ fn one_turn_is_told_of_alone() {
     let mut other = memory.turns[0].clone();
     (other.turn_id, other.stop, other.abort_id) = (TurnId::new("calm"), Some(TurnStop::EndTurn), None);
     memory.turns.push(other);
+    memory.turn_times.push(TurnTime { turn_id: TurnId::new("calm"), ..memory.turn_times[0].clone() });
     let export = memory.export(Sanitize::No, &[]);
     let of = |turn: &str| explain(&export, Reading { width: 10_000, turn: Some(turn) }).expect("a story");
     let stopped = of(memory.aborts[0].turn_id.as_str());
     assert!(stopped.contains("\nStop 1 of 1: x_abort_turn\n"), "{stopped}");
     let calm = of("calm");
     assert!(calm.starts_with("What happened:  The turn ended by itself") && !calm.contains("x_turn"), "{calm}");
+    assert!(
+        calm.contains("\nTurn calm ended by itself: the model had finished\n") && fact(&calm, "time").starts_with("4.253 s: "),
+        "{calm}"
+    );
 }
 
 #[test]
@@ -426,4 +433,29 @@ fn fields_of_the_wrong_type_are_told_as_not_recorded() {
 fn a_stopped_turn_without_a_record_is_named() {
     let story = stopped(|memory| memory.aborts.clear());
     assert!(story.contains("Turn x_turn ended as cancelled, and its record is not in this export"), "{story}");
+}
+
+#[test]
+fn of_a_turn_that_goes_on_the_last_thing_on_record_is_told() {
+    let told = |change: fn(&mut Memory)| {
+        let mut memory = Memory { sessions: CALM.memory().sessions, turns: CALM.memory().turns, ..Memory::default() };
+        (memory.turns[0].stop, memory.turns[0].ended_at, memory.turns[0].abort_id) = (None, None, None);
+        memory.lifecycle = CALM.memory().lifecycle;
+        memory.lifecycle.truncate(1);
+        change(&mut memory);
+        fact(&story_of(&memory), "time").to_owned()
+    };
+    let before =
+        |what: &str, at: &str, ago: &str| format!("not recorded; the last thing that is: {what} at {at}, {ago} before this was written");
+    assert_eq!(told(|_| {}), before("the turn was accepted", "2025-12-31T23:59:46.000Z", "14.000 s"));
+    assert_eq!(
+        told(|memory| memory.traces = vec![StreamTrace { state: StreamState::Open, ..CALM.memory().traces.remove(0) }]),
+        before("a model call was begun (x_att, now open)", "2025-12-31T23:59:49.000Z", "11.000 s")
+    );
+    assert_eq!(
+        told(|memory| memory.tool_runs =
+            vec![ToolRun { answered_at: None, started_at: None, ended_at: None, ..CALM.memory().tool_runs.remove(0) }]),
+        before("a person was asked about write_file (x_call_2)", "2025-12-31T23:59:47.000Z", "13.000 s")
+    );
+    assert_eq!(told(|memory| memory.lifecycle.clear()), "(not recorded)");
 }

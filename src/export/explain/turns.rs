@@ -10,9 +10,13 @@ pub(super) struct Turns<'a> {
     /// In the order of their sessions, and in each as they were begun.
     infos: Vec<View<'a>>,
     parts: HashMap<&'a str, Vec<View<'a>>>,
-    runs: HashMap<&'a str, Vec<View<'a>>>,
-    traces: HashMap<&'a str, Vec<View<'a>>>,
+    /// By the list that they stand in, and their turn.
+    records: HashMap<&'static str, HashMap<&'a str, Vec<View<'a>>>>,
+    exported_at: Option<u64>,
 }
+
+/// The lists whose records are looked for by their turn.
+const LISTS: [&str; 6] = ["aborts", "tool_runs", "turn_times", "turn_bases", "stream_traces", "lifecycle"];
 
 impl<'a> Turns<'a> {
     /// Walks the tree once.
@@ -29,17 +33,15 @@ impl<'a> Turns<'a> {
             sessions.extend(session.list("children"));
         }
         let diagnostics = export.at("diagnostics");
-        let of_turns = |name| {
-            let mut of_turns: HashMap<&str, Vec<View<'a>>> = HashMap::new();
-            for record in diagnostics.list(name) {
+        let mut records: HashMap<_, HashMap<_, Vec<_>>> = HashMap::new();
+        for list in LISTS {
+            for record in diagnostics.list(list) {
                 if let Some(turn) = record.text("turn_id") {
-                    of_turns.entry(turn).or_default().push(record);
+                    records.entry(list).or_default().entry(turn).or_default().push(record);
                 }
             }
-            of_turns
-        };
-        let (runs, traces) = (of_turns("tool_runs"), of_turns("stream_traces"));
-        Self { diagnostics, only, infos, parts, runs, traces }
+        }
+        Self { diagnostics, only, infos, parts, records, exported_at: export.number("exported_at") }
     }
 
     /// The turns to tell of.
@@ -50,6 +52,15 @@ impl<'a> Turns<'a> {
     /// The diagnostic records of these turns; if all are told of, also those that belong to none.
     pub(super) fn records(&self, name: &str) -> impl Iterator<Item = View<'a>> {
         self.diagnostics.list(name).filter(|record| self.is_asked_about(*record))
+    }
+
+    /// The records of one turn that stand in one of [`LISTS`].
+    pub(super) fn of_turn(&self, list: &'static str, turn_id: &str) -> &[View<'a>] {
+        self.records.get(list).and_then(|of_turns| of_turns.get(turn_id)).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn exported_at(&self) -> Option<u64> {
+        self.exported_at
     }
 
     fn is_asked_about(&self, of_a_turn: View<'_>) -> bool {
@@ -70,12 +81,12 @@ impl<'a> Turns<'a> {
 
     /// The records of its model calls, an attempt each.
     pub(super) fn traces(&self, abort: View<'_>) -> &[View<'a>] {
-        abort.text("turn_id").and_then(|turn| self.traces.get(turn)).map_or(&[], Vec::as_slice)
+        abort.text("turn_id").map_or(&[], |turn| self.of_turn("stream_traces", turn))
     }
 
     /// The records of the tool calls of the turn that the abort ended.
     pub(super) fn runs(&self, abort: View<'_>) -> &[View<'a>] {
-        abort.text("turn_id").and_then(|turn| self.runs.get(turn)).map_or(&[], Vec::as_slice)
+        abort.text("turn_id").map_or(&[], |turn| self.of_turn("tool_runs", turn))
     }
 
     /// The parts of its messages.

@@ -3,6 +3,7 @@
 //! Invariant: the future of a request lives until its answer came or the connection ended: tower-lsp cannot take an answer that
 //! nobody waits for.
 
+use crate::protocol::turn::QuestionForm;
 use crate::rpc::dialect::{Dialect, FileSkills};
 use crate::rpc::outbox::Outbox;
 use crate::session::editor::AnsweredAt;
@@ -30,21 +31,10 @@ pub(super) struct Line {
     /// Of the questions that are open, who wants to know when their answers were read.
     clocks: Mutex<HashMap<i64, AnsweredAt>>,
     /// How the client's person is asked, as far as the client has let us know.
-    form: Mutex<Form>,
+    form: Mutex<QuestionForm>,
     /// The client can still read, but has sent its last message.
     pub(super) hung_up: CancellationToken,
     pub(super) ended: CancellationToken,
-}
-
-/// How a permission question is put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// `session/request_permission`.
-    Card,
-    /// LSP's `window/showMessageRequest`.
-    Message,
-    /// The client has neither.
-    Nobody,
 }
 
 /// Sends requests.
@@ -80,7 +70,7 @@ impl Line {
             spoken: OnceLock::new(),
             asked: AtomicI64::new(0),
             clocks: Mutex::default(),
-            form: Mutex::new(Form::Card),
+            form: Mutex::new(QuestionForm::Card),
             hung_up: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
@@ -116,15 +106,15 @@ impl Line {
         self.spoken.get().map(|(_, files)| *files).unwrap_or_default()
     }
 
-    pub(super) fn form(&self) -> Form {
+    pub(super) fn form(&self) -> QuestionForm {
         *self.form.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The client has no `form`: the next one is taken from now on, and given back.
-    pub(super) fn is_without(&self, form: Form) -> Form {
+    pub(super) fn is_without(&self, form: QuestionForm) -> QuestionForm {
         let next = match (form, self.dialect()) {
-            (Form::Card, Dialect::Lsp) => Form::Message,
-            _ => Form::Nobody,
+            (QuestionForm::Card, Dialect::Lsp) => QuestionForm::Message,
+            _ => QuestionForm::Nobody,
         };
         let mut current = self.form.lock().unwrap_or_else(PoisonError::into_inner);
         // Another question may have learned more in the meantime.

@@ -3,12 +3,13 @@
 //! Invariant: whatever is no clear answer is none, nobody agrees to what was not shown whole, and the end of the connection
 //! answers nothing.
 
-use super::asking::{Asked, Asker, Form, Outcome};
+use super::asking::{Asked, Asker, Outcome};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::ids::SessionId;
 use crate::protocol::permission::{
     AskedCall, PermissionMeta, PermissionOption, PermissionOutcome, PermissionParams, PermissionPlace, PermissionResult,
 };
+use crate::protocol::turn::QuestionForm;
 use crate::protocol::update::{ToolCall, ToolCallContent};
 use crate::session::editor::{PermissionAnswer, PermissionQuestion};
 use crate::text::exact;
@@ -47,7 +48,7 @@ pub(super) fn ask(
     }
 }
 
-async fn answer(asker: Asker, matter: Matter, mut form: Form, mut asked: Asked, mut reply: oneshot::Sender<PermissionAnswer>) {
+async fn answer(asker: Asker, matter: Matter, mut form: QuestionForm, mut asked: Asked, mut reply: oneshot::Sender<PermissionAnswer>) {
     let answer = loop {
         match asked.outcome(reply.closed()).await {
             // Nobody said no. The stop that the end of the connection brings is what ends the question.
@@ -70,13 +71,13 @@ async fn answer(asker: Asker, matter: Matter, mut form: Form, mut asked: Asked, 
 
 impl Matter {
     /// Asks, or says why nobody is asked.
-    fn put(&self, asker: &Asker, form: Form) -> Result<Asked, PermissionAnswer> {
+    fn put(&self, asker: &Asker, form: QuestionForm) -> Result<Asked, PermissionAnswer> {
         let asked = match form {
-            Form::Card => asker.ask("session/request_permission", |id| {
+            QuestionForm::Card => asker.ask("session/request_permission", |id| {
                 asker.line.time(id, &self.question.answered);
                 self.card(id)
             }),
-            Form::Message => {
+            QuestionForm::Message => {
                 let message = self.message().ok_or(PermissionAnswer::TooLong)?;
                 let actions: Vec<_> = self.question.options.iter().map(|option| json!({ "title": option.name })).collect();
                 asker.ask("window/showMessageRequest", |id| {
@@ -84,7 +85,7 @@ impl Matter {
                     json!({ "type": WARNING, "message": message, "actions": actions })
                 })
             }
-            Form::Nobody => None,
+            QuestionForm::Nobody => None,
         };
         asked.ok_or(PermissionAnswer::Unanswerable)
     }
@@ -124,9 +125,9 @@ impl Matter {
     }
 
     /// What the editor's person decided.
-    fn understood(&self, form: Form, answer: Result<Value, Error>) -> PermissionAnswer {
+    fn understood(&self, form: QuestionForm, answer: Result<Value, Error>) -> PermissionAnswer {
         let Ok(answer) = answer else { return PermissionAnswer::Unanswerable };
-        if form == Form::Card {
+        if form == QuestionForm::Card {
             return match PermissionResult::deserialize(&answer).map(|result| result.outcome) {
                 Ok(PermissionOutcome::Selected { option_id }) => PermissionAnswer::Chosen(option_id),
                 Ok(PermissionOutcome::Cancelled) => PermissionAnswer::Cancelled,

@@ -77,6 +77,10 @@ impl Editor for Desk {
         false
     }
 
+    fn questions(&self) -> crate::protocol::turn::QuestionForm {
+        crate::protocol::turn::QuestionForm::Card
+    }
+
     fn abilities(&self) -> Abilities {
         Abilities::default()
     }

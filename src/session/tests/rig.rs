@@ -339,7 +339,13 @@ impl Told {
             Recorded::Diagnostic(Diagnostic::Title(title)) => self.titles.push(title),
             Recorded::Diagnostic(Diagnostic::Trace(trace)) => self.traces.push(trace),
             Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => self.lives.push((event.turn_id, event.event)),
-            Recorded::Diagnostic(Diagnostic::TitleState { .. } | Diagnostic::ToolRun(_) | Diagnostic::Incident(_)) => {}
+            Recorded::Diagnostic(
+                Diagnostic::TitleState { .. }
+                | Diagnostic::ToolRun(_)
+                | Diagnostic::TurnTime(_)
+                | Diagnostic::TurnBasis(_)
+                | Diagnostic::Incident(_),
+            ) => {}
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::protocol::export::{Incident, LifecycleEvent, LifecyclePoint};
+use crate::protocol::mode::Mode;
+use crate::protocol::turn::{EditorSkills, Instruction, InstructionKind, Lane, QuestionForm, Spent, TurnBasis, TurnTime};
 
 #[tokio::test]
 async fn every_kind_is_read_back_as_it_was_recorded_in_the_order_of_the_calls() {
@@ -26,6 +28,24 @@ async fn every_kind_is_read_back_as_it_was_recorded_in_the_order_of_the_calls() 
         seq: None,
     };
     let state = TitleState::CompletedAfterAbort;
+    let spent = Spent { on: Lane::Tools, us: 7, times: 1, longest_us: 7, longest_at_us: 0 };
+    let basis = TurnBasis {
+        session_id: session_id.clone(),
+        turn_id: turn_id.clone(),
+        model_asked: "m".into(),
+        model: "p:m".into(),
+        instructions: vec![Instruction {
+            kind: InstructionKind::Workspace,
+            sha256: "0a".into(),
+            bytes: 3,
+            path: Some("/w/AGENTS.md".into()),
+        }],
+        tools: vec!["shell".into()],
+        rules_digest: "0b".into(),
+        mode: Mode::Ask,
+        trusted: true,
+        editor: EditorSkills { questions: QuestionForm::Nobody, edits: false, reads: true, writes: false },
+    };
     let records = [
         Diagnostic::Cancel(cancel("s", "c1", CancelOutcome::Idle)),
         Diagnostic::LateCancel {
@@ -34,10 +54,12 @@ async fn every_kind_is_read_back_as_it_was_recorded_in_the_order_of_the_calls() 
             abort_id: abort_id.clone(),
             cancel_id: CancelId::new("c2"),
         },
-        Diagnostic::TitleState { session_id: session_id.clone(), turn_id, abort_id, state },
+        Diagnostic::TitleState { session_id: session_id.clone(), turn_id: turn_id.clone(), abort_id, state },
         Diagnostic::Title(title("s", "t", "run", true)),
         Diagnostic::Trace(trace("s", "t", "a", StreamState::Open)),
         Diagnostic::ToolRun(tool_run("s", "t", "call", None)),
+        Diagnostic::TurnTime(TurnTime { session_id: session_id.clone(), turn_id: turn_id.clone(), total_us: 7, spent: vec![spent] }),
+        Diagnostic::TurnBasis(basis),
         Diagnostic::Lifecycle(lifecycle.clone()),
         Diagnostic::Incident(incident.clone()),
     ];
@@ -51,8 +73,8 @@ async fn every_kind_is_read_back_as_it_was_recorded_in_the_order_of_the_calls() 
 
     let mut expected = records.to_vec();
     expected[0] = Diagnostic::Cancel(CancelRequest { seq: Some(seqs[0]), ..cancel("s", "c1", CancelOutcome::Idle) });
-    expected[6] = Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seqs[6]), ..lifecycle });
-    expected[7] = Diagnostic::Incident(Incident { seq: Some(seqs[7]), ..incident });
+    expected[8] = Diagnostic::Lifecycle(LifecycleEvent { seq: Some(seqs[8]), ..lifecycle });
+    expected[9] = Diagnostic::Incident(Incident { seq: Some(seqs[9]), ..incident });
     let expected: Vec<_> =
         seqs.iter().zip(expected).map(|(seq, record)| DiagnosticRow { seq: *seq, record: Recorded::Diagnostic(record) }).collect();
     assert_eq!(rows(&rig.store, "s").await, expected);

@@ -6,6 +6,7 @@
 
 mod axes;
 pub(crate) mod judge;
+mod maintainer;
 
 use crate::support::fifo::Fifo;
 use crate::support::journey::{configured, explained_export, export, fields};
@@ -28,6 +29,8 @@ struct Scene {
     asked: Value,
     /// Answers of the model that are kept open; the last one is the run's.
     open: Vec<Exchange>,
+    /// The request that asked for the stop, if it was one.
+    stop: Option<Value>,
     /// The process that `initialize` named, if its death is what stops the run.
     named: Option<Child>,
 }
@@ -59,7 +62,7 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
         let ready = Fifo::new(&home);
         let asked = editor.request("session/shell", json!({ "sessionId": session, "command": LONG })).await;
         ready.pids().await;
-        return Scene { home, server, editor, session, asked, open, named };
+        return Scene { home, server, editor, session, asked, open, stop: None, named };
     }
     let mut asked = editor.prompt(&session, "tell me a story").await;
     if doing == Doing::BeforeRequest {
@@ -68,7 +71,7 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
         }
         // Answered behind the prompt: its turn has begun.
         export(&mut editor, &session).await;
-        return Scene { home, server, editor, session, asked, open, named };
+        return Scene { home, server, editor, session, asked, open, stop: None, named };
     }
     let mut turn = server.next_request().await;
     if matches!(titled, Titled::InFlight | Titled::Before) {
@@ -118,17 +121,17 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
             if doing == Doing::ToolRunning {
                 ready.pids().await;
             }
-            return Scene { home, server, editor, session, asked, open, named };
+            return Scene { home, server, editor, session, asked, open, stop: None, named };
         }
         Doing::RetryBackoff => {
             turn.error(503, &[("retry-after", "25")], "{}").await;
             let told = |message: &Value| message["params"]["update"]["_meta"]["pillion"]["retry"].is_object();
             editor.claim("the notice of a retry", told).await;
-            return Scene { home, server, editor, session, asked, open, named };
+            return Scene { home, server, editor, session, asked, open, stop: None, named };
         }
     }
     open.push(turn);
-    Scene { home, server, editor, session, asked, open, named }
+    Scene { home, server, editor, session, asked, open, stop: None, named }
 }
 
 /// A model to which no connection comes about; the title's is another matter.
@@ -140,7 +143,7 @@ fn never_connected(titled: Titled) -> Value {
 
 /// Stops the run and gives the sanitized export. Where the connection ends, another process writes it.
 async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
-    let Scene { home, editor, session, asked, open, named, .. } = scene;
+    let Scene { home, editor, session, asked, open, stop: request, named, .. } = scene;
     let mut answer = if stop.is_fault() { open.pop() } else { None };
     match stop {
         Stop::ClientCancel => {
@@ -149,10 +152,10 @@ async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
         Stop::RpcCancel => editor.notify("$/cancelRequest", json!({ "id": asked })).await,
         Stop::Superseded => {
             let prompt = json!({ "sessionId": session, "prompt": [{ "type": "text", "text": "rather this" }], "whenBusy": "supersede" });
-            editor.request("session/prompt", prompt).await;
+            *request = Some(editor.request("session/prompt", prompt).await);
         }
-        Stop::SessionClosed => drop(editor.request("session/close", json!({ "sessionId": session })).await),
-        Stop::Shutdown => drop(editor.request("shutdown", Value::Null).await),
+        Stop::SessionClosed => *request = Some(editor.request("session/close", json!({ "sessionId": session })).await),
+        Stop::Shutdown => *request = Some(editor.request("shutdown", Value::Null).await),
         Stop::TurnTimeout | Stop::ConnectTimeout | Stop::FirstByteTimeout | Stop::IdleStreamTimeout => {}
         Stop::ProviderHttp => answer.take().expect("an answer").error(400, &[], "{}").await,
         Stop::ProviderTransport => answer.take().expect("an answer").reset(),
@@ -209,6 +212,13 @@ async fn staged(doing: Doing, stop: Stop, titled: Titled) -> (Scene, Value) {
     panic!("{doing:?} x {stop:?} x {titled:?}: every stop came too early");
 }
 
+/// The hops of such a stop, up to the end of the run.
+fn way(doing: Doing, stop: Stop) -> Vec<&'static str> {
+    // A fault has ended the work before the runner hears of it.
+    let (by_itself, told_to_stop) = if stop.is_fault() { (stop.fault_hops(), &[][..]) } else { (&[][..], doing.hops()) };
+    [&[stop.point()][..], by_itself, &["runner.stopping"], told_to_stop, &["turn.settled"]].into_iter().flatten().copied().collect()
+}
+
 async fn case(doing: Doing, stop: Stop, titled: Titled) {
     let name = format!("{doing:?} x {stop:?} x {titled:?}");
     let (mut scene, export) = staged(doing, stop, titled).await;
@@ -245,12 +255,8 @@ async fn case(doing: Doing, stop: Stop, titled: Titled) {
     assert_eq!(told, expected, "{name}");
     judge::holds_together(abort, &export, &name);
     let hops: Vec<_> = abort["propagation"].as_array().expect("hops").iter().filter_map(|hop| hop["point"].as_str()).collect();
-    // A fault has ended the work before the runner hears of it.
-    let (by_itself, told_to_stop) = if stop.is_fault() { (stop.fault_hops(), &[][..]) } else { (&[][..], doing.hops()) };
-    let way: Vec<_> =
-        [&[stop.point()][..], by_itself, &["runner.stopping"], told_to_stop, &["turn.settled"]].into_iter().flatten().copied().collect();
     // Whether the answer could still be handed over is the last hop.
-    assert_eq!(hops.strip_suffix(&["turn.answered"]).unwrap_or(&hops), way, "{name}");
+    assert_eq!(hops.strip_suffix(&["turn.answered"]).unwrap_or(&hops), way(doing, stop), "{name}");
     let own = aborts.iter().filter(|other| other["turn_id"] == abort["turn_id"]).count();
     assert_eq!(own, 1, "{name}: one terminal record");
 
