@@ -78,7 +78,8 @@ pub(crate) fn tells_no_more_than_is_known(abort: &Value, story: &str, name: &str
     let what = story.lines().find(|line| line.trim_start().starts_with("what ")).unwrap_or_default();
     assert_eq!(what.contains("the user"), abort["initiator"] == "user", "{name}: {story}");
     if is_unasked(abort) {
-        assert!(story.contains("nobody asked for it") && story.contains("after it was noticed"), "{name}: {story}");
-        assert!(!story.contains("after it was asked") && !story.contains("; mode "), "{name}: {story}");
+        let when = story.lines().find(|line| line.trim_start().starts_with("when ")).unwrap_or_default();
+        assert!(story.contains("nobody asked for it") && when.contains("after it was noticed"), "{name}: {story}");
+        assert!(!when.contains("asked") && !when.contains("mode"), "{name}: {story}");
     }
 }
