@@ -238,12 +238,21 @@ record! {
 
 record! {
     /// How much of the turn's output existed, and how much of it is kept.
+    #[derive(Default)]
     pub struct Partial {
         required {
             text_bytes: u64 => Number,
             reasoning_bytes: u64 => Number,
+            /// Updates that were written to the client's pipe, to the last byte.
             updates_sent: u64 => Number,
             persisted_bytes: u64 => Number,
+        }
+        optional {
+            /// Updates that were waiting to be written when the turn had ended, if any were.
+            updates_unsent: u64 => Number,
+            bytes_unsent: u64 => Number,
+            /// Wall clock of the last byte that the client's pipe had taken; only if no more went into it.
+            not_read_since: u64 => Time,
         }
     }
 }

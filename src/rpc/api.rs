@@ -102,14 +102,14 @@ impl SessionApiServer for SessionDoor {
 
     async fn prompt(&self, ext: &Extensions, params: PromptParams) -> RpcResult<PromptResult> {
         let call = call(ext)?;
-        let ticket = self.0.prompt(call.request().clone(), params, call.answered());
+        let ticket = self.0.prompt(call.request().clone(), params, call.way());
         call.runs(ticket.session_id, ticket.turn_id);
         reply(ticket.answer).await
     }
 
     async fn shell(&self, ext: &Extensions, params: ShellParams) -> RpcResult<ShellResult> {
         let call = call(ext)?;
-        let ticket = self.0.shell(call.request().clone(), params, call.answered());
+        let ticket = self.0.shell(call.request().clone(), params, call.way());
         call.runs(ticket.session_id, ticket.turn_id);
         reply(ticket.answer).await
     }

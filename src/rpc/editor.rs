@@ -9,7 +9,7 @@ mod question;
 mod tests;
 
 use super::dialect::{Dialect, FileSkills};
-use super::outbox::Outbox;
+use super::outbox::{Outbound, Outbox};
 use crate::protocol::ids::RequestId;
 use crate::protocol::turn::QuestionForm;
 use crate::protocol::update::{UpdateMeta, UpdateParams, UpdatePlace};
@@ -22,6 +22,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 use tower_lsp::jsonrpc::{Error, Id, Response};
 use tower_lsp::{Client, ClientSocket};
 
@@ -45,7 +46,7 @@ impl RpcEditor {
     }
 
     /// Takes the answer to a question. One that fits no question of ours, or comes too late, is ignored.
-    pub(super) fn answered(&self, id: &RequestId, outcome: Result<Box<RawValue>, Box<RawValue>>, received: std::time::Instant) {
+    pub(super) fn answered(&self, id: &RequestId, outcome: Result<Box<RawValue>, Box<RawValue>>, received: Instant) {
         let Ok(id) = serde_json::from_str::<i64>(id.as_json()) else { return };
         self.line.is_read(id, received);
         self.line.answered(match outcome.map(|result| serde_json::from_str(result.get()).unwrap_or(Value::Null)) {
@@ -72,7 +73,7 @@ impl Editor for RpcEditor {
             Outgoing::Update(update) => {
                 let mut bytes = Vec::with_capacity(TYPICAL_UPDATE);
                 match serde_json::to_writer(&mut bytes, &Notification::of(&update)) {
-                    Ok(()) => self.line.outbox.push_update(bytes),
+                    Ok(()) => self.line.outbox.push_update(Outbound::update(bytes).with(update.receipt)),
                     Err(error) => tracing::error!(%error, session_id = %update.session_id, "an update could not be written"),
                 }
             }
@@ -89,6 +90,14 @@ impl Editor for RpcEditor {
 
     fn is_full(&self) -> bool {
         self.line.outbox.is_full()
+    }
+
+    fn caught_up(&self) -> BoxFuture<'_, ()> {
+        self.line.outbox.caught_up().boxed()
+    }
+
+    fn unread_since(&self) -> Option<Instant> {
+        self.line.outbox.unread_since()
     }
 
     fn abilities(&self) -> Abilities {

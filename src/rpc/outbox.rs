@@ -1,14 +1,23 @@
 //! What waits to be written: one queue, in the order in which things were said.
 //!
 //! Invariant: nothing overtakes anything; pushing never waits; updates are bounded by [`Outbox::room`], answers are always
-//! admitted. When writing fails, all that waits and all that follows is dropped.
+//! admitted. When writing fails, all that waits and all that follows is dropped, and there is never room again.
+
+mod pipe;
 
 use crate::config::Framing;
+use crate::protocol::ids::RequestId;
+use crate::session::editor::Receipt;
+use pipe::Pipe;
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use std::time::Instant;
+use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
 
 /// How much is written at once.
 const BATCH: usize = 64 << 10;
@@ -38,6 +47,12 @@ struct State {
     pushed: u64,
     written: u64,
     door: Door,
+    /// The message that was written last, and when its last byte was.
+    last: Option<(Label, Instant)>,
+    /// When bytes were last written.
+    moved: Option<Instant>,
+    /// Nothing more can be written before the client reads; since when it has not.
+    unread_since: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,9 +64,56 @@ enum Door {
     Broken,
 }
 
+/// One JSON message, without framing.
+pub struct Outbound {
+    label: Label,
+    body: Vec<u8>,
+    receipt: Option<Arc<dyn Receipt>>,
+}
+
+/// What a message is, as the record of its connection names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// `response` for an answer.
+    pub method: Cow<'static, str>,
+    /// Of an answer, the id of its request. A notification has none.
+    pub id: Option<RequestId>,
+}
+
+impl Outbound {
+    pub fn answer(id: RequestId, body: Vec<u8>) -> Self {
+        Self { label: Label::response(id), body, receipt: None }
+    }
+
+    pub fn request(method: impl Into<Cow<'static, str>>, id: Option<RequestId>, body: Vec<u8>) -> Self {
+        Self { label: Label { method: method.into(), id }, body, receipt: None }
+    }
+
+    pub fn update(body: Vec<u8>) -> Self {
+        Self::request("session/update", None, body)
+    }
+
+    /// Tells `receipt` what becomes of it.
+    pub fn with(self, receipt: Option<Arc<dyn Receipt>>) -> Self {
+        Self { receipt, ..self }
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").field("label", &self.label).field("bytes", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
+impl Label {
+    pub fn response(id: RequestId) -> Self {
+        Self { method: "response".into(), id: Some(id) }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
-    body: Vec<u8>,
+    message: Outbound,
     kind: Kind,
 }
 
@@ -69,17 +131,18 @@ impl Outbox {
         Self(Arc::new(Shared { limit, state: Mutex::default(), work: Notify::new(), progress: Notify::new() }))
     }
 
-    /// Queues an answer or a request of ours: one JSON message, without framing.
-    pub fn push(&self, body: impl Into<Vec<u8>>) {
-        self.enqueue(Entry { body: body.into(), kind: Kind::Owed });
+    /// Queues an answer or a request of ours.
+    pub fn push(&self, message: impl Into<Outbound>) {
+        self.enqueue(Entry { message: message.into(), kind: Kind::Owed });
     }
 
     /// Queues an update. It is taken even if there is no room: who produces many awaits [`Outbox::room`] before each.
-    pub fn push_update(&self, body: impl Into<Vec<u8>>) {
-        self.enqueue(Entry { body: body.into(), kind: Kind::Update });
+    pub fn push_update(&self, message: impl Into<Outbound>) {
+        self.enqueue(Entry { message: message.into(), kind: Kind::Update });
     }
 
-    /// Resolves when there is room for more updates, or when nothing will ever be written again.
+    /// Resolves when there is room for more updates: never, once nothing will be written again. Who waits is stopped by what
+    /// broke the door.
     pub async fn room(&self) {
         self.until(|state| state.has_room(self.0.limit)).await;
     }
@@ -93,6 +156,24 @@ impl Outbox {
     pub async fn flushed(&self) {
         let pushed = self.0.state().pushed;
         self.until(|state| state.written >= pushed || state.door == Door::Broken).await;
+    }
+
+    /// Resolves when everything that was pushed before this call is written and its receipts have heard of it, or the client
+    /// must read before more can be written, or nothing ever will be.
+    pub async fn caught_up(&self) {
+        let pushed = self.0.state().pushed;
+        let stuck = |state: &State| state.unread_since.is_some() || state.framing.is_none() || state.door == Door::Broken;
+        self.until(|state| state.written >= pushed || stuck(state)).await;
+    }
+
+    /// Since when the client has not been reading, if nothing more can be written before it does.
+    pub fn unread_since(&self) -> Option<Instant> {
+        self.0.state().unread_since
+    }
+
+    /// The message that was written last, and when its last byte was.
+    pub fn last_written(&self) -> Option<(Label, Instant)> {
+        self.0.state().last.clone()
     }
 
     /// Bytes of updates that wait to be written.
@@ -125,22 +206,15 @@ impl Outbox {
     ///
     /// # Errors
     /// Writing failed; the outbox drops everything from then on.
-    pub(super) async fn write_to<W: AsyncWrite + Unpin>(&self, mut out: W) -> io::Result<()> {
+    pub(super) async fn write_to<W: AsyncWrite + Unpin>(&self, out: W) -> io::Result<()> {
         let broken = BreakOnDrop(self);
-        let (mut batch, mut buffer) = (Vec::new(), Vec::with_capacity(BATCH));
+        let (mut batch, mut pipe) = (Vec::new(), Pipe::new(self, out));
         while let Some(framing) = self.take(&mut batch).await {
-            let (entries, updates) = (batch.len() as u64, update_bytes(&batch));
             for entry in batch.drain(..) {
-                write_framed(&mut out, &mut buffer, framing, entry.body).await?;
+                pipe.put(framing, entry).await?;
             }
-            out.write_all(&buffer).await?;
-            out.flush().await?;
-            buffer.clear();
-            let mut state = self.0.state();
-            state.written += entries;
-            state.update_bytes -= updates;
-            drop(state);
-            self.0.progress.notify_waiters();
+            pipe.flush().await?;
+            consume_budget().await;
         }
         std::mem::forget(broken);
         Ok(())
@@ -155,7 +229,7 @@ impl Outbox {
                     let mut bytes = 0;
                     while bytes < BATCH {
                         let Some(entry) = state.queue.pop_front() else { break };
-                        bytes += entry.body.len();
+                        bytes += entry.message.body.len();
                         batch.push(entry);
                     }
                     if !batch.is_empty() {
@@ -180,7 +254,7 @@ impl Outbox {
             return;
         }
         if entry.kind == Kind::Update {
-            state.update_bytes += entry.body.len();
+            state.update_bytes += entry.message.body.len();
         }
         state.pushed += 1;
         state.queue.push_back(entry);
@@ -207,7 +281,7 @@ impl Shared {
 
 impl State {
     fn has_room(&self, limit: usize) -> bool {
-        self.update_bytes < limit || self.door == Door::Broken
+        self.update_bytes < limit && self.door != Door::Broken
     }
 }
 
@@ -224,64 +298,6 @@ impl Drop for BreakOnDrop<'_> {
         drop(dropped);
         self.0.0.progress.notify_waiters();
     }
-}
-
-/// Puts one message behind what waits in `buffer`; a large one is written at once, behind that, and not copied.
-async fn write_framed<W: AsyncWrite + Unpin>(out: &mut W, buffer: &mut Vec<u8>, framing: Framing, body: Vec<u8>) -> io::Result<()> {
-    let body = match framing {
-        Framing::Headers => {
-            write!(buffer, "Content-Length: {}\r\n\r\n", body.len())?;
-            body
-        }
-        Framing::Lines => on_one_line(body),
-    };
-    if body.len() < BATCH {
-        buffer.extend_from_slice(&body);
-    } else {
-        out.write_all(buffer).await?;
-        out.write_all(&body).await?;
-        buffer.clear();
-    }
-    if framing == Framing::Lines {
-        buffer.push(b'\n');
-    }
-    Ok(())
-}
-
-/// The same JSON without anything that a reader could take for the end of the line. Our own serialiser writes no line
-/// ends; raw JSON from elsewhere may hold them between tokens, and Node's line reader also breaks at U+2028 and U+2029.
-fn on_one_line(mut body: Vec<u8>) -> Vec<u8> {
-    for line_end in [b'\n', b'\r'] {
-        let mut at = 0;
-        while let Some(found) = memchr::memchr(line_end, &body[at..]) {
-            at += found;
-            body[at] = b' ';
-        }
-    }
-    let separators =
-        |body: &[u8]| memchr::memmem::find(body, b"\xE2\x80\xA8").is_some() || memchr::memmem::find(body, b"\xE2\x80\xA9").is_some();
-    if !separators(&body) {
-        return body;
-    }
-    let mut escaped = Vec::with_capacity(body.len() + body.len() / 8);
-    let mut rest = &*body;
-    while let Some((&first, behind)) = rest.split_first() {
-        rest = match rest {
-            [0xE2, 0x80, last @ (0xA8 | 0xA9), behind @ ..] => {
-                escaped.extend_from_slice(if *last == 0xA8 { br"\u2028" } else { br"\u2029" });
-                behind
-            }
-            _ => {
-                escaped.push(first);
-                behind
-            }
-        };
-    }
-    escaped
-}
-
-fn update_bytes(batch: &[Entry]) -> usize {
-    batch.iter().filter(|entry| entry.kind == Kind::Update).map(|entry| entry.body.len()).sum()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::config::{Framing, Limits};
 use crate::provenance::panics;
 use crate::rpc::envelope::{INVALID_REQUEST, Inbound, Invalid, PARSE_ERROR};
 use crate::rpc::frame::{Decoder, Frame};
-use crate::rpc::outbox::Outbox;
+use crate::rpc::outbox::{Outbound, Outbox};
 use crate::rpc::watch::{EndReason, Ending};
 use futures_util::future::BoxFuture;
 use std::ops::ControlFlow;
@@ -166,10 +166,11 @@ impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
     /// Answers what is no message. Such answers name no request that waits for them, so a client that sends garbage and
     /// reads nothing loses them instead of filling the memory.
     fn complain(&self, invalid: &Invalid) {
+        let answer = || Outbound::answer(invalid.id.clone(), invalid.answer());
         match invalid.id.is_null() {
             true if self.outbox.is_full() => tracing::debug!(%invalid, "complaint dropped, the client does not read"),
-            true => self.outbox.push_update(invalid.answer()),
-            false => self.outbox.push(invalid.answer()),
+            true => self.outbox.push_update(answer()),
+            false => self.outbox.push(answer()),
         }
     }
 

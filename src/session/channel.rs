@@ -1,9 +1,9 @@
 //! The numbered stream of updates of one session: every update gets its `seq` and leaves in that order.
 
-use super::editor::{NumberedUpdate, Outgoing, SharedEditor};
+use super::editor::{NumberedUpdate, Outgoing, Receipt, SharedEditor};
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::update::SessionUpdate;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Posts the updates of one session.
 pub(super) struct UpdateChannel {
@@ -22,8 +22,8 @@ impl UpdateChannel {
         &self.editor
     }
 
-    /// Sends `update` and returns its number.
-    pub(super) fn post(&self, of: Option<(&TurnId, &MessageId)>, update: SessionUpdate) -> u64 {
+    /// Sends `update` and returns its number; `receipt` hears what becomes of it.
+    pub(super) fn post(&self, of: Option<(&TurnId, &MessageId)>, update: SessionUpdate, receipt: Option<Arc<dyn Receipt>>) -> u64 {
         let mut last = self.lock();
         *last += 1;
         self.editor.post(Outgoing::Update(Box::new(NumberedUpdate {
@@ -32,6 +32,7 @@ impl UpdateChannel {
             turn_id: of.map(|(turn, _)| turn.clone()),
             message_id: of.map(|(_, message)| message.clone()),
             update,
+            receipt,
         })));
         *last
     }

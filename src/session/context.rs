@@ -68,7 +68,7 @@ impl SessionContext {
     /// Sends updates that belong to no running turn. The last number is kept, so that the next process does not give it to
     /// another one.
     pub(super) fn announce<'u>(&self, updates: impl IntoIterator<Item = (Option<(&'u TurnId, &'u MessageId)>, SessionUpdate)>) {
-        let posted = updates.into_iter().map(|(of, update)| self.channel.post(of, update));
+        let posted = updates.into_iter().map(|(of, update)| self.channel.post(of, update, None));
         if let Some(last) = posted.last() {
             drop(self.store.change_session(&self.id, SessionChange::Updated(last)));
         }

@@ -10,8 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
+/// Hears what becomes of something that was said. It must not wait for anything.
+pub trait Receipt: Send + Sync {
+    /// It is taken to be written: so many bytes. Once writing has failed, nothing is.
+    fn taken(&self, _bytes: usize) {}
+
+    /// The last of its bytes was written to the client's pipe.
+    fn written(&self, bytes: usize, at: Instant);
+}
+
 /// Something that a session says to its client.
-#[derive(Debug)]
 pub enum Outgoing {
     Update(Box<NumberedUpdate>),
     /// Asks the client's person; the answer comes through `reply`. Dropping the receiver withdraws the question.
@@ -43,7 +51,6 @@ pub enum Outgoing {
 pub type FileReply<T> = oneshot::Sender<Result<T, FileRefusal>>;
 
 /// One `session/update`.
-#[derive(Debug)]
 pub struct NumberedUpdate {
     pub session_id: SessionId,
     /// Counts per session from 1.
@@ -52,6 +59,7 @@ pub struct NumberedUpdate {
     pub turn_id: Option<TurnId>,
     pub message_id: Option<MessageId>,
     pub update: SessionUpdate,
+    pub receipt: Option<Arc<dyn Receipt>>,
 }
 
 /// What a permission question shows besides the call itself.
@@ -98,8 +106,15 @@ pub trait Editor: Send + Sync {
     /// Says it. Order is kept, also towards the answers of requests. Never waits.
     fn post(&self, outgoing: Outgoing);
 
-    /// Resolves when there is room for more updates; at once unless the client reads too slowly.
+    /// Resolves when there is room for more updates; at once unless the client reads too slowly, and never once nothing can
+    /// reach it any more.
     fn room(&self) -> BoxFuture<'_, ()>;
+
+    /// Resolves when what was said before is written and its receipts have heard of it, or the client must read first.
+    fn caught_up(&self) -> BoxFuture<'_, ()>;
+
+    /// Since when the client has not been reading, if nothing more can be written before it does.
+    fn unread_since(&self) -> Option<Instant>;
 
     /// Whether [`Editor::room`] would wait.
     fn is_full(&self) -> bool;

@@ -4,6 +4,7 @@
 //! Invariant: after [`Ledger::close`] nothing enters and no update leaves, whatever a forced task still does.
 
 use super::channel::UpdateChannel;
+use super::delivery::Delivery;
 use super::parts::LiveParts;
 use super::toolbook::Toolbook;
 use super::trace::AttemptTrace;
@@ -25,6 +26,7 @@ pub(super) struct Ledger {
     turn_id: TurnId,
     message_id: MessageId,
     channel: Arc<UpdateChannel>,
+    delivery: Arc<Delivery>,
     /// A result was added.
     added: Notify,
     book: Mutex<Book>,
@@ -35,7 +37,6 @@ struct Book {
     closed: bool,
     phase: Option<Phase>,
     parts: LiveParts,
-    updates_sent: u64,
     last_update: u64,
     traces: Vec<AttemptTrace>,
     hops: Vec<(String, Instant)>,
@@ -55,6 +56,8 @@ pub(super) struct Closed {
     pub(super) usage: Usage,
     /// As it is once `writes` are committed.
     pub(super) partial: Partial,
+    /// Since when the client has not been reading.
+    pub(super) unread_since: Option<Instant>,
     /// What `partial.persisted_bytes` is if they never are.
     pub(super) kept_bytes: u64,
     pub(super) last_update: u64,
@@ -77,13 +80,12 @@ impl Ledger {
             closed: false,
             phase: None,
             parts: LiveParts::default(),
-            updates_sent: 0,
             last_update: 0,
             traces: Vec::new(),
             hops: Vec::new(),
             outcomes: Vec::new(),
         };
-        Self { turn_id, message_id, channel, added: Notify::new(), book: Mutex::new(book) }
+        Self { turn_id, message_id, channel, delivery: Arc::default(), added: Notify::new(), book: Mutex::new(book) }
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -119,7 +121,7 @@ impl Ledger {
 
     /// Sends an update of this turn that shows nothing of its answer.
     pub(super) fn tell(&self, update: SessionUpdate) {
-        self.write(|book| book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update));
+        self.write(|book| book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update, None));
     }
 
     pub(super) fn hop(&self, point: &str) {
@@ -236,6 +238,7 @@ impl Ledger {
                 (ResultStatus::NotStarted, "The call was not started: the turn ended first.")
             }
         });
+        let delivered = self.delivery.so_far();
         let traces: Vec<_> = book.traces.iter().map(|trace| trace.trace().clone()).collect();
         Closed {
             writes,
@@ -247,9 +250,13 @@ impl Ledger {
             partial: Partial {
                 text_bytes,
                 reasoning_bytes,
-                updates_sent: book.updates_sent,
+                updates_sent: delivered.sent,
                 persisted_bytes: text_bytes + reasoning_bytes,
+                updates_unsent: delivered.unsent,
+                bytes_unsent: delivered.unsent_bytes,
+                not_read_since: None,
             },
+            unread_since: self.channel.editor().unread_since(),
             kept_bytes,
             last_update: book.last_update,
             hops: std::mem::take(&mut book.hops),
@@ -271,8 +278,7 @@ impl Ledger {
     }
 
     fn send(&self, book: &mut Book, update: SessionUpdate) {
-        book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update);
-        book.updates_sent += 1;
+        book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update, Some(Arc::clone(&self.delivery) as _));
     }
 
     /// Lets `change` at the book, unless it is closed.

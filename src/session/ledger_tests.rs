@@ -19,7 +19,15 @@ use serde_json::Value;
 struct Counter(Mutex<u64>);
 
 impl Editor for Counter {
-    fn post(&self, _: Outgoing) {
+    fn post(&self, outgoing: Outgoing) {
+        let Outgoing::Update(update) = outgoing else { return };
+        if let Some(receipt) = &update.receipt {
+            receipt.taken(7);
+            let is_stuck = matches!(&update.update, SessionUpdate::AgentThoughtChunk { .. });
+            if !is_stuck {
+                receipt.written(7, Instant::now());
+            }
+        }
         *self.0.lock().expect("a count") += 1;
     }
 
@@ -33,6 +41,14 @@ impl Editor for Counter {
 
     fn questions(&self) -> crate::protocol::turn::QuestionForm {
         crate::protocol::turn::QuestionForm::Card
+    }
+
+    fn caught_up(&self) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+
+    fn unread_since(&self) -> Option<Instant> {
+        None
     }
 
     fn abilities(&self) -> Abilities {
@@ -122,6 +138,16 @@ fn nothing_enters_and_nothing_leaves_after_the_close() {
     assert_eq!((glance.phase, glance.attempt_id, glance.tools.len()), (Phase::Persisting, Some(AttemptId::new("a1")), 0));
     assert_eq!(ledger.parts(), []);
     assert_eq!(*sent.0.lock().expect("a count"), 1);
+}
+
+#[test]
+fn what_was_written_counts_as_sent_and_what_was_not_as_unsent() {
+    let (ledger, sent) = ledger();
+    ledger.text("Once".into());
+    ledger.reasoning("The client reads nothing more.".into());
+    let partial = ledger.close(None).partial;
+    assert_eq!((partial.updates_sent, partial.updates_unsent, partial.bytes_unsent), (1, Some(1), Some(7)));
+    assert_eq!(*sent.0.lock().expect("a count"), 2);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod basis;
 mod channel;
 mod consent;
 mod context;
+mod delivery;
 pub mod demand;
 pub mod editor;
 pub mod error;

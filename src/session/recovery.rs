@@ -86,7 +86,7 @@ async fn close(parts: &Parts, abandoned: AbandonedTurn) -> Result<(), StoreError
     let bytes =
         |kind| texts.iter().filter(|part| part.kind == kind).filter_map(|part| part.text.as_ref()).map(|text| text.len() as u64).sum();
     let (text_bytes, reasoning_bytes) = (bytes(PartKind::Text), bytes(PartKind::Reasoning));
-    let partial = Partial { text_bytes, reasoning_bytes, updates_sent: 0, persisted_bytes: text_bytes + reasoning_bytes };
+    let partial = Partial { text_bytes, reasoning_bytes, persisted_bytes: text_bytes + reasoning_bytes, ..Partial::default() };
     let abort = abort.finish(&parts.provenance, partial, Evidence::default());
     if let Some(title) = title.filter(|title| title.completed_at.is_none()) {
         let ended = TitleGeneration {

@@ -79,9 +79,12 @@ impl Runner {
         };
         let (mailbox, context, turn_id) = (self.mailbox.clone(), Arc::clone(context), turn_id.clone());
         let span = tracing::info_span!("turn", session_id = %context.id, turn_id = %turn_id);
+        let channel = Arc::clone(&context.channel);
         let work = async move {
             let end = AssertUnwindSafe(work).catch_unwind().await;
             let end = end.unwrap_or_else(|_panic| TurnEnd::Fault(panicked(&context, &turn_id, "turn_panic", said::TURN_PANICKED.into())));
+            // What can be written is written before it is counted.
+            channel.editor().caught_up().await;
             // The runner outlives its turns; a closed mailbox means that the process is ending.
             let _ = mailbox.send(Mail::Ended { turn_id, end });
         };

@@ -5,6 +5,7 @@ use super::demand::CancelDemand;
 use super::error::Refusal;
 use super::ledger::{Closed, Ledger};
 use super::runner::Posted;
+use super::service::Way;
 use super::stopwatch::Stopwatch;
 use super::title::Title;
 use super::toolbook::Toolbook;
@@ -30,8 +31,8 @@ pub(super) struct Run {
     pub(super) prompt: Arc<Message>,
     pub(super) origin: RequestRef,
     pub(super) reply: Answer,
-    /// Fires when the answer is on its way to the client.
-    pub(super) answered: oneshot::Receiver<()>,
+    /// How the answer goes to the client.
+    pub(super) way: Way,
     pub(super) canceller: Canceller,
     pub(super) ledger: Arc<Ledger>,
     pub(super) stopwatch: Arc<Stopwatch>,
@@ -66,13 +67,6 @@ impl Answer {
         }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        match self {
-            Self::Prompt(reply) => reply.is_closed(),
-            Self::Shell(reply) => reply.is_closed(),
-        }
-    }
-
     pub(super) fn kind(&self) -> TurnKind {
         match self {
             Self::Prompt(_) => TurnKind::Prompt,
@@ -89,7 +83,7 @@ pub(super) struct Remains {
 
 impl Run {
     pub(super) fn new(posted: Posted, context: &SessionContext) -> Self {
-        let Posted { turn_id, posted_at, origin, parts, reply, answered } = posted;
+        let Posted { turn_id, posted_at, origin, parts, reply, way } = posted;
         let ids = &context.provenance.ids;
         let message_id = ids.message();
         let prompt = Message {
@@ -113,7 +107,7 @@ impl Run {
             prompt: Arc::new(prompt),
             origin,
             reply,
-            answered,
+            way,
             canceller: Canceller::new(),
             task: None,
             stands_at: None,
@@ -207,6 +201,9 @@ impl Run {
             for (call_id, outcome) in closed.outcomes.drain(..) {
                 abort.tool_became(&call_id, outcome);
             }
+            // What is still unwritten when the client reads is on its way.
+            let unread = closed.unread_since.filter(|_| closed.partial.updates_unsent.is_some());
+            closed.partial.not_read_since = unread.map(|since| provenance.clock.wall_at(since));
             let evidence = Evidence { traces: &closed.traces, cancel_requests: &self.cancel_requests };
             abort.finish(provenance, closed.partial.clone(), evidence)
         });

@@ -9,6 +9,7 @@ use super::error::Refusal;
 use super::model_choice::ModelChoice;
 use super::run::{Answer, Run, stop_of_demand};
 use super::settle::{self, Done};
+use super::service::Way;
 use super::step::{Asking, Effect, Event, Machine, Refused, State};
 use super::title::Title;
 use super::turn::TurnEnd;
@@ -73,7 +74,7 @@ pub(super) struct Posted {
     pub(super) parts: Vec<Part>,
     pub(super) reply: Answer,
     /// Fires when the answer is on its way to the client.
-    pub(super) answered: oneshot::Receiver<()>,
+    pub(super) way: Way,
 }
 
 /// Where a turn was when it ended.

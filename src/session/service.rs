@@ -4,6 +4,7 @@
 //! returns; only the answer is awaited.
 
 use super::demand::CancelDemand;
+use super::editor::Receipt;
 use super::error::Refusal;
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
@@ -16,6 +17,7 @@ use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, ShellResult,
 };
 use futures_util::future::BoxFuture;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 
 /// An answer that comes later.
@@ -31,6 +33,17 @@ pub struct Ticket<T> {
     pub turn_id: TurnId,
     pub answer: Reply<T>,
 }
+
+/// The way of a run's answer to the client.
+pub struct Way {
+    /// Fires when the answer stands behind everything that was said before it, or can no longer be sent: the answer of a
+    /// cancel that ended the turn waits for it.
+    pub queued: oneshot::Receiver<()>,
+    /// Who is to hear when the answer is written; to be filled before the answer is given.
+    pub receipt: ReceiptSlot,
+}
+
+pub type ReceiptSlot = Arc<OnceLock<Arc<dyn Receipt>>>;
 
 pub type PromptTicket = Ticket<PromptResult>;
 pub type ShellTicket = Ticket<ShellResult>;
@@ -51,12 +64,11 @@ pub trait SessionService: Send + Sync + 'static {
 
     fn delete(&self, origin: RequestRef, params: SessionParams) -> Answer<Empty>;
 
-    /// Posted before it returns. `answered` fires when the prompt's answer is on its way to the client (or can no
-    /// longer be sent): the answer of a cancel that ended the turn waits for it.
-    fn prompt(&self, origin: RequestRef, params: PromptParams, answered: oneshot::Receiver<()>) -> PromptTicket;
+    /// Posted before it returns.
+    fn prompt(&self, origin: RequestRef, params: PromptParams, way: Way) -> PromptTicket;
 
     /// As a prompt: posted before it returns.
-    fn shell(&self, origin: RequestRef, params: ShellParams, answered: oneshot::Receiver<()>) -> ShellTicket;
+    fn shell(&self, origin: RequestRef, params: ShellParams, way: Way) -> ShellTicket;
 
     /// Posted before it returns.
     fn cancel(&self, demand: CancelDemand) -> Reply<CancelResult>;

@@ -10,7 +10,7 @@ use super::error::Refusal;
 use super::opening;
 use super::run::Answer as Asked;
 use super::runner::{DeskWork, Mail, Posted, Runner};
-use super::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket};
+use super::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket, Way};
 use super::table::{Registered, Shared};
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
@@ -118,7 +118,7 @@ impl SessionService for Sessions {
         }))
     }
 
-    fn prompt(&self, origin: RequestRef, params: PromptParams, answered: oneshot::Receiver<()>) -> PromptTicket {
+    fn prompt(&self, origin: RequestRef, params: PromptParams, way: Way) -> PromptTicket {
         let shared = &self.shared;
         let (session_id, turn_id) = (params.session_id.clone(), shared.parts.provenance.ids.turn());
         let (reply, answer) = oneshot::channel();
@@ -128,12 +128,12 @@ impl SessionService for Sessions {
             return ticket;
         }
         let parts = params.prompt.into_iter().map(Into::into).collect();
-        let posted = Posted { turn_id, posted_at: Instant::now(), origin, parts, reply: Asked::Prompt(reply), answered };
+        let posted = Posted { turn_id, posted_at: Instant::now(), origin, parts, reply: Asked::Prompt(reply), way };
         self.post_run(session_id, Mail::Prompt(posted, params.when_busy));
         ticket
     }
 
-    fn shell(&self, origin: RequestRef, params: ShellParams, answered: oneshot::Receiver<()>) -> ShellTicket {
+    fn shell(&self, origin: RequestRef, params: ShellParams, way: Way) -> ShellTicket {
         let (session_id, turn_id) = (params.session_id, self.shared.parts.provenance.ids.turn());
         let (reply, answer) = oneshot::channel();
         let ticket = ShellTicket { session_id: session_id.clone(), turn_id: turn_id.clone(), answer };
@@ -142,7 +142,7 @@ impl SessionService for Sessions {
             return ticket;
         }
         let parts = vec![Part::command(params.command)];
-        let posted = Posted { turn_id, posted_at: Instant::now(), origin, parts, reply: Asked::Shell(reply), answered };
+        let posted = Posted { turn_id, posted_at: Instant::now(), origin, parts, reply: Asked::Shell(reply), way };
         self.post_run(session_id, Mail::Shell(posted));
         ticket
     }
@@ -166,6 +166,8 @@ impl SessionService for Sessions {
                 // A session that is just being closed has nothing more to add.
                 let _ = looked.await;
             }
+            // Whoever has an answer in hand finds in the export that it was given.
+            shared.editor.caught_up().await;
             shared.recovery.run(&shared.parts).await;
             exporter(params).await
         }

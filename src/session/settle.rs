@@ -1,6 +1,7 @@
 //! The end of a turn: one transaction with the terminal record, then the prompt's answer, then the cancels' answers.
 
 use super::context::SessionContext;
+use super::editor::Receipt;
 use super::error::Refusal;
 use super::run::{Answer, Remains, Run, stop_of_fault};
 use super::runner::{Mail, Place, Runner};
@@ -19,6 +20,7 @@ use crate::store::{Diagnostic, EndTurn, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What there is to answer once the store has spoken.
 pub(super) enum Done {
@@ -35,6 +37,21 @@ pub(super) enum Done {
 
 /// The most of a turn's time that its record may leave out, in microseconds.
 const UNTOLD_US: u64 = 5_000;
+
+/// Records that the answer of a turn was written to the client.
+struct AnswerReceipt {
+    context: Arc<SessionContext>,
+    turn_id: TurnId,
+    /// When the stop was asked for that ended the turn, if one did.
+    requested: Option<Instant>,
+}
+
+impl Receipt for AnswerReceipt {
+    fn written(&self, _bytes: usize, at: Instant) {
+        let at_us = self.requested.map(|requested| self.context.provenance.clock.us_between(requested, at));
+        self.context.lifecycle(LifecyclePoint::Answered, &self.turn_id, at_us);
+    }
+}
 
 /// Resolves when a prompt's answer is on its way to the client.
 pub(super) type Answered = Shared<BoxFuture<'static, ()>>;
@@ -120,7 +137,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
     run.stopwatch.settle(Lane::Answer);
     context.record(Diagnostic::TurnTime(run.stopwatch.record(&context.id, turn_id)));
     let requested = run.canceller.token().stop().map(|stop| stop.requested);
-    let (reply, answered) = (run.reply, run.answered);
+    let (reply, way) = (run.reply, run.way);
     let diagnostics = Diagnostics {
         abort: abort.clone(),
         title_generation: runner.title.record_of(turn_id),
@@ -128,11 +145,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         tool_runs: Some(remains.closed.aborted_runs).filter(|runs| !runs.is_empty()),
         cancel_requests: Some(run.cancel_requests).filter(|requests| !requests.is_empty()),
     };
-    if !reply.is_closed() {
-        // On record before anybody can have seen the answer: an export that is asked for with it in hand tells of it.
-        let at_us = requested.map(|requested| context.provenance.clock.us_since(requested));
-        context.lifecycle(LifecyclePoint::Answered, turn_id, at_us);
-    }
+    let _ = way.receipt.set(Arc::new(AnswerReceipt { context: Arc::clone(&context), turn_id: turn_id.clone(), requested }));
     let (message_id, last_update) = (run.message_id, remains.closed.last_update);
     let sentence = abort.as_ref().map(Abort::sentence);
     match (abort.as_ref().filter(|abort| abort.cause.ends_as() == EndsAs::Fault), reply) {
@@ -158,7 +171,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         }))),
     }
     // A dropped sender means that the connection is gone: the answer went as far as it could.
-    let answered: Answered = answered.map(drop).boxed().shared();
+    let answered: Answered = way.queued.map(drop).boxed().shared();
     runner.answering.spawn(handed_over(context, run.stopwatch, turn_id.clone(), answered.clone()));
     release(runner, turn_id, abort, answered);
 }

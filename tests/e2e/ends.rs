@@ -187,8 +187,9 @@ async fn a_closed_stdout_ends_it_although_nothing_is_written() {
         editor.close_stdout();
         assert_eq!(left(&mut editor, since).await, Some(3));
         let ruled_out = ["asked_by_client", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
-        let cause = json!({ "cause": "client_write_failed" });
-        assert_eq!(record(&home, &session).await, stopped_by(&cause, "wire.write_failed", &ruled_out));
+        let mut expected = stopped_by(&json!({ "cause": "client_write_failed" }), "wire.write_failed", &ruled_out);
+        assert_eq!(expected["propagation"].as_array_mut().expect("hops").pop(), Some("turn.answered".into()), "nobody can read an answer");
+        assert_eq!(record(&home, &session).await, expected);
     }
 }
 

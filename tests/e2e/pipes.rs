@@ -66,12 +66,15 @@ async fn a_client_that_does_not_read_can_cancel_and_costs_little_memory() {
         assert_eq!(abort["forced"], false, "a turn that waits for room hears the cancel: {abort:#}");
         let bytes = abort["partial"]["text_bytes"].as_u64().expect("a count");
         assert!((OUTBOX * 9 / 10..OUTBOX * 11 / 10).contains(&bytes), "the turn waited for room at {bytes} bytes");
+        let (sent, unsent) = sent_and_unsent(&abort);
+        assert!(sent < 50 && unsent > 500, "the pipe took {sent} updates of 10 kB, and {unsent} waited");
+        assert!(abort["partial"]["not_read_since"].as_u64() < abort["requested_at"].as_u64(), "{abort:#}");
 
         editor.read_on(true);
         let all = editor.all_until(&json!("stop")).await;
         let (answers, updates) = (&all[all.len() - 2..], &all[..all.len() - 2]);
         assert_eq!((&answers[0]["id"], &answers[0]["result"]["stopReason"]), (&prompt, &json!("cancelled")));
-        assert_eq!(answers[0]["result"]["lastUpdate"], updates.len());
+        assert_eq!((&answers[0]["result"]["lastUpdate"], sent + unsent), (&json!(updates.len()), updates.len() as u64));
         assert_eq!(answers[1]["result"]["outcome"], "cancelled");
         let seqs: Vec<_> = updates.iter().map(|update| update["params"]["_meta"]["pillion"]["seq"].as_u64().expect("a seq")).collect();
         assert_eq!(seqs, (1..=updates.len() as u64).collect::<Vec<_>>());
@@ -98,7 +101,19 @@ async fn a_client_that_never_reads_again_holds_up_no_end() {
         assert_eq!(left(&mut editor, since).await, Some(code), "{cause}");
         let abort = recorded(&home, &session).await;
         assert_eq!((&abort["cause"], &abort["forced"]), (&json!(cause), &json!(false)));
+        let (sent, unsent) = sent_and_unsent(&abort);
+        assert!(sent < 50 && unsent > 500, "{cause}: the pipe took {sent} updates of 10 kB, and {unsent} waited");
+        let bytes = abort["partial"]["text_bytes"].as_u64().expect("a count");
+        assert!(bytes < OUTBOX * 11 / 10, "{cause}: the model went on to {bytes} bytes");
+        let hops = abort["propagation"].as_array().expect("hops");
+        assert!(hops.iter().all(|hop| hop["point"] != "turn.answered"), "{cause}: nobody read an answer: {hops:#?}");
     }
+}
+
+/// The updates that were written to the client's pipe, and those that were not.
+fn sent_and_unsent(abort: &Value) -> (u64, u64) {
+    let count = |field: &str| abort["partial"][field].as_u64().unwrap_or_else(|| panic!("{field} is missing in {abort:#}"));
+    (count("updates_sent"), count("updates_unsent"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -228,12 +228,21 @@ fn output(abort: View<'_>) -> String {
         lost => format!("{} lost", if lost == 1 { "1 byte was".into() } else { format!("{lost} bytes were") }),
     };
     let sent = if missing.contains(&"updates_sent") { "an unrecorded number of updates".into() } else { counted(sent, "update") };
+    let sent = format!("{sent} sent{}", unsent(partial));
     format!(
-        "{} of text and {} of reasoning, {sent} sent; {} kept, {lost}",
+        "{} of text and {} of reasoning, {sent}; {} kept, {lost}",
         counted(text, "byte"),
         counted(reasoning, "byte"),
         counted(kept, "byte")
     )
+}
+
+/// What was still waiting to be written to the client.
+fn unsent(partial: View<'_>) -> String {
+    let Some(updates) = partial.number("updates_unsent") else { return String::new() };
+    let bytes = partial.number("bytes_unsent").map(|bytes| format!(" ({})", counted(bytes, "byte"))).unwrap_or_default();
+    let since = partial.number("not_read_since").map(|since| format!("; the client had not been reading since {}", wall(Some(since))));
+    format!(" and {updates} more{bytes} waiting to be written{}", since.unwrap_or_default())
 }
 
 /// A list of our own words; an empty one says that there was nothing, an absent one says nothing.

@@ -179,7 +179,7 @@ fn one_turn_is_told_of_alone() {
 #[test]
 fn a_retry_is_safe_when_nothing_was_shown_and_nothing_changed() {
     let safe = "safe: nothing had been shown, and no tool had changed anything";
-    let quiet = Partial { text_bytes: 0, reasoning_bytes: 0, updates_sent: 0, persisted_bytes: 0 };
+    let quiet = Partial { text_bytes: 0, reasoning_bytes: 0, updates_sent: 0, persisted_bytes: 0, ..Partial::default() };
     let untouched = stopped(|memory| {
         memory.aborts[0].partial = quiet.clone();
         memory.aborts[0].phase = Phase::Queued;

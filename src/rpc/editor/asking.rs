@@ -5,7 +5,8 @@
 
 use crate::protocol::turn::QuestionForm;
 use crate::rpc::dialect::{Dialect, FileSkills};
-use crate::rpc::outbox::Outbox;
+use crate::protocol::ids::RequestId;
+use crate::rpc::outbox::{Outbound, Outbox};
 use crate::session::editor::AnsweredAt;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::{SinkExt, StreamExt};
@@ -129,7 +130,10 @@ impl Line {
         let mut socket = self.socket();
         while let Some(Some(request)) = socket.next().now_or_never() {
             match serde_json::to_vec(&request) {
-                Ok(bytes) => self.outbox.push(bytes),
+                Ok(bytes) => {
+                    let id = request.id().and_then(|id| RequestId::parse(&serde_json::to_string(id).ok()?).ok());
+                    self.outbox.push(Outbound::request(request.method().to_owned(), id, bytes));
+                }
                 Err(error) => tracing::error!(%error, method = request.method(), "a request to the editor could not be written"),
             }
         }

@@ -8,7 +8,8 @@ use crate::protocol::abort::RequestRef;
 use crate::protocol::ids::{RequestId, SessionId, TurnId};
 use crate::provenance::KnownKeys;
 use crate::rpc::error::{WireError, code, shown};
-use crate::rpc::outbox::Outbox;
+use crate::rpc::outbox::{Outbound, Outbox};
+use crate::session::service::{ReceiptSlot, Way};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +49,7 @@ struct Live {
     turn: Option<(SessionId, TurnId)>,
     task: Option<AbortHandle>,
     when_answered: Vec<oneshot::Sender<()>>,
+    receipt: Option<ReceiptSlot>,
     owed: TaskTrackerToken,
 }
 
@@ -98,13 +100,13 @@ impl Registry {
         }
         *serial += 1;
         let (method, owed) = (Arc::clone(method), self.0.owed.token());
-        vacant.insert(Live { serial: *serial, method, weight, turn: None, task: None, when_answered: Vec::new(), owed });
+        vacant.insert(Live { serial: *serial, method, weight, turn: None, task: None, when_answered: Vec::new(), receipt: None, owed });
         Ok(Ticket { registry: self.clone(), id: id.clone(), serial: *serial })
     }
 
     /// Answers a request that was not admitted.
     pub(super) fn refuse(&self, id: RequestId, error: &WireError) {
-        Responder { id, shared: Arc::clone(&self.0), when_answered: Vec::new(), _owed: self.0.owed.token() }.error(error);
+        Responder { id, shared: Arc::clone(&self.0), when_answered: Vec::new(), receipt: None, _owed: self.0.owed.token() }.error(error);
     }
 
     /// Stops the request that has this id, in the way that its kind wants.
@@ -142,7 +144,7 @@ impl Registry {
     }
 
     fn responder(&self, id: RequestId, live: Live) -> Responder {
-        Responder { id, shared: Arc::clone(&self.0), when_answered: live.when_answered, _owed: live.owed }
+        Responder { id, shared: Arc::clone(&self.0), when_answered: live.when_answered, receipt: live.receipt, _owed: live.owed }
     }
 
     fn with_live<T>(&self, id: &RequestId, serial: u64, change: impl FnOnce(&mut Live) -> T) -> Option<T> {
@@ -216,6 +218,7 @@ pub(super) struct Responder {
     id: RequestId,
     shared: Arc<Shared>,
     when_answered: Vec<oneshot::Sender<()>>,
+    receipt: Option<ReceiptSlot>,
     _owed: TaskTrackerToken,
 }
 
@@ -238,7 +241,8 @@ impl Responder {
         for part in [r#"{"jsonrpc":"2.0","id":"#, id, ",\"", kind, "\":", json, "}"] {
             bytes.extend_from_slice(part.as_bytes());
         }
-        self.shared.outbox.push(bytes);
+        let receipt = self.receipt.and_then(|slot| slot.get().cloned());
+        self.shared.outbox.push(Outbound::answer(self.id, bytes).with(receipt));
         // Whoever waits for this may be gone; then nobody needs to know.
         for sender in self.when_answered {
             let _ = sender.send(());
@@ -271,9 +275,13 @@ impl Call {
         self.registry.with_live(&self.id, self.serial, |live| live.turn = Some((session, turn)));
     }
 
-    /// Fires when the answer of this call has been put behind everything that was said before it.
-    pub fn answered(&self) -> oneshot::Receiver<()> {
+    /// The way that the answer of this call will take.
+    pub fn way(&self) -> Way {
+        let watched = self.registry.with_live(&self.id, self.serial, |live| {
+            let receipt = live.receipt.get_or_insert_default().clone();
+            Way { queued: live.answered(), receipt }
+        });
         // A call that is answered already has nobody to fire for; its receiver is closed, which says the same.
-        self.registry.with_live(&self.id, self.serial, Live::answered).unwrap_or_else(|| oneshot::channel().1)
+        watched.unwrap_or_else(|| Way { queued: oneshot::channel().1, receipt: ReceiptSlot::default() })
     }
 }

@@ -5,6 +5,53 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, duplex};
 use tokio::task::JoinHandle;
 
+impl From<&str> for Outbound {
+    fn from(body: &str) -> Self {
+        Self::update(body.into())
+    }
+}
+
+impl From<String> for Outbound {
+    fn from(body: String) -> Self {
+        Self::update(body.into())
+    }
+}
+
+impl From<&String> for Outbound {
+    fn from(body: &String) -> Self {
+        body.as_str().into()
+    }
+}
+
+/// Counts what it hears: messages taken and written, with their bytes.
+#[derive(Debug, Default)]
+struct Heard(Mutex<[(u64, usize); 2]>);
+
+impl Heard {
+    fn so_far(&self) -> [(u64, usize); 2] {
+        *self.0.lock().expect("what was heard")
+    }
+
+    fn hear(&self, what: usize, bytes: usize) {
+        let (messages, all) = &mut self.0.lock().expect("what was heard")[what];
+        (*messages, *all) = (*messages + 1, *all + bytes);
+    }
+}
+
+impl Receipt for Heard {
+    fn taken(&self, bytes: usize) {
+        self.hear(0, bytes);
+    }
+
+    fn written(&self, bytes: usize, _at: Instant) {
+        self.hear(1, bytes);
+    }
+}
+
+fn heard_by(heard: &Arc<Heard>, body: &str) -> Outbound {
+    Outbound::from(body).with(Some(Arc::clone(heard) as _))
+}
+
 fn framed(framing: Framing) -> Outbox {
     let outbox = Outbox::new(100);
     outbox.decide(framing);
@@ -145,7 +192,7 @@ async fn a_failed_write_drops_everything_and_keeps_nobody_waiting() {
     outbox.push_update("x".repeat(200));
     let waiting = tokio::spawn({
         let outbox = outbox.clone();
-        async move { tokio::join!(outbox.room(), outbox.flushed()) }
+        async move { tokio::join!(outbox.caught_up(), outbox.flushed()) }
     });
     tokio::task::yield_now().await;
     let (ours, theirs) = duplex(16);
@@ -155,7 +202,7 @@ async fn a_failed_write_drops_everything_and_keeps_nobody_waiting() {
     within(waiting).await.expect("task");
     outbox.push("late");
     outbox.push_update("x".repeat(200));
-    assert!(!outbox.is_full());
+    assert!(outbox.is_full() && !is_ready(outbox.room()).await, "nobody goes on to produce for a door that is broken");
     within(outbox.flushed()).await;
     assert_eq!(outbox.0.state().queue.len(), 0);
 }
@@ -169,7 +216,39 @@ async fn a_writer_that_is_given_up_keeps_nobody_waiting_either() {
     tokio::task::yield_now().await;
     writer.abort();
     within(outbox.flushed()).await;
-    within(outbox.room()).await;
+    within(outbox.caught_up()).await;
+}
+
+#[tokio::test]
+async fn a_message_counts_when_its_last_byte_is_written() {
+    for framing in [Framing::Lines, Framing::Headers] {
+        let (outbox, heard) = (framed(framing), Arc::new(Heard::default()));
+        let frame = if framing == Framing::Lines { "\n".len() } else { "Content-Length: 3\r\n\r\n".len() };
+        let (ours, mut theirs) = duplex(frame + 3 + frame + 1);
+        let writer = writer(&outbox, ours);
+        outbox.push_update(heard_by(&heard, "one"));
+        outbox.push_update(heard_by(&heard, "two"));
+        outbox.push(Outbound::answer(RequestId::from_text("p"), b"end".to_vec()));
+        assert!(outbox.unread_since().is_none(), "nobody has tried to write yet");
+        let before = Instant::now();
+        within(outbox.caught_up()).await;
+        assert_eq!(heard.so_far(), [(2, 6), (1, 3)]);
+        assert!(outbox.unread_since().is_some_and(|since| since >= before), "the client must read before more can be written");
+        assert_eq!(outbox.last_written().map(|(label, _)| label), Some(Label { method: "session/update".into(), id: None }));
+
+        let mut all = vec![0; 3 * (frame + 3)];
+        theirs.read_exact(&mut all).await.expect("all of it");
+        within(outbox.flushed()).await;
+        assert_eq!((heard.so_far(), outbox.unread_since()), ([(2, 6), (2, 6)], None));
+        assert_eq!(outbox.last_written().map(|(label, _)| label), Some(Label::response(RequestId::from_text("p"))));
+
+        // What goes into a broken door counts for nothing.
+        drop(theirs);
+        outbox.push_update(heard_by(&heard, "six"));
+        within(writer).await.expect("task").expect_err("nobody reads");
+        outbox.push_update(heard_by(&heard, "ten"));
+        assert_eq!(heard.so_far(), [(3, 9), (2, 6)]);
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::rpc::lsp::OpenDocuments;
 use crate::session::demand::{CancelDemand, CancelScope};
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer, PermissionQuestion};
 use crate::session::error::Refusal;
-use crate::session::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket};
+use crate::session::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket, Way};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex};
@@ -47,7 +47,7 @@ struct Running {
     session: SessionId,
     turn: TurnId,
     answer: oneshot::Sender<Result<PromptResult, Refusal>>,
-    answered: oneshot::Receiver<()>,
+    way: Way,
 }
 
 impl Fake {
@@ -160,6 +160,7 @@ fn say(editor: &RpcEditor, session: &SessionId, turn: &TurnId, seq: u64, text: S
         turn_id: Some(turn.clone()),
         message_id: None,
         update: SessionUpdate::AgentMessageChunk { content: ContentBlock::text(text) },
+        receipt: None,
     })));
 }
 
@@ -230,7 +231,7 @@ impl SessionService for Fake {
         ready(Ok(Empty {}))
     }
 
-    fn prompt(&self, origin: RequestRef, params: PromptParams, answered: oneshot::Receiver<()>) -> PromptTicket {
+    fn prompt(&self, origin: RequestRef, params: PromptParams, way: Way) -> PromptTicket {
         self.note(origin);
         let session = params.session_id;
         let (answer, receiver) = oneshot::channel();
@@ -243,14 +244,14 @@ impl SessionService for Fake {
         match self.run(&session, &turn, text) {
             Some(work) => drop(tokio::spawn(async move { drop(answer.send(work.await)) })),
             None => {
-                let running = Running { session: session.clone(), turn: turn.clone(), answer, answered };
+                let running = Running { session: session.clone(), turn: turn.clone(), answer, way };
                 self.state.lock().expect("state").running.push(running);
             }
         }
         PromptTicket { session_id: session, turn_id: turn, answer: receiver }
     }
 
-    fn shell(&self, origin: RequestRef, params: ShellParams, _answered: oneshot::Receiver<()>) -> ShellTicket {
+    fn shell(&self, origin: RequestRef, params: ShellParams, _way: Way) -> ShellTicket {
         self.note(origin);
         let (_, answer) = oneshot::channel();
         ShellTicket { session_id: params.session_id, turn_id: TurnId::new("turn_of_a_command"), answer }
@@ -269,9 +270,9 @@ impl SessionService for Fake {
         state.demands.push(demand);
         tokio::spawn(async move {
             let outcome = match (running, unknown) {
-                (Some(Running { turn, answer, answered, .. }), _) => {
+                (Some(Running { turn, answer, way, .. }), _) => {
                     drop(answer.send(Ok(result(&turn, StopReason::Cancelled))));
-                    drop(answered.await);
+                    drop(way.queued.await);
                     Ok(CancelResult { outcome: CancelOutcome::Cancelled, turn_id: Some(turn), abort_id: None, abort: None })
                 }
                 (None, Some(session)) => Err(Refusal::UnknownSession(session)),

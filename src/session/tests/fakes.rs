@@ -15,6 +15,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use std::sync::Mutex;
+use std::time::Instant;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// An editor that keeps what it is told and answers questions when the test does.
@@ -61,7 +62,13 @@ impl Desk {
 impl Editor for Desk {
     fn post(&self, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Update(update) => self.updates.lock().expect("updates").push(*update),
+            Outgoing::Update(update) => {
+                if let Some(receipt) = &update.receipt {
+                    receipt.taken(1);
+                    receipt.written(1, Instant::now());
+                }
+                self.updates.lock().expect("updates").push(*update);
+            }
             Outgoing::AskPermission { reply, .. } => self.questions.lock().expect("questions").push(reply),
             // No tool of a rig asks about files.
             Outgoing::ApplyEdit { .. } | Outgoing::ReadFile { .. } | Outgoing::WriteFile { .. } => {}
@@ -79,6 +86,14 @@ impl Editor for Desk {
 
     fn questions(&self) -> crate::protocol::turn::QuestionForm {
         crate::protocol::turn::QuestionForm::Card
+    }
+
+    fn caught_up(&self) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+
+    fn unread_since(&self) -> Option<Instant> {
+        None
     }
 
     fn abilities(&self) -> Abilities {

@@ -16,7 +16,7 @@ use crate::protocol::results::{CancelResult, PromptResult};
 use crate::provenance::Provenance;
 use crate::provider::Provider;
 use crate::session::demand::{CancelDemand, CancelScope};
-use crate::session::service::{PromptTicket, SessionService};
+use crate::session::service::{PromptTicket, ReceiptSlot, SessionService, Way};
 use crate::session::{Parts, Refusal, Sessions};
 use crate::store::{BeginTurn, Diagnostic, EndTurn, Owner, PartWrite, RecordKind, Recorded, Store};
 use crate::tool::documents::Documents;
@@ -90,9 +90,11 @@ impl Rig {
     }
 
     pub(super) fn prompt_when(&self, session: &SessionId, text: &str, when_busy: WhenBusy) -> Prompt {
-        let (answered, received) = oneshot::channel();
+        let (answered, queued) = oneshot::channel();
+        let way = Way { queued, receipt: ReceiptSlot::default() };
+        let receipt = Arc::clone(&way.receipt);
         let params = PromptParams { session_id: session.clone(), prompt: vec![ContentBlock::text(text)], when_busy };
-        Prompt { ticket: self.sessions.prompt(origin("session/prompt"), params, received), answered }
+        Prompt { ticket: self.sessions.prompt(origin("session/prompt"), params, way), answered, receipt }
     }
 
     /// A prompt whose turn has sent its request.
@@ -302,6 +304,7 @@ pub(super) fn open_params(session: &SessionId) -> OpenSessionParams {
 pub(super) struct Prompt {
     ticket: PromptTicket,
     answered: oneshot::Sender<()>,
+    receipt: ReceiptSlot,
 }
 
 impl Prompt {
@@ -312,6 +315,9 @@ impl Prompt {
     /// Its answer, which then counts as sent.
     pub(super) async fn answer(self) -> Result<PromptResult, Refusal> {
         let answer = soon(self.ticket.answer).await.expect("a prompt is answered");
+        if let Some(receipt) = self.receipt.get() {
+            receipt.written(0, Instant::now());
+        }
         let _ = self.answered.send(());
         answer
     }

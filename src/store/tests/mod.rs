@@ -189,7 +189,7 @@ fn abort(session: &str, turn: &str) -> Abort {
         ruled_out: vec!["client_gone".into()],
         missing: Vec::new(),
         late_cancels: Vec::new(),
-        partial: Partial { text_bytes: 5, reasoning_bytes: 0, updates_sent: 1, persisted_bytes: 5 },
+        partial: Partial { text_bytes: 5, reasoning_bytes: 0, updates_sent: 1, persisted_bytes: 5, ..Partial::default() },
         attempt_id: None,
         source: None,
         reason: None,
