@@ -152,7 +152,12 @@ impl Pillion {
 
     /// Says when it was answered.
     pub(crate) async fn initialize(&mut self) -> anyhow::Result<Instant> {
-        let params = json!({ "processId": null, "capabilities": {}, "clientInfo": { "name": "bench" } });
+        self.initialize_for(None).await
+    }
+
+    /// The client is this process.
+    pub(crate) async fn initialize_for(&mut self, process: Option<u32>) -> anyhow::Result<Instant> {
+        let params = json!({ "processId": process, "capabilities": {}, "clientInfo": { "name": "bench" } });
         Ok(self.call("initialize", params).await?.at)
     }
 
@@ -230,5 +235,11 @@ impl Pillion {
 
     pub(crate) async fn end(self) -> anyhow::Result<()> {
         self.peer.end().await
+    }
+
+    /// The process and the two pipes.
+    pub(crate) fn into_parts(self) -> (Child, ChildStdin, BufReader<ChildStdout>) {
+        let Peer { child, stdin, stdout } = self.peer;
+        (child, stdin, stdout)
     }
 }

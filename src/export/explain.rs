@@ -7,6 +7,7 @@
 mod abort;
 mod account;
 mod brief;
+mod connections;
 mod others;
 mod retry;
 mod story;
@@ -72,6 +73,7 @@ pub fn explain(json: &str, reading: Reading<'_>) -> Result<String, ExplainError>
     abort::tell_all(&turns, &mut story);
     account::tell_unstopped(&turns, &mut story);
     others::tell_all(&turns, &mut story);
+    connections::tell_all(export, &turns, &mut story);
     Ok(story.into_text())
 }
 

@@ -8,6 +8,7 @@ use super::error::ExportError;
 use super::source::{LateCancel, Sink, Source, TitleChange};
 use super::{ExportOptions, Sanitize, write_export};
 use crate::protocol::abort::*;
+use crate::protocol::connection::*;
 use crate::protocol::diagnostics::*;
 use crate::protocol::export::*;
 use crate::protocol::ids::*;
@@ -36,6 +37,7 @@ pub(super) struct Memory {
     pub(super) incidents: Vec<Incident>,
     pub(super) late: Vec<LateCancel>,
     pub(super) changes: Vec<TitleChange>,
+    pub(super) connections: Vec<ConnectionRecord>,
     pub(super) unreadable: Unreadable,
 }
 
@@ -98,6 +100,10 @@ impl Source for Memory {
 
     fn incidents(&mut self, each: Sink<'_, Incident>) -> Result<(), ExportError> {
         all(&self.incidents, each)
+    }
+
+    fn connection(&mut self, id: &ConnectionId) -> Result<Option<ConnectionRecord>, ExportError> {
+        Ok(self.connections.iter().find(|connection| connection.connection_id == *id).cloned())
     }
 
     fn late_cancels(&mut self, each: Sink<'_, LateCancel>) -> Result<(), ExportError> {

@@ -15,6 +15,7 @@ use crate::protocol::ids::SessionId;
 use crate::protocol::record::Shaped;
 use crate::store::{Unreadable, UnreadableRow};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
@@ -55,16 +56,35 @@ pub fn write_export<S: Source, W: Write>(source: &mut S, options: &ExportOptions
 }
 
 fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>, now: u64) -> Result<(), ExportError> {
-    let mut joins = Joins::collect(source)?;
+    let (mut joins, mut connections) = (Joins::collect(source)?, BTreeSet::new());
     pen.open("{")?;
-    pen.list("aborts", |pen| source.aborts(&mut |abort| pen.record(&joins.apply(abort))))?;
-    pen.list("cancel_requests", |pen| source.cancel_requests(&mut pen.each()))?;
+    pen.list("aborts", |pen| {
+        source.aborts(&mut |abort| {
+            connections.insert(abort.prompt_request.connection_id.clone());
+            connections.extend(abort.request.as_ref().map(|request| request.connection_id.clone()));
+            pen.record(&joins.apply(abort))
+        })
+    })?;
+    pen.list("cancel_requests", |pen| {
+        source.cancel_requests(&mut |cancel| {
+            connections.extend(cancel.request.as_ref().map(|request| request.connection_id.clone()));
+            pen.record(&cancel)
+        })
+    })?;
     pen.list("title_generations", |pen| source.title_generations(&mut pen.each()))?;
     pen.list("stream_traces", |pen| source.stream_traces(&mut pen.each()))?;
     pen.list("tool_runs", |pen| source.tool_runs(&mut pen.each()))?;
     pen.list("turn_times", |pen| source.turn_times(&mut pen.each()))?;
     pen.list("turn_bases", |pen| source.turn_bases(&mut pen.each()))?;
     pen.list("lifecycle", |pen| source.lifecycle(&mut pen.each()))?;
+    pen.list("connections", |pen| {
+        for id in &connections {
+            if let Some(connection) = source.connection(id)? {
+                pen.record(&connection)?;
+            }
+        }
+        Ok(())
+    })?;
     pen.list("incidents", |pen| {
         source.incidents(&mut pen.each())?;
         incidents_of(source.unreadable(), now).try_for_each(|incident| pen.record(&incident))

@@ -2,9 +2,10 @@
 
 use super::error::ExportError;
 use crate::protocol::abort::{Abort, CancelRequest, TitleState};
+use crate::protocol::connection::ConnectionRecord;
 use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
-use crate::protocol::ids::{AbortId, CancelId, SessionId};
+use crate::protocol::ids::{AbortId, CancelId, ConnectionId, SessionId};
 use crate::protocol::message::Message;
 use crate::protocol::tool_run::ToolRun;
 use crate::protocol::turn::{TurnBasis, TurnTime};
@@ -47,6 +48,9 @@ pub trait Source {
     fn lifecycle(&mut self, each: Sink<'_, LifecycleEvent>) -> Result<(), ExportError>;
 
     fn incidents(&mut self, each: Sink<'_, Incident>) -> Result<(), ExportError>;
+
+    /// A connection that records name, if it is known.
+    fn connection(&mut self, id: &ConnectionId) -> Result<Option<ConnectionRecord>, ExportError>;
 
     fn late_cancels(&mut self, each: Sink<'_, LateCancel>) -> Result<(), ExportError>;
 

@@ -6,9 +6,10 @@ mod tests;
 use super::error::ExportError;
 use super::source::{LateCancel, Sink, Source, TitleChange};
 use crate::protocol::abort::{Abort, CancelRequest};
+use crate::protocol::connection::ConnectionRecord;
 use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent, SessionInfo, TurnInfo};
-use crate::protocol::ids::SessionId;
+use crate::protocol::ids::{ConnectionId, SessionId};
 use crate::protocol::message::Message;
 use crate::protocol::tool_run::ToolRun;
 use crate::protocol::turn::{TurnBasis, TurnTime};
@@ -89,6 +90,10 @@ impl Source for Snapshot {
 
     fn incidents(&mut self, each: Sink<'_, Incident>) -> Result<(), ExportError> {
         each_of(self, RecordKind::Incident, kind!(Recorded::Diagnostic(Diagnostic::Incident(incident)) => incident), each)
+    }
+
+    fn connection(&mut self, id: &ConnectionId) -> Result<Option<ConnectionRecord>, ExportError> {
+        Ok(Snapshot::connection(self, id)?)
     }
 
     fn late_cancels(&mut self, each: Sink<'_, LateCancel>) -> Result<(), ExportError> {

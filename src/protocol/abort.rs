@@ -89,10 +89,11 @@ record! {
             /// As it arrived; null for a notification.
             id: RequestId => Name,
             connection_id: ConnectionId => Id,
-            client: Client => Record,
             transport: Transport => Enum,
         }
         optional {
+            /// Absent if it did not say who it is.
+            client: Client => Record,
             traceparent: String => Name,
         }
     }
@@ -111,11 +112,18 @@ record! {
 }
 
 record! {
-    /// The `session/prompt` that started the turn.
+    /// The `session/prompt` or `session/shell` that started the turn.
     pub struct PromptRequest {
         required {
             id: RequestId => Name,
             connection_id: ConnectionId => Id,
+        }
+        optional {
+            /// As the client wrote it; absent in records of earlier versions, as is `transport`.
+            method: String => Structure,
+            /// Absent if it did not say who it is.
+            client: Client => Record,
+            transport: Transport => Enum,
         }
     }
 }
@@ -123,7 +131,7 @@ record! {
 impl PromptRequest {
     /// Of a turn of which the request is not known any more.
     pub fn unknown() -> Self {
-        Self { id: RequestId::null(), connection_id: ConnectionId::new("unknown") }
+        Self { id: RequestId::null(), connection_id: ConnectionId::new("unknown"), method: None, client: None, transport: None }
     }
 }
 
@@ -253,6 +261,24 @@ record! {
             bytes_unsent: u64 => Number,
             /// Wall clock of the last byte that the client's pipe had taken; only if no more went into it.
             not_read_since: u64 => Time,
+            /// Tool calls that the model had begun to write and that were never made, if there were any.
+            tool_inputs: Vec<ArrivingCall> => Record,
+        }
+    }
+}
+
+record! {
+    /// A tool call that the model had begun to write; nothing of it is kept.
+    #[derive(Eq)]
+    pub struct ArrivingCall {
+        required {
+            /// Of its input, as far as it had arrived.
+            bytes: u64 => Number,
+        }
+        optional {
+            /// As the model wrote it; absent if it had not named it yet.
+            tool: String => Tool,
+            call_id: String => Id,
         }
     }
 }
@@ -301,4 +327,6 @@ pub enum CancelOutcome {
     IgnoredAwaitingAnswer,
     NotOwner,
     UnknownSession,
+    /// A signal that is not meant for pillion: SIGINT, while its client is a program.
+    IgnoredSignal,
 }

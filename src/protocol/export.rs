@@ -2,6 +2,7 @@
 
 use super::abort::{Abort, CancelRequest};
 use super::cause::Place;
+use super::connection::ConnectionRecord;
 use super::diagnostics::{StreamTrace, TitleGeneration, TitleSource, Usage};
 use super::ids::{MessageId, SessionId, TurnId};
 use super::message::Message;
@@ -88,6 +89,8 @@ record! {
             turn_bases: Vec<TurnBasis> => Record,
             lifecycle: Vec<LifecycleEvent> => Record,
             incidents: Vec<Incident> => Record,
+            /// The connections that the aborts and the cancel requests name.
+            connections: Vec<ConnectionRecord> => Record,
         }
     }
 }

@@ -7,6 +7,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 pub mod abort;
 pub mod cause;
+pub mod connection;
 pub mod content;
 pub mod diagnostics;
 pub mod export;

@@ -52,6 +52,12 @@ pub enum ModelEvent {
     ResponseId(String),
     Text(String),
     Reasoning(String),
+    /// A tool call begins, or goes on after another one: the arguments that follow are its. What the model has not named yet is
+    /// empty.
+    ToolBegins {
+        call_id: String,
+        tool: String,
+    },
     /// More bytes of a tool call's arguments arrived.
     ToolInput {
         bytes: usize,

@@ -4,6 +4,7 @@ use super::clock::{Clock, Provenance};
 use super::ruled_out::{Evidence, ruled_out};
 use super::token::Stop;
 use crate::protocol::abort::{Abort, Hop, Partial, Phase, PromptRequest, TitleState, ToolInFlight, ToolOutcome};
+use crate::protocol::cause::Cause;
 use crate::protocol::ids::{AttemptId, MessageId, SessionId, TitleRunId, TurnId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,12 +32,14 @@ pub struct AbortBuilder {
     hops: Vec<(String, Instant)>,
     forced: bool,
     tools_in_flight: Vec<ToolInFlight>,
+    /// How the stop came to be known as what it is.
+    explained: Option<(String, Instant)>,
 }
 
 impl AbortBuilder {
     /// Begins the record at the instant in which the run is told to stop.
     pub fn begin(stop: Arc<Stop>, facts: RunFacts, clock: &Clock) -> Self {
-        Self { recorded_at: clock.wall_ms(), hops: Vec::new(), forced: false, tools_in_flight: Vec::new(), stop, facts }
+        Self { recorded_at: clock.wall_ms(), hops: Vec::new(), forced: false, tools_in_flight: Vec::new(), explained: None, stop, facts }
     }
 
     pub fn stop(&self) -> &Arc<Stop> {
@@ -46,6 +49,12 @@ impl AbortBuilder {
     /// A hop on the way from the request to the end of the work.
     pub fn hop(&mut self, point: impl Into<String>, at: Instant) {
         self.hops.push((point.into(), at));
+    }
+
+    /// The stop turned out to have another cause than it seemed.
+    pub fn explained(&mut self, cause: Cause, point: impl Into<String>, at: Instant) {
+        self.stop = Arc::new(Stop { cause, ..Stop::clone(&self.stop) });
+        self.explained = Some((point.into(), at));
     }
 
     /// The run did not stop within the grace and was ended from outside.
@@ -71,10 +80,13 @@ impl AbortBuilder {
         // A fault ended the work by itself, before anybody was told; a demand ends it at the last hop before the turn settles.
         let ended_at = if self.stop.cancel_id.is_none() { self.hops.first() } else { self.hops.last() };
         let propagation_point = ended_at.map_or_else(|| "turn.settled".to_owned(), |(point, _)| point.clone());
+        self.hops.extend(self.explained);
         self.hops.push(("turn.settled".into(), settled));
+        self.hops.sort_by_key(|(_, at)| *at);
         let requested = self.stop.requested;
         let propagation = self.hops.into_iter().map(|(point, at)| Hop { point, at_us: clock.us_between(requested, at) }).collect();
         let stop = &self.stop;
+        let unnamed = self.facts.prompt_request.client.is_none().then(|| "client".to_owned());
         let is_asked_for = stop.cause.is_asked_for();
         let mut abort = Abort {
             cause: stop.cause.clone(),
@@ -101,7 +113,7 @@ impl AbortBuilder {
             settle_us: clock.us_between(requested, settled),
             boot_id: clock.boot_id().to_owned(),
             ruled_out: Vec::new(),
-            missing: stop.missing.clone(),
+            missing: stop.missing.iter().cloned().chain(unnamed).collect(),
             late_cancels: Vec::new(),
             partial,
             attempt_id: self.facts.attempt_id,

@@ -61,7 +61,7 @@ fn request(method: Option<&str>) -> Option<RequestRef> {
         method: method.into(),
         id: RequestId::null(),
         connection_id: ConnectionId::new("c"),
-        client: Client { name: "x".into(), version: None },
+        client: Some(Client { name: "x".into(), version: None }),
         transport: Transport::StdioLsp,
         traceparent: None,
     })

@@ -17,6 +17,7 @@ use super::editor::RpcEditor;
 use super::envelope::Inbound;
 use super::error::{WireError, code, shown};
 use super::json::Fields;
+use super::logbook::Logbook;
 use super::lsp::{Lsp, NOTIFICATIONS};
 use super::outbox::Outbox;
 use super::watch::EndReason;
@@ -25,6 +26,7 @@ use crate::protocol::abort::{Client, RequestRef, Transport};
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::{ConnectionId, RequestId};
 use crate::provenance::KnownKeys;
+use crate::session::demand::End;
 use crate::session::service::SessionService;
 use jsonrpsee::{MethodCallback, Methods};
 use registry::{Cancelled, Registry, Ticket, Weight};
@@ -38,6 +40,7 @@ use work::{Shape, Work};
 /// What a connection is, before it has said anything.
 pub struct Connection {
     pub id: ConnectionId,
+    pub logbook: Logbook,
     pub door: Door,
     pub limits: Limits,
     /// What `initialize` shows as pillion's version.
@@ -81,8 +84,8 @@ pub struct Guard {
 /// How far the connection has come.
 enum Stage {
     New,
-    Ready { dialect: Dialect, client: Client },
-    ShutDown { dialect: Dialect, client: Client },
+    Ready { dialect: Dialect, client: Option<Client> },
+    ShutDown { dialect: Dialect, client: Option<Client> },
 }
 
 impl Guard {
@@ -121,7 +124,9 @@ impl Guard {
         // Of messages that came in one piece, too, each is later than the one before.
         let received = received.max(self.last + Duration::from_nanos(1));
         self.last = received;
+        self.connection.logbook.read(&inbound, received, |method| self.serves(method));
         if matches!(&inbound, Inbound::Notification { method, .. } if method == "exit") {
+            self.connection.logbook.exits(self.origin("exit", RequestId::null(), "{}"));
             return ControlFlow::Break(match self.stage {
                 Stage::ShutDown { .. } => EndReason::ExitAfterShutdown,
                 Stage::New | Stage::Ready { .. } => EndReason::ExitWithoutShutdown,
@@ -146,7 +151,7 @@ impl Guard {
         };
         let refusal = match (&self.stage, &**method) {
             (Stage::New, "initialize") => return self.initialize(ticket, params),
-            (Stage::Ready { .. }, "shutdown") => return self.shutdown(ticket, id),
+            (Stage::Ready { .. }, "shutdown") => return self.shutdown(ticket, id, received),
             (Stage::Ready { dialect, .. }, _) => match self.session_method(*dialect, method) {
                 Some(session_method) => return self.call_session(ticket, id, method, session_method, params, received),
                 None if &**method == "initialize" => {
@@ -206,6 +211,7 @@ impl Guard {
             return work::answer(ticket, Err(WireError::internal("initialize failed inside the LSP service")));
         }
         self.editor.speak(hello.dialect, hello.files);
+        self.connection.logbook.greeted(hello.client.as_ref(), hello.process_id);
         work::answer(ticket, Ok(&hello.answer(self.connection.version).to_string()));
         if let Some(pid) = hello.process_id {
             self.listener.editor_process(pid);
@@ -217,13 +223,14 @@ impl Guard {
     }
 
     /// Stops every run; answers when they have settled and their prompts are answered.
-    fn shutdown(&mut self, ticket: Ticket, id: RequestId) {
+    fn shutdown(&mut self, ticket: Ticket, id: RequestId, requested: Instant) {
         let origin = self.origin("shutdown", id, "{}");
         if let Stage::Ready { dialect, client } = std::mem::replace(&mut self.stage, Stage::New) {
             self.stage = Stage::ShutDown { dialect, client };
         }
         let prompts = self.registry.prompts_answered();
-        let stopped = self.sessions.stop_all(Cause::ShutdownRequest, "rpc.shutdown", Some(origin));
+        let (cause, point, request) = (Cause::ShutdownRequest, "rpc.shutdown", Some(origin));
+        let stopped = self.sessions.stop_all(End { cause, point, request, requested, explanation: None });
         let lifecycle = self.lsp.call(Request::build("shutdown").id(work::small_id(&ticket)).finish());
         work::shutdown(ticket, lifecycle, async move {
             stopped.await;
@@ -232,6 +239,17 @@ impl Guard {
                 let _ = answered.await;
             }
         });
+    }
+
+    /// Whether a method is one of the session API's, LSP's lifecycle or the notifications that are acted on.
+    fn serves(&self, method: &str) -> bool {
+        let dialect = match &self.stage {
+            Stage::Ready { dialect, .. } | Stage::ShutDown { dialect, .. } => *dialect,
+            Stage::New => Dialect::Lsp,
+        };
+        self.session_method(dialect, method).is_some()
+            || NOTIFICATIONS.contains(&method)
+            || matches!(method, "initialize" | "shutdown" | "exit" | "$/cancelRequest" | "$/cancel_request" | "$/setTrace")
     }
 
     /// The method of the session API that a client's method means, if there is one.
@@ -288,21 +306,31 @@ impl Guard {
     fn origin(&self, method: &str, id: RequestId, params: &str) -> RequestRef {
         let client = match &self.stage {
             Stage::Ready { client, .. } | Stage::ShutDown { client, .. } => client.clone(),
-            Stage::New => Client { name: "unknown".into(), version: None },
+            Stage::New => None,
         };
+        let transport = match (self.connection.door, self.framing()) {
+            (Door::InProcess, _) => Transport::InProcess,
+            (Door::Stdio, Framing::Headers) => Transport::StdioLsp,
+            (Door::Stdio, Framing::Lines) => Transport::StdioJsonl,
+        };
+        if leaves_a_record(method) {
+            self.connection.logbook.introduce(transport);
+        }
         self.connection.known_keys.scrub_record(RequestRef {
             method: method.to_owned(),
             id,
             connection_id: self.connection.id.clone(),
             client,
-            transport: match (self.connection.door, self.framing()) {
-                (Door::InProcess, _) => Transport::InProcess,
-                (Door::Stdio, Framing::Headers) => Transport::StdioLsp,
-                (Door::Stdio, Framing::Lines) => Transport::StdioJsonl,
-            },
+            transport,
             traceparent: traceparent(params),
         })
     }
+}
+
+/// Whether what asks by this method is named in a record: what only looks leaves none, and what ends everything only where
+/// something was asked for before.
+fn leaves_a_record(method: &str) -> bool {
+    !matches!(method.strip_prefix("_pillion/").unwrap_or(method), "session/list" | "session/export" | "shutdown" | "exit")
 }
 
 impl Drop for Guard {

@@ -9,6 +9,7 @@ pub mod error;
 pub mod frame;
 pub mod guard;
 mod json;
+pub mod logbook;
 pub mod lsp;
 pub mod outbox;
 pub mod stdio;

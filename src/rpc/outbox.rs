@@ -191,6 +191,12 @@ impl Outbox {
         self.0.work.notify_one();
     }
 
+    /// Nothing can reach the client any more: what waits and all that follows is dropped.
+    pub fn give_up(&self) {
+        drop(BreakOnDrop(self));
+        self.0.work.notify_one();
+    }
+
     /// How the client frames its messages; absent until its first byte.
     pub fn framing(&self) -> Option<Framing> {
         self.0.state().framing
@@ -253,8 +259,12 @@ impl Outbox {
         if state.door != Door::Open {
             return;
         }
+        let bytes = entry.message.body.len();
         if entry.kind == Kind::Update {
-            state.update_bytes += entry.message.body.len();
+            state.update_bytes += bytes;
+        }
+        if let Some(receipt) = &entry.message.receipt {
+            receipt.taken(bytes);
         }
         state.pushed += 1;
         state.queue.push_back(entry);

@@ -3,6 +3,7 @@
 //! Invariant: O_NONBLOCK belongs to an open file description, which a shell or a terminal may share with us. It is set on
 //! pipes that we opened anew, or on pipes and sockets that an editor made for us; never on a terminal or a file.
 
+use crate::protocol::connection::{ClientProcess, KnownFrom};
 use crate::text::cut;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -39,6 +40,18 @@ pub enum Kind {
 /// What stdin is.
 pub fn stdin_kind() -> Kind {
     kind(rustix::stdio::stdin())
+}
+
+/// The process that is our client, as far as the system knows: who made the socket that is stdin, or else who started us.
+/// Needs a runtime.
+pub fn client_process() -> Option<ClientProcess> {
+    let stdin = rustix::stdio::stdin();
+    let peer = (kind(stdin) == Kind::Socket).then(|| socket(stdin).ok()?.peer_cred().ok()?.pid()).flatten();
+    let peer = peer.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
+    let parent =
+        || rustix::process::getppid().filter(|parent| !parent.is_init()).map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
+    let of_socket = peer.map(|pid| ClientProcess { pid, known_from: KnownFrom::SocketPeer });
+    of_socket.or_else(|| Some(ClientProcess { pid: parent()?, known_from: KnownFrom::Parent }))
 }
 
 /// Opens stdin for the server. Call it within the runtime.

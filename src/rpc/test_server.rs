@@ -8,12 +8,14 @@ pub(super) use fake::{Fake, FakeDocuments};
 
 use super::editor::RpcEditor;
 use super::guard::{Connection, Door, Guard, Listener};
+use super::logbook::Logbook;
 use super::lsp::Lsp;
 use super::outbox::Outbox;
 use super::watch::{EndReason, Ending};
 use super::wire::{AtEof, Terms, Wire};
 use crate::config::{Framing, Limits};
 use crate::protocol::ids::ConnectionId;
+use crate::provenance::Provenance;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -59,14 +61,16 @@ impl Server {
         let (lsp, editor): (Lsp, Arc<RpcEditor>) = Lsp::new(documents.clone(), outbox.clone());
         let sessions = Arc::new(Fake::new(editor.clone()));
         let ear = Ear::default();
-        let connection = Connection { id: ConnectionId::new("conn_1"), door, limits, version: "1.2.3", known_keys: Arc::default() };
+        let id = ConnectionId::new("conn_1");
+        let logbook = Logbook::begin(id.clone(), None, Provenance::deterministic(), Box::new(|_| ()));
+        let connection = Connection { id, logbook, door, limits, version: "1.2.3", known_keys: Arc::default() };
         let mut guard = Guard::new(connection, sessions.clone(), lsp, editor, outbox.clone(), Box::new(ear.clone()));
         let (read, write) = tokio::io::split(far);
         let receive = move |inbound, at| guard.receive(inbound, at);
         let terms = Terms { limits: &limits, framing: None, at_eof: AtEof::Leave };
         let wire = Wire::open(read, write, terms, outbox, Ending::new(), receive);
         let ended = tokio::spawn(async move {
-            let reason = wire.ended().await;
+            let reason = wire.ended().await.reason;
             wire.drain(Duration::from_secs(5)).await;
             reason
         });

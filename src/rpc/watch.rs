@@ -1,25 +1,31 @@
 //! Why a connection ends, and what is watched so that an end is never missed.
 //!
-//! Invariant: the first reason wins, everybody is told the same one, and each has one exit code and one cause.
+//! Invariant: the first evidence ends the connection, at once; what it turns out to be is told a moment later, the same to
+//! everybody, and has one exit code and one cause.
+
+mod process;
 
 use crate::protocol::cause::{Cause, Place};
+use crate::protocol::connection::ConnectionEnd;
 use crate::rpc::frame::BrokenHeaders;
-use rustix::process::Pid;
+use crate::session::demand::Heed;
+use process::{parent_gone, process_gone};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// How often a process is looked at where the kernel cannot tell of its end.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// How long after a closed pipe the death of a process still explains it.
+/// How long after a closed pipe the death of a process still explains it. The work has stopped by then; its records wait.
 const EXPLANATION: Duration = Duration::from_millis(50);
 
-/// How long after a death what the process had said is still read. It is used up only where somebody else holds the pipe, and
-/// on a machine so busy that a shorter time would be over before anything was read.
+/// How long after a death what the process had said is read. It ends when the pipe is empty, and is used up only where
+/// somebody else goes on to write into it.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// What is noted beside an end is no more than this at once.
+const MAX_BESIDE: usize = 64;
 
 /// What ended the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +67,25 @@ impl EndReason {
         }
     }
 
+    /// What the record of the connection says.
+    pub fn closed_by(&self) -> ConnectionEnd {
+        match self {
+            Self::Eof => ConnectionEnd::Eof,
+            Self::ExitAfterShutdown => ConnectionEnd::Exit,
+            Self::ExitWithoutShutdown => ConnectionEnd::ExitWithoutShutdown,
+            Self::BrokenFraming { .. } => ConnectionEnd::FramingBroken,
+            Self::WriteFailed => ConnectionEnd::WriteFailed,
+            Self::ProcessDied { .. } => ConnectionEnd::ProcessDied,
+            Self::Signal { .. } => ConnectionEnd::Signal,
+            Self::Panicked { .. } => ConnectionEnd::Panic,
+        }
+    }
+
+    /// Whether it may be a process that died.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Eof | Self::WriteFailed)
+    }
+
     /// What the runs that this stops are told.
     pub fn cause(&self) -> Cause {
         match self {
@@ -76,17 +101,32 @@ impl EndReason {
     }
 }
 
+/// A reason to end, and when it showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    pub reason: EndReason,
+    pub at: Instant,
+}
+
 /// The one place where reasons to end arrive. Clones are the same place.
 #[derive(Debug, Clone)]
 pub struct Ending(Arc<watch::Sender<Reasons>>);
 
 #[derive(Debug, Default)]
 struct Reasons {
-    first: Option<EndReason>,
-    /// Somebody has been told; from now on nothing can change.
+    first: Option<Evidence>,
+    /// What the first one really was.
+    explanation: Option<Evidence>,
+    /// A process is gone; what it had said is still being read.
+    dying: Option<Evidence>,
+    /// Everything that had been said when it went is read.
+    heard_out: bool,
+    /// Somebody knows what it was; from now on nothing can change.
     told: bool,
     /// Processes that are watched.
     watched: usize,
+    /// What came in beside the end, or ends nothing.
+    beside: VecDeque<(Evidence, Heed)>,
 }
 
 impl Ending {
@@ -94,30 +134,62 @@ impl Ending {
         Self(Arc::new(watch::Sender::new(Reasons::default())))
     }
 
-    /// Ends the connection, unless something has ended it already. Only the death of a process takes the place of a
-    /// closed pipe, which is how it shows first.
+    /// Ends the connection, unless something has ended it already.
     pub fn end(&self, reason: EndReason) {
-        self.0.send_if_modified(|reasons| {
-            let explains = reasons.awaits_explanation() && matches!(reason, EndReason::ProcessDied { .. });
-            let counts = reasons.first.is_none() || explains;
-            if counts {
-                reasons.first = Some(reason);
-            }
-            counts
-        });
+        self.show(Evidence { reason, at: Instant::now() });
     }
 
-    /// Resolves with the first reason, the same for everybody.
-    pub async fn ended(&self) -> EndReason {
+    /// A signal came that is not meant for us.
+    pub fn ignore(&self, reason: EndReason) {
+        self.0.send_modify(|reasons| reasons.note(Evidence { reason, at: Instant::now() }, Heed::Ignore));
+    }
+
+    /// Resolves with the first evidence, as soon as it is there.
+    pub async fn ended(&self) -> Evidence {
         let mut reasons = self.0.subscribe();
         until(&mut reasons, |reasons| reasons.first.is_some()).await;
+        let first = reasons.borrow().first.clone();
+        // It is never taken back.
+        first.unwrap_or_else(|| Evidence { reason: EndReason::Eof, at: Instant::now() })
+    }
+
+    /// Resolves with what the first evidence really was, the same for everybody: the death of a process shows first in that
+    /// its pipes are closed.
+    pub async fn explained(&self) -> Evidence {
+        let first = self.ended().await;
+        let mut reasons = self.0.subscribe();
         let _ = tokio::time::timeout(EXPLANATION, until(&mut reasons, |reasons| !reasons.awaits_explanation())).await;
-        let mut told = EndReason::Eof;
+        let mut known = None;
         self.0.send_if_modified(|reasons| {
-            told.clone_from(reasons.first.as_ref().unwrap_or(&EndReason::Eof));
+            known.clone_from(&reasons.explanation);
             !std::mem::replace(&mut reasons.told, true)
         });
-        told
+        known.unwrap_or(first)
+    }
+
+    /// The next thing that came in beside the end, or ends nothing.
+    pub async fn beside(&self) -> (Evidence, Heed) {
+        loop {
+            until(&mut self.0.subscribe(), |reasons| !reasons.beside.is_empty()).await;
+            let mut next = None;
+            self.0.send_if_modified(|reasons| {
+                next = reasons.beside.pop_front();
+                false
+            });
+            if let Some(next) = next {
+                return next;
+            }
+        }
+    }
+
+    /// Resolves when a process is gone that may have said something before. The reader then reads what there is.
+    pub(super) async fn dying(&self) {
+        until(&mut self.0.subscribe(), |reasons| reasons.dying.is_some()).await;
+    }
+
+    /// Everything that is in the pipe was read.
+    pub(super) fn heard_out(&self) {
+        self.0.send_if_modified(|reasons| !std::mem::replace(&mut reasons.heard_out, true));
     }
 
     /// Ends the connection when process `pid` ends, now if there is none, as LSP asks. Needs a runtime.
@@ -130,6 +202,10 @@ impl Ending {
         self.watch(parent_gone());
     }
 
+    fn show(&self, evidence: Evidence) {
+        self.0.send_modify(|reasons| reasons.take(evidence));
+    }
+
     fn watch(&self, gone: impl Future<Output = EndReason> + Send + 'static) {
         self.0.send_modify(|reasons| reasons.watched += 1);
         let ending = self.clone();
@@ -139,10 +215,13 @@ impl Ending {
                 reason = gone => reason,
                 () = until(&mut reasons, |reasons| reasons.told) => return,
             };
-            // What it had said is still to be read, and came before its death; behind it comes the end of its pipe, unless
-            // somebody else holds that.
-            let _ = tokio::time::timeout(LAST_WORDS, until(&mut reasons, |reasons| reasons.first.is_some())).await;
-            ending.end(reason);
+            let evidence = Evidence { reason, at: Instant::now() };
+            ending.0.send_modify(|reasons| {
+                reasons.dying.get_or_insert_with(|| evidence.clone());
+            });
+            // What it had said came before its death.
+            let _ = tokio::time::timeout(LAST_WORDS, until(&mut reasons, |reasons| reasons.heard_out || reasons.first.is_some())).await;
+            ending.show(evidence);
         });
     }
 }
@@ -154,9 +233,29 @@ async fn until(reasons: &mut watch::Receiver<Reasons>, like_this: impl FnMut(&Re
 }
 
 impl Reasons {
+    fn take(&mut self, evidence: Evidence) {
+        match &self.first {
+            // The pipe of a process that is gone is closed by that.
+            None => self.first = self.dying.clone().filter(|_| evidence.reason.is_closed_pipe()).or(Some(evidence)),
+            Some(_) if self.awaits_explanation() && matches!(evidence.reason, EndReason::ProcessDied { .. }) => {
+                self.explanation = Some(evidence);
+            }
+            Some(_) if matches!(evidence.reason, EndReason::Signal { .. }) => self.note(evidence, Heed::Stop),
+            // Closed pipes and a process that is gone are the same end from another side.
+            Some(_) => {}
+        }
+    }
+
+    fn note(&mut self, evidence: Evidence, heed: Heed) {
+        if self.beside.len() < MAX_BESIDE {
+            self.beside.push_back((evidence, heed));
+        }
+    }
+
     /// Whether a pipe was closed, and it may be because a process died: its pipes close just before its death is told.
     fn awaits_explanation(&self) -> bool {
-        matches!(self.first, Some(EndReason::Eof | EndReason::WriteFailed)) && self.watched > 0 && !self.told
+        let is_closed_pipe = self.first.as_ref().is_some_and(|first| first.reason.is_closed_pipe());
+        is_closed_pipe && self.explanation.is_none() && self.watched > 0 && !self.told
     }
 }
 
@@ -198,90 +297,25 @@ impl Signals {
         })
     }
 
-    /// Resolves when a signal ends the server.
-    pub async fn next(&mut self) -> EndReason {
+    /// The next signal, and whether it is meant for us.
+    pub async fn next(&mut self) -> (EndReason, Heed) {
+        let caught = tokio::select! {
+            _ = self.terminate.recv() => by_signal("SIGTERM", SignalKind::terminate()),
+            _ = self.hang_up.recv() => by_signal("SIGHUP", SignalKind::hangup()),
+            _ = self.interrupt.recv() => {
+                let heed = if self.on_interrupt == Interrupt::End { Heed::Stop } else { Heed::Ignore };
+                return (by_signal("SIGINT", SignalKind::interrupt()), heed);
+            }
+        };
+        (caught, Heed::Stop)
+    }
+
+    /// Hands every signal on, for as long as there is somebody who listens.
+    pub async fn tell(mut self, ending: Ending) {
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return by_signal("SIGTERM", SignalKind::terminate()),
-                _ = self.hang_up.recv() => return by_signal("SIGHUP", SignalKind::hangup()),
-                _ = self.interrupt.recv() => match self.on_interrupt {
-                    Interrupt::End => return by_signal("SIGINT", SignalKind::interrupt()),
-                    Interrupt::Ignore => {}
-                },
-            }
-        }
-    }
-}
-
-/// Resolves when process `pid` has ended: at once if there is none. It need not be our child.
-async fn process_gone(pid: u32) -> EndReason {
-    match i32::try_from(pid).map(Pid::from_raw) {
-        Ok(Some(process)) => Watched::open(process).gone().await,
-        // 0 names no process.
-        Ok(None) => std::future::pending().await,
-        // No process has such a number.
-        Err(_) => {}
-    }
-    EndReason::ProcessDied { pid }
-}
-
-/// Resolves when our parent has ended. A parent that cannot be told from the system's own (1, or in another process
-/// namespace) is not watched.
-async fn parent_gone() -> EndReason {
-    let Some(parent) = rustix::process::getppid().filter(|parent| !parent.is_init()) else {
-        return std::future::pending().await;
-    };
-    let watched = Watched::open(parent);
-    // If our parent is another one by now, what was opened may be anybody.
-    if rustix::process::getppid() == Some(parent) {
-        watched.gone().await;
-    }
-    EndReason::ProcessDied { pid: parent.as_raw_nonzero().get().unsigned_abs() }
-}
-
-/// A process whose end can be waited for.
-enum Watched {
-    Gone,
-    /// The kernel tells.
-    #[cfg(target_os = "linux")]
-    Pidfd(tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>),
-    /// The kernel cannot tell.
-    LookAt(Pid),
-}
-
-impl Watched {
-    #[cfg(target_os = "linux")]
-    fn open(process: Pid) -> Self {
-        use rustix::process::{PidfdFlags, pidfd_open};
-        use tokio::io::Interest;
-
-        match pidfd_open(process, PidfdFlags::empty()) {
-            Ok(pidfd) => super::stdio::readiness_of(pidfd, Interest::READABLE).map_or(Self::LookAt(process), Self::Pidfd),
-            Err(rustix::io::Errno::SRCH) => Self::Gone,
-            Err(_) => Self::LookAt(process),
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn open(process: Pid) -> Self {
-        Self::LookAt(process)
-    }
-
-    async fn gone(self) {
-        match self {
-            Self::Gone => {}
-            #[cfg(target_os = "linux")]
-            Self::Pidfd(pidfd) => {
-                if pidfd.readable().await.is_err() {
-                    // Only at the end of the runtime, and then nobody waits for the answer.
-                    std::future::pending::<()>().await;
-                }
-            }
-            Self::LookAt(process) => {
-                // EPERM: it lives and belongs to somebody else.
-                while rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH) {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
+            match self.next().await {
+                (signal, Heed::Stop) => ending.end(signal),
+                (signal, Heed::Ignore) => ending.ignore(signal),
             }
         }
     }

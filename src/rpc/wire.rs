@@ -8,12 +8,13 @@ use crate::provenance::panics;
 use crate::rpc::envelope::{INVALID_REQUEST, Inbound, Invalid, PARSE_ERROR};
 use crate::rpc::frame::{Decoder, Frame};
 use crate::rpc::outbox::{Outbound, Outbox};
-use crate::rpc::watch::{EndReason, Ending};
-use futures_util::future::BoxFuture;
+use crate::rpc::watch::{EndReason, Ending, Evidence};
+use futures_util::future::{BoxFuture, FutureExt};
+use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::task::coop::consume_budget;
+use tokio::task::coop::{consume_budget, unconstrained};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How much is read at once.
@@ -54,8 +55,9 @@ impl Wire {
         Self { outbox, ending, reader: AbortOnDropHandle::new(reader), writer: AbortOnDropHandle::new(writer) }
     }
 
-    /// Resolves with the reason why the connection ended. From then on nothing is received; answers can still be pushed.
-    pub async fn ended(&self) -> EndReason {
+    /// Resolves with the first evidence that the connection has ended. What is still in the pipe may be received while it is
+    /// being explained; answers can still be pushed.
+    pub async fn ended(&self) -> Evidence {
         self.ending.ended().await
     }
 
@@ -101,7 +103,8 @@ impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
     async fn read_until_the_end<R: AsyncRead + Unpin>(mut self, read: R, at_eof: AtEof, ending: Ending) {
         let _last_word = EndOnPanic(&ending);
         let over = async {
-            let reason = self.read(read).await;
+            let reason = self.read(read, &ending).await;
+            ending.heard_out();
             if let (EndReason::Eof, AtEof::Finish(finished)) = (&reason, at_eof) {
                 finished.await;
             }
@@ -109,15 +112,15 @@ impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
         };
         tokio::select! {
             biased;
-            _ = ending.ended() => {}
+            _ = ending.explained() => {}
             reason = over => ending.end(reason),
         }
     }
 
-    async fn read<R: AsyncRead + Unpin>(&mut self, mut read: R) -> EndReason {
+    async fn read<R: AsyncRead + Unpin>(&mut self, mut read: R, ending: &Ending) -> EndReason {
         let mut chunk = vec![0; CHUNK];
         loop {
-            let arrived = match read.read(&mut chunk).await {
+            let arrived = match arrives(&mut read, &mut chunk, ending).await {
                 Ok(0) => return self.last_line(),
                 Ok(arrived) => &chunk[..arrived],
                 Err(error) => {
@@ -182,6 +185,21 @@ impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
             self.outbox.decide(framing);
         }
     }
+}
+
+/// Reads what comes next, and tells when everything was read that a process which is gone had written.
+async fn arrives<R: AsyncRead + Unpin>(read: &mut R, chunk: &mut [u8], ending: &Ending) -> io::Result<usize> {
+    tokio::select! {
+        biased;
+        arrived = read.read(chunk) => return arrived,
+        () = ending.dying() => {}
+    }
+    // What it wrote is in the pipe by now, and the system tells of that before it tells of the death.
+    if let Some(arrived) = unconstrained(read.read(chunk)).now_or_never() {
+        return arrived;
+    }
+    ending.heard_out();
+    read.read(chunk).await
 }
 
 /// A reader that is gone without a reason would leave a process that neither serves nor ends.

@@ -139,7 +139,7 @@ impl Answer<'_> {
             | ModelEvent::ResponseId(_)
             | ModelEvent::Usage(_)
             | ModelEvent::UpstreamClosed(_) => {}
-            ModelEvent::ToolInput { .. } => ledger.enter(Phase::ToolInput),
+            ModelEvent::ToolBegins { .. } | ModelEvent::ToolInput { .. } => ledger.enter(Phase::ToolInput),
             ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
             ModelEvent::Text(text) => ledger.text(text),
             ModelEvent::Reasoning(text) => ledger.reasoning(text),
@@ -158,6 +158,7 @@ fn is_of_the_answer(event: &ModelEvent) -> bool {
     match event {
         ModelEvent::Text(_)
         | ModelEvent::Reasoning(_)
+        | ModelEvent::ToolBegins { .. }
         | ModelEvent::ToolInput { .. }
         | ModelEvent::ToolCall { .. }
         | ModelEvent::Finish { .. } => true,

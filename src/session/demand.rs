@@ -3,6 +3,7 @@
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::ids::{SessionId, TurnId};
+use futures_util::future::{BoxFuture, Shared};
 use std::time::Instant;
 
 /// A demand to stop, from wherever it came: the one thing that travels the road to a runner.
@@ -49,6 +50,47 @@ impl CancelDemand {
     pub(super) fn of_all(session_id: &SessionId, cause: Cause, point: &'static str, request: Option<RequestRef>) -> Self {
         Self { via_ctx_abort: true, ..Self::of(session_id.clone(), CancelScope::Session, cause, point, request) }
     }
+}
+
+/// An end that takes every session with it.
+#[derive(Clone)]
+pub struct End {
+    pub cause: Cause,
+    /// The hop at which it entered.
+    pub point: &'static str,
+    pub request: Option<RequestRef>,
+    /// When its evidence came.
+    pub requested: Instant,
+    /// What it may still turn out to be. The work stops at once; the records wait for this.
+    pub explanation: Option<Explanation>,
+}
+
+/// Resolves soon; with nothing if the cause is what it seemed.
+pub type Explanation = Shared<BoxFuture<'static, Option<Explained>>>;
+
+/// The better cause of an end.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    pub cause: Cause,
+    /// The hop at which it became known.
+    pub point: &'static str,
+    pub at: Instant,
+}
+
+impl End {
+    pub(super) fn of(&self, session_id: &SessionId) -> CancelDemand {
+        let demand = CancelDemand::of_all(session_id, self.cause.clone(), self.point, self.request.clone());
+        CancelDemand { requested: self.requested, ..demand }
+    }
+}
+
+/// Something that came in beside an end, or that ends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heed {
+    /// It stops what still runs, and comes behind what has stopped it already.
+    Stop,
+    /// It is not meant for us: it is noted where something runs.
+    Ignore,
 }
 
 /// What of a session is to stop.

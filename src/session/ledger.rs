@@ -3,6 +3,7 @@
 //!
 //! Invariant: after [`Ledger::close`] nothing enters and no update leaves, whatever a forced task still does.
 
+use super::arriving::Arriving;
 use super::channel::UpdateChannel;
 use super::delivery::Delivery;
 use super::parts::LiveParts;
@@ -39,6 +40,7 @@ struct Book {
     parts: LiveParts,
     last_update: u64,
     traces: Vec<AttemptTrace>,
+    arriving: Arriving,
     hops: Vec<(String, Instant)>,
     outcomes: Vec<(String, ToolOutcome)>,
 }
@@ -82,6 +84,7 @@ impl Ledger {
             parts: LiveParts::default(),
             last_update: 0,
             traces: Vec::new(),
+            arriving: Arriving::default(),
             hops: Vec::new(),
             outcomes: Vec::new(),
         };
@@ -144,7 +147,10 @@ impl Ledger {
     }
 
     pub(super) fn attempt_begins(&self, trace: AttemptTrace) {
-        self.write(|book| book.traces.push(trace));
+        self.write(|book| {
+            book.arriving.clear();
+            book.traces.push(trace);
+        });
     }
 
     /// Lets `end` end the trace of the attempt that is under way, and returns it.
@@ -158,7 +164,10 @@ impl Ledger {
 
     /// Books one event of the attempt that is under way.
     pub(super) fn observe(&self, event: &ModelEvent) {
-        self.write(|book| book.traces.last_mut().map(|trace| trace.observe(event)));
+        self.write(|book| {
+            book.arriving.observe(event);
+            book.traces.last_mut().map(|trace| trace.observe(event))
+        });
     }
 
     /// Bytes of streamed text that were not handed to the store.
@@ -255,6 +264,7 @@ impl Ledger {
                 updates_unsent: delivered.unsent,
                 bytes_unsent: delivered.unsent_bytes,
                 not_read_since: None,
+                tool_inputs: book.arriving.lost(),
             },
             unread_since: self.channel.editor().unread_since(),
             kept_bytes,

@@ -3,6 +3,7 @@
 //! In reading order: `service` is what can be asked, `sessions` posts it, `table` knows whom to, `opening` brings a runner
 //! to life, `step` decides, `runner` and `road` act, `turn` works, `settle` ends.
 
+mod arriving;
 mod attempt;
 mod basis;
 mod channel;
@@ -13,6 +14,7 @@ pub mod demand;
 pub mod editor;
 pub mod error;
 mod files;
+mod held;
 mod history;
 mod joining;
 mod ledger;

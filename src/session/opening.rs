@@ -254,7 +254,12 @@ async fn not_opened(seat: Seat) {
             Mail::End { done, .. } => {
                 let _ = done.send(());
             }
-            Mail::Ended { .. } | Mail::GraceOver { .. } | Mail::CaughtUp { .. } | Mail::Committed { .. } => {}
+            Mail::Ended { .. }
+            | Mail::GraceOver { .. }
+            | Mail::CaughtUp { .. }
+            | Mail::Committed { .. }
+            | Mail::Noted { .. }
+            | Mail::Explained(_) => {}
         }
     }
 }

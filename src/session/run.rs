@@ -143,7 +143,8 @@ impl Run {
 
     /// Without a known key, as the origin is.
     fn prompt_request(&self) -> PromptRequest {
-        PromptRequest { id: self.origin.id.clone(), connection_id: self.origin.connection_id.clone() }
+        let RequestRef { method, id, connection_id, transport, client, traceparent: _ } = self.origin.clone();
+        PromptRequest { id, connection_id, method: Some(method), client, transport: Some(transport) }
     }
 
     /// Pulls the token and begins the abort record: the instant of the stop.

@@ -4,12 +4,13 @@
 //! before its prompt is answered, and its prompt is answered before the cancels that ended it.
 
 use super::context::SessionContext;
-use super::demand::CancelDemand;
+use super::demand::{CancelDemand, Explained, Explanation, Heed};
 use super::error::Refusal;
+use super::held::{self, Held};
 use super::model_choice::ModelChoice;
 use super::run::{Answer, Run, stop_of_demand};
-use super::settle::{self, Done};
 use super::service::Way;
+use super::settle::{self, Done};
 use super::step::{Asking, Effect, Event, Machine, Refused, State};
 use super::title::Title;
 use super::turn::TurnEnd;
@@ -57,7 +58,15 @@ pub(super) enum Mail {
     /// Stop everything, take no more prompts, and tell when all has settled and is answered.
     End {
         demand: CancelDemand,
+        explanation: Option<Explanation>,
         done: oneshot::Sender<()>,
+    },
+    /// What the end that is under way turned out to be, if it was not what it seemed.
+    Explained(Option<Explained>),
+    /// Something came in beside the end, or ends nothing.
+    Noted {
+        demand: CancelDemand,
+        heed: Heed,
     },
 }
 
@@ -102,6 +111,10 @@ pub(super) struct Runner {
     pub(super) mailbox: mpsc::UnboundedSender<Mail>,
     /// Answers of ended turns that are on their way to the client, each with the hop that records it.
     pub(super) answering: TaskTracker,
+    /// When the turn that settled last did.
+    pub(super) settled: Option<Instant>,
+    /// What waits for the exact cause of the end that is under way.
+    pub(super) held: Option<Held>,
     ends: Vec<oneshot::Sender<()>>,
 }
 
@@ -116,15 +129,15 @@ impl Runner {
     ) -> Self {
         let (machine, runs, waiting) = (Machine::default(), HashMap::new(), Vec::new());
         let (answering, ends) = (TaskTracker::new(), Vec::new());
-        let newest = last.turn_id.clone();
-        Self { context, machine, runs, waiting, title, model, history, newest, last, mailbox, answering, ends }
+        let (newest, settled, held) = (last.turn_id.clone(), None, None);
+        Self { context, machine, runs, waiting, title, model, history, newest, last, mailbox, answering, settled, held, ends }
     }
 
     /// Lives until somebody ended the session.
     pub(super) async fn live(mut self, mut mail: mpsc::UnboundedReceiver<Mail>) {
         while let Some(letter) = mail.recv().await {
             self.open(letter);
-            if !self.ends.is_empty() && self.machine.is_idle() && self.runs.is_empty() {
+            if !self.ends.is_empty() && self.machine.is_idle() && self.runs.is_empty() && self.held.as_ref().is_none_or(Held::is_empty) {
                 self.title.ended().await;
                 self.answering.close();
                 self.answering.wait().await;
@@ -186,7 +199,9 @@ impl Runner {
                 }
             }
             Mail::Desk(work) => work(Ok(self)),
-            Mail::End { demand, done } => self.end(demand, done),
+            Mail::End { demand, explanation, done } => self.end(demand, explanation, done),
+            Mail::Explained(explained) => held::release(self, explained),
+            Mail::Noted { demand, heed } => self.note(demand, heed),
         }
     }
 
@@ -205,14 +220,31 @@ impl Runner {
         self.history.extend(withdrawn);
     }
 
-    fn end(&mut self, demand: CancelDemand, done: oneshot::Sender<()>) {
+    fn end(&mut self, demand: CancelDemand, explanation: Option<Explanation>, done: oneshot::Sender<()>) {
         self.ends.push(done);
         self.follow(Event::Shut);
+        if let Some(explanation) = explanation {
+            self.held.get_or_insert_with(|| Held::of(demand.cause.clone()));
+            let mailbox = self.mailbox.clone();
+            tokio::spawn(async move { drop(mailbox.send(Mail::Explained(explanation.await))) });
+        }
         if !self.machine.is_idle() || !self.runs.is_empty() {
             self.cancel(demand.clone(), None);
+        } else if self.settled.is_some_and(|settled| demand.requested < settled) {
+            // It came while the last turn was still ending, and is heard of only now.
+            verdict::too_late(self, &demand);
         }
         // The title of a turn that was just stopped went with it.
         verdict::end_title(self, &demand, &self.context.provenance.ids.cancel());
+    }
+
+    /// What came in beside the end counts where something runs.
+    fn note(&mut self, demand: CancelDemand, heed: Heed) {
+        match (heed, self.machine.current().cloned()) {
+            (_, None) => {}
+            (Heed::Stop, Some(_)) => self.cancel(demand, None),
+            (Heed::Ignore, Some(turn)) => verdict::ignored(self, &demand, turn),
+        }
     }
 
     /// A step that nobody asked for with a demand.
@@ -289,7 +321,12 @@ impl Runner {
             }
             Mail::Desk(work) => work(Err(Refusal::NotOpen(id()))),
             Mail::End { done, .. } => self.ends.push(done),
-            Mail::Ended { .. } | Mail::GraceOver { .. } | Mail::CaughtUp { .. } | Mail::Committed { .. } => {}
+            Mail::Ended { .. }
+            | Mail::GraceOver { .. }
+            | Mail::CaughtUp { .. }
+            | Mail::Committed { .. }
+            | Mail::Noted { .. }
+            | Mail::Explained(_) => {}
         }
     }
 }

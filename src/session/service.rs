@@ -3,11 +3,10 @@
 //! Invariant: what must keep the order of arrival (prompts, cancels, stops) is posted to its runner before the call
 //! returns; only the answer is awaited.
 
-use super::demand::CancelDemand;
+use super::demand::{CancelDemand, End};
 use super::editor::Receipt;
 use super::error::Refusal;
 use crate::protocol::abort::RequestRef;
-use crate::protocol::cause::Cause;
 use crate::protocol::ids::{SessionId, TurnId};
 use crate::protocol::params::{
     ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
@@ -80,5 +79,5 @@ pub trait SessionService: Send + Sync + 'static {
     fn set_mode(&self, params: SetModeParams) -> Answer<Empty>;
 
     /// Stops every run, hard. Posted before it returns; resolves when every turn has settled and its prompt is answered.
-    fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()>;
+    fn stop_all(&self, end: End) -> BoxFuture<'static, ()>;
 }

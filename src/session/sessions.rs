@@ -4,7 +4,7 @@
 //! before the call returns; nothing is awaited on the way.
 
 use super::context::Parts;
-use super::demand::CancelDemand;
+use super::demand::{CancelDemand, End, Heed};
 use super::editor::SharedEditor;
 use super::error::Refusal;
 use super::opening;
@@ -190,12 +190,17 @@ impl SessionService for Sessions {
         self.at_the_desk(params.session_id, move |runner| opening::set_mode(runner, &params.mode_id))
     }
 
-    fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()> {
-        self.shared.end_all(|id| CancelDemand::of_all(id, cause.clone(), point, request.clone()))
+    fn stop_all(&self, end: End) -> BoxFuture<'static, ()> {
+        self.shared.end_all(&end)
     }
 }
 
 impl Sessions {
+    /// Posts what came in beside the end of the connection, or ends nothing, to every open session.
+    pub fn note(&self, noted: &End, heed: Heed) {
+        self.shared.post_all(|id| Mail::Noted { demand: noted.of(id), heed });
+    }
+
     /// Does something with an open session that is no run.
     fn at_the_desk<T: Send + 'static>(
         &self,

@@ -58,6 +58,9 @@ pub(super) type Answered = Shared<BoxFuture<'static, ()>>;
 
 /// Closes the run and hands its terminal record to the store; the runner hears of it by mail.
 pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
+    if let Some(held) = &mut runner.held {
+        return held.commit(turn_id.clone(), place);
+    }
     let context = Arc::clone(&runner.context);
     let clock = &context.provenance.clock;
     let Some(run) = runner.runs.get_mut(turn_id) else { return };
@@ -133,6 +136,7 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
     let answer = Arc::new(run.answer_message(std::mem::take(&mut remains.closed.parts), now));
     let at = run.stands_at.unwrap_or(runner.history.len());
     runner.history.splice(at..at, [Arc::clone(&run.prompt), answer]);
+    runner.settled = Some(Instant::now());
     runner.last = Settled { turn_id: Some(turn_id.clone()), abort_id: abort.as_ref().map(|abort| abort.abort_id.clone()) };
     run.stopwatch.settle(Lane::Answer);
     context.record(Diagnostic::TurnTime(run.stopwatch.record(&context.id, turn_id)));

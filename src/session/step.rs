@@ -163,7 +163,7 @@ impl Machine {
     }
 
     /// The turn that occupies the runner.
-    fn current(&self) -> Option<&TurnId> {
+    pub(super) fn current(&self) -> Option<&TurnId> {
         match &self.state {
             State::Idle => None,
             State::Running { turn } | State::Shell { turn } | State::Stopping { turn, .. } | State::Settling { turn, .. } => Some(turn),

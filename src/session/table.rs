@@ -4,7 +4,7 @@
 //! is over, and mail for it waits with it.
 
 use super::context::Parts;
-use super::demand::CancelDemand;
+use super::demand::{CancelDemand, End, Explanation};
 use super::editor::SharedEditor;
 use super::error::Refusal;
 use super::recovery::Recovery;
@@ -117,6 +117,14 @@ impl Shared {
         }
     }
 
+    /// Posts to every runner.
+    pub(super) fn post_all(&self, letter: impl Fn(&SessionId) -> Mail) {
+        for (id, mailbox) in &self.lock().runners {
+            // A runner that is gone runs nothing.
+            let _ = mailbox.send(letter(id));
+        }
+    }
+
     /// Ends the session's runner, if it has one, and then does `after`. Both are over before the session is opened again.
     pub(super) fn leave<T: Send + 'static>(
         self: &Arc<Self>,
@@ -127,7 +135,7 @@ impl Shared {
         let (done, answer) = oneshot::channel();
         let mut open = self.lock();
         let before = open.leaving.get(&id).cloned();
-        let ended = open.runners.get(&id).map(|mailbox| post_end(mailbox, demand));
+        let ended = open.runners.get(&id).map(|mailbox| post_end(mailbox, demand, None));
         let left = async move {
             if let Some(before) = before {
                 before.await;
@@ -152,10 +160,10 @@ impl Shared {
     }
 
     /// Ends every runner, and lets no other begin. Resolves when they and all that they left to be done have ended.
-    pub(super) fn end_all(&self, demand: impl Fn(&SessionId) -> CancelDemand) -> BoxFuture<'static, ()> {
+    pub(super) fn end_all(&self, end: &End) -> BoxFuture<'static, ()> {
         let mut open = self.lock();
         open.ending = true;
-        let ends: Vec<_> = open.runners.iter().map(|(id, mailbox)| post_end(mailbox, demand(id))).collect();
+        let ends: Vec<_> = open.runners.iter().map(|(id, mailbox)| post_end(mailbox, end.of(id), end.explanation.clone())).collect();
         drop(open);
         self.tasks.close();
         let tasks = self.tasks.clone();
@@ -171,9 +179,9 @@ impl Shared {
     }
 }
 
-fn post_end(mailbox: &Mailbox, demand: CancelDemand) -> impl Future<Output = ()> + Send + 'static {
+fn post_end(mailbox: &Mailbox, demand: CancelDemand, explanation: Option<Explanation>) -> impl Future<Output = ()> + Send + 'static {
     let (done, ended) = oneshot::channel();
     // A runner that is gone has ended.
-    let _ = mailbox.send(Mail::End { demand, done });
+    let _ = mailbox.send(Mail::End { demand, explanation, done });
     ended.map(drop)
 }

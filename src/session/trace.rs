@@ -107,6 +107,7 @@ impl AttemptTrace {
                 counters.reasoning_bytes += text.len() as u64;
                 true
             }
+            ModelEvent::ToolBegins { .. } => true,
             ModelEvent::ToolInput { .. } | ModelEvent::ToolCall { .. } => {
                 counters.tool_input += 1;
                 true

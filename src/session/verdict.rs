@@ -1,6 +1,6 @@
 //! What a demand to stop came to: recorded with its outcome, and answered when its turn has come.
 
-use super::context::{Parts, record};
+use super::context::{self, Parts};
 use super::demand::{CancelDemand, CancelScope};
 use super::error::Refusal;
 use super::run::stop_of_demand;
@@ -86,13 +86,9 @@ pub(super) fn deliver(runner: &mut Runner, demand: CancelDemand, cancel_id: Canc
         return;
     }
     let row = cancel_request(&runner.context.provenance, &demand, cancel_id, &verdict);
-    record_with_lateness(&runner.context.parts, row.clone());
     let about = verdict.about.turn_id.iter().filter(|turn| !verdict.ended.contains(turn));
-    for turn in verdict.ended.iter().chain(about) {
-        if let Some(run) = runner.runs.get_mut(turn) {
-            run.cancel_requests.push(row.clone());
-        }
-    }
+    let turns = verdict.ended.iter().chain(about).cloned().collect();
+    record(runner, row, turns);
     let Some(reply) = reply else { return };
     let Settled { turn_id, abort_id } = verdict.about;
     let result = CancelResult { outcome: verdict.outcome, turn_id, abort_id, abort: None };
@@ -103,9 +99,41 @@ pub(super) fn deliver(runner: &mut Runner, demand: CancelDemand, cancel_id: Canc
     }
 }
 
+/// Records a demand; the turns that it is about tell of it. It waits if its cause is not certain yet.
+pub(super) fn record(runner: &mut Runner, row: CancelRequest, turns: Vec<TurnId>) {
+    if let Some(held) = &mut runner.held {
+        return held.row(row, turns);
+    }
+    for turn in &turns {
+        if let Some(run) = runner.runs.get_mut(turn) {
+            run.cancel_requests.push(row.clone());
+        }
+    }
+    record_with_lateness(&runner.context.parts, row);
+}
+
+/// A demand that came while the last turn was ending, and was heard of when that had settled.
+pub(super) fn too_late(runner: &mut Runner, demand: &CancelDemand) {
+    let about = runner.last.clone();
+    let outcome = if about.abort_id.is_some() { CancelOutcome::AlreadyStopping } else { CancelOutcome::AlreadySettled };
+    note(runner, demand, Verdict { outcome, about, ended: Vec::new() });
+}
+
+/// A signal that is not meant for us came while `turn` ran.
+pub(super) fn ignored(runner: &mut Runner, demand: &CancelDemand, turn: TurnId) {
+    let about = Settled { turn_id: Some(turn), abort_id: None };
+    note(runner, demand, Verdict { outcome: CancelOutcome::IgnoredSignal, about, ended: Vec::new() });
+}
+
+fn note(runner: &mut Runner, demand: &CancelDemand, verdict: Verdict) {
+    let provenance = &runner.context.provenance;
+    let row = cancel_request(provenance, demand, provenance.ids.cancel(), &verdict);
+    record(runner, row, verdict.about.turn_id.into_iter().collect());
+}
+
 /// Ends a title generation that outlived its turn. There is no abort to name, so the demand itself is recorded under the
 /// abort id that the generation ends with. Nothing, if the demand is about another turn, or no title is being made.
-pub(super) fn end_title(runner: &Runner, demand: &CancelDemand, cancel_id: &CancelId) -> Option<CancelResult> {
+pub(super) fn end_title(runner: &mut Runner, demand: &CancelDemand, cancel_id: &CancelId) -> Option<CancelResult> {
     if let CancelScope::Turn(turn) = &demand.scope {
         runner.title.record_of(turn)?;
     }
@@ -114,7 +142,8 @@ pub(super) fn end_title(runner: &Runner, demand: &CancelDemand, cancel_id: &Canc
     let turn_id = Some(runner.title.cancel(&stop)?);
     let about = Settled { turn_id: turn_id.clone(), abort_id: Some(stop.abort_id.clone()) };
     let verdict = Verdict { outcome: CancelOutcome::Cancelled, about, ended: Vec::new() };
-    runner.context.record(Diagnostic::Cancel(cancel_request(provenance, demand, cancel_id.clone(), &verdict)));
+    let row = cancel_request(provenance, demand, cancel_id.clone(), &verdict);
+    record(runner, row, Vec::new());
     Some(CancelResult { outcome: verdict.outcome, turn_id, abort_id: Some(stop.abort_id), abort: None })
 }
 
@@ -139,7 +168,7 @@ pub(super) async fn nothing_runs(parts: Parts, demand: CancelDemand, cancel_id: 
 pub(super) fn unknown_session(parts: &Parts, demand: &CancelDemand, reply: CancelReply) {
     let verdict = Verdict { outcome: CancelOutcome::UnknownSession, ..Verdict::idle() };
     let row = cancel_request(&parts.provenance, demand, parts.provenance.ids.cancel(), &verdict);
-    record(&parts.store, Diagnostic::Cancel(row));
+    context::record(&parts.store, Diagnostic::Cancel(row));
     if let Some(reply) = reply {
         let _ = reply.send(Err(Refusal::UnknownSession(demand.session_id.clone())));
     }
@@ -150,19 +179,20 @@ fn record_with_lateness(parts: &Parts, row: CancelRequest) {
     let is_late = matches!(row.outcome, CancelOutcome::AlreadyStopping | CancelOutcome::AlreadySettled);
     if let (true, Some(turn_id), Some(abort_id)) = (is_late, &row.turn_id, &row.abort_id) {
         let (session_id, turn_id, abort_id) = (row.session_id.clone(), turn_id.clone(), abort_id.clone());
-        record(&parts.store, Diagnostic::LateCancel { session_id, turn_id, abort_id, cancel_id: row.cancel_id.clone() });
+        context::record(&parts.store, Diagnostic::LateCancel { session_id, turn_id, abort_id, cancel_id: row.cancel_id.clone() });
     }
-    record(&parts.store, Diagnostic::Cancel(row));
+    context::record(&parts.store, Diagnostic::Cancel(row));
 }
 
 fn cancel_request(provenance: &Provenance, demand: &CancelDemand, cancel_id: CancelId, verdict: &Verdict) -> CancelRequest {
+    let unnamed = demand.request.as_ref().filter(|request| request.client.is_none()).map(|_| "client".to_owned());
     provenance.recorded(CancelRequest {
         cause: demand.cause.clone(),
         cancel_id,
         session_id: demand.session_id.clone(),
         outcome: verdict.outcome,
         at: provenance.clock.wall_at(demand.requested),
-        missing: demand.missing.clone(),
+        missing: demand.missing.iter().cloned().chain(unnamed).collect(),
         turn_id: verdict.about.turn_id.clone(),
         asked_turn_id: match &demand.scope {
             CancelScope::Turn(asked) if verdict.about.turn_id.as_ref() != Some(asked) => Some(first(asked.as_str(), MAX_ASKED).to_owned()),

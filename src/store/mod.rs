@@ -5,6 +5,7 @@
 //! cut once the log is flushed, which begins within [`flush::FLUSH_AFTER`] and is done when [`Store::close`] is answered;
 //! with [`Durability::Power`] the end of a turn is answered only then. No power cut damages the store.
 
+mod connections;
 mod diagnostics;
 mod error;
 mod flush;
@@ -39,6 +40,7 @@ pub use writer::Pending;
 
 use crate::config::Durability;
 use crate::protocol::abort::Abort;
+use crate::protocol::connection::ConnectionRecord;
 use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::message::Message;
@@ -195,6 +197,16 @@ impl Store {
     pub fn record_or(&self, diagnostic: Diagnostic, failed: impl FnOnce(StoreError) + Send + 'static) {
         let tell = |stored: Result<u64, StoreError>| stored.err().map_or((), failed);
         self.write_then(Durability::Process, move |conn| diagnostics::insert(conn, &diagnostic), tell);
+    }
+
+    /// A connection begins; a second time changes nothing.
+    pub fn open_connection(&self, record: ConnectionRecord) -> Pending<()> {
+        self.write(move |conn| connections::open(conn, &record))
+    }
+
+    /// A connection has ended, as `record` says; one that was not opened leaves nothing.
+    pub fn close_connection(&self, record: ConnectionRecord) -> Pending<()> {
+        self.write(move |conn| connections::close(conn, &record))
     }
 
     /// The turns without an end whose process is dead.

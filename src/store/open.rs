@@ -23,6 +23,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0002_turn_kind.sql")),
     M::up(include_str!("migrations/0003_trust.sql")),
     M::up(include_str!("migrations/0004_owner_lock.sql")),
+    M::up(include_str!("migrations/0005_connection.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The schema that this version writes.

@@ -8,9 +8,10 @@ use super::error::{Fault, StoreError};
 use super::open;
 use super::place::Place;
 use super::unreadable::{Damage, Reading, Unreadable};
-use super::{messages, sessions, turns};
+use super::{connections, messages, sessions, turns};
+use crate::protocol::connection::ConnectionRecord;
 use crate::protocol::export::{SessionInfo, TurnInfo};
-use crate::protocol::ids::SessionId;
+use crate::protocol::ids::{ConnectionId, SessionId};
 use crate::protocol::message::Message;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::PathBuf;
@@ -101,6 +102,16 @@ impl Snapshot {
         let Self { conn, file, reading, .. } = self;
         let walked = messages::for_each(conn, session, reading, |message| visit(message).map_err(Ended::Visitor));
         walked.map_err(|ended| ended.at(file))
+    }
+
+    /// A connection that records name; nothing if it left no row, or one that cannot be read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn connection(&mut self, id: &ConnectionId) -> Result<Option<ConnectionRecord>, StoreError> {
+        let Self { conn, file, reading, sessions, .. } = self;
+        let found = reading.of(connections::find(conn, id), &sessions[0].session_id, || format!("connection {id}"));
+        found.map(Option::flatten).map_err(|fault| fault.at(file))
     }
 
     /// The diagnostic records of these kinds of the whole tree in the store's order; of a title run or an attempt the

@@ -145,8 +145,10 @@ async fn exit_without_shutdown_is_1_while_stdin_stays_open() {
     editor.notify("exit", Value::Null).await;
     assert_eq!(editor.result(&prompt).await["stopReason"], "cancelled");
     assert_eq!(left(&mut editor, since).await, Some(1));
+    let mut found = record(&home, &session).await;
+    assert_eq!(found.as_object_mut().expect("a record").remove("request").map(|request| request["method"].clone()), Some(json!("exit")));
     let ruled_out = ["signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
-    assert_eq!(record(&home, &session).await, stopped_by(&json!({ "cause": "exit_without_shutdown" }), "rpc.exit", &ruled_out));
+    assert_eq!(found, stopped_by(&json!({ "cause": "exit_without_shutdown" }), "rpc.exit", &ruled_out));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,7 +217,7 @@ async fn the_death_of_the_process_that_initialize_names_ends_it() {
     let mut named = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true).spawn().expect("cat starts");
     let pid = named.id().expect("a running cat");
     let mut editor = Editor::start(&home, Framing::Headers, Dialect::Lsp, &["--model", &hanging_script(&home)]);
-    editor.call("initialize", json!({ "processId": pid, "capabilities": {} })).await;
+    editor.call("initialize", json!({ "processId": pid, "capabilities": {}, "clientInfo": { "name": "e2e" } })).await;
     let session = editor.new_session(&home).await;
     let prompt = editor.prompt(&session, "tell me a story").await;
     editor.next_update("agent_message_chunk").await;

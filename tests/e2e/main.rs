@@ -4,6 +4,7 @@
 mod basis;
 mod buffers;
 mod cancel;
+mod connections;
 mod crash;
 mod deterministic;
 mod drain;

@@ -222,7 +222,8 @@ async fn a_cancel_behind_a_command_ends_it_and_every_prompt_that_waits_each_with
     assert_eq!(
         fields(of_the_command, &["cause", "phase", "forced", "source", "propagation_point", "title_generation_state", "prompt_request"]),
         json!({ "cause": "client_cancel", "phase": "tool_running", "forced": false, "source": "nvim.keymap", "propagation_point": "process.gone",
-            "title_generation_state": "disabled", "prompt_request": { "id": asked, "connection_id": of_the_command["prompt_request"]["connection_id"] } })
+            "title_generation_state": "disabled", "prompt_request": { "id": asked, "connection_id": of_the_command["prompt_request"]["connection_id"],
+                "method": "session/shell", "client": of_the_command["request"]["client"], "transport": "stdio_lsp" } })
     );
     let tools = of_the_command["tools_in_flight"].as_array().expect("tools");
     assert_eq!(

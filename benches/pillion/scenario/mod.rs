@@ -7,6 +7,7 @@ mod busy;
 mod cancels;
 mod conversation;
 mod crowd;
+mod ends;
 mod startup;
 mod turns;
 
@@ -19,6 +20,7 @@ pub(crate) enum Scenario {
     Turns,
     Cancels,
     Busy,
+    Ends,
     Burst,
     Conversation,
     Crowd,
@@ -26,8 +28,8 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Startup, Self::Turns, Self::Cancels, Self::Busy, Self::Burst, Self::Conversation, Self::Crowd, Self::Growth];
+    pub(crate) const ALL: [Self; 9] =
+        [Self::Startup, Self::Turns, Self::Cancels, Self::Busy, Self::Ends, Self::Burst, Self::Conversation, Self::Crowd, Self::Growth];
 
     /// The rows that it measures.
     pub(crate) fn rows(self) -> &'static [Row] {
@@ -36,6 +38,7 @@ impl Scenario {
             Self::Turns => turns::ROWS,
             Self::Cancels => cancels::ROWS,
             Self::Busy => busy::ROWS,
+            Self::Ends => ends::ROWS,
             Self::Burst => burst::ROWS,
             Self::Conversation => conversation::ROWS,
             Self::Crowd => crowd::ROWS,
@@ -58,6 +61,7 @@ impl Scenario {
             Self::Turns => turns::play(stage).await,
             Self::Cancels => cancels::play(stage).await,
             Self::Busy => busy::play(stage).await,
+            Self::Ends => ends::play(stage).await,
             Self::Burst => burst::play(stage).await,
             Self::Conversation => conversation::play(stage).await,
             Self::Crowd => crowd::play(stage).await,

@@ -58,6 +58,15 @@ export type Abort = {
 /** The record of what ended a run. */
 export type AbortId = string;
 
+/** A tool call that the model had begun to write; nothing of it is kept. */
+export interface ArrivingCall {
+  /** Of its input, as far as it had arrived. */
+  bytes: number;
+  call_id?: string;
+  /** As the model wrote it; absent if it had not named it yet. */
+  tool?: string;
+}
+
 /** The call that wants to run, with what it would change. */
 export interface AskedCall {
   content?: ToolCallContent[];
@@ -105,7 +114,9 @@ export type CancelOutcome =
   | "idle"
   | "ignored_awaiting_answer"
   | "not_owner"
-  | "unknown_session";
+  | "unknown_session"
+  /** A signal that is not meant for pillion: SIGINT, while its client is a program. */
+  | "ignored_signal";
 
 /** `session/cancel`, as a request or as a notification. */
 export interface CancelParams {
@@ -121,6 +132,8 @@ export interface CancelParams {
 /** Any demand to stop, effective or not. */
 export type CancelRequest = {
   abort_id?: AbortId;
+  /** The `turnId` that was asked for, as the client wrote it, when that is not the turn that it came to be about: it may name nothing. */
+  asked_turn_id?: string;
   /** Wall clock, milliseconds since 1970. */
   at: number;
   cancel_id: CancelId;
@@ -135,6 +148,7 @@ export type CancelRequest = {
   seq?: number;
   session_id: SessionId;
   source?: string;
+  /** The turn that it came to be about. */
   turn_id?: TurnId;
 } & Cause;
 
@@ -209,6 +223,12 @@ export interface Client {
   version?: string;
 }
 
+/** The client's process. */
+export interface ClientProcess {
+  known_from: KnownFrom;
+  pid: number;
+}
+
 /** Who closed it. */
 export type ClosedBy =
   /** pillion let go of it before the provider had ended it. */
@@ -256,8 +276,40 @@ export interface ConfigResult {
   configOptions: ConfigOption[];
 }
 
+/** What ended a connection. */
+export type ConnectionEnd =
+  | "exit_without_shutdown"
+  | "framing_broken"
+  | "write_failed"
+  | "process_died"
+  | "signal"
+  | "panic"
+  /** The client closed its end of stdin. */
+  | "eof"
+  /** `exit`, after `shutdown`. */
+  | "exit";
+
 /** One editor connection; request ids are unique only within it. */
 export type ConnectionId = string;
+
+/** One connection. Its beginning is on record before anything that names it, the rest when it has ended: without `closed_at` it is open, or the process that served it died. */
+export interface ConnectionRecord {
+  /** Absent if it did not say. */
+  client?: Client;
+  closed_at?: number;
+  closed_by?: ConnectionEnd;
+  connection_id: ConnectionId;
+  /** The last message that was read from the client. */
+  last_read?: LastMessage;
+  /** The last message that was written to the client, to its last byte. */
+  last_written?: LastMessage;
+  /** Wall clock, milliseconds since 1970. */
+  opened_at: number;
+  /** Absent if it cannot be known. */
+  process?: ClientProcess;
+  signal_name?: string;
+  transport: Transport;
+}
 
 /** One piece of a prompt or of a message. Fields that pillion does not use are kept as they came. */
 export type ContentBlock =
@@ -277,6 +329,16 @@ export interface Diagnostics {
   title_generation?: TitleGeneration;
   /** The calls that the abort ended or kept from starting. */
   tool_runs?: ToolRun[];
+}
+
+/** What the client can do for a turn, as far as it has said or shown it. */
+export interface EditorSkills {
+  /** Changes documents that it has open. */
+  edits: boolean;
+  questions: QuestionForm;
+  /** Reads files, with what is not saved. */
+  reads: boolean;
+  writes: boolean;
 }
 
 /** What a tool can do to the world. */
@@ -301,11 +363,16 @@ export interface EmbeddedResource {
 export interface ExportDiagnostics {
   aborts: Abort[];
   cancel_requests: CancelRequest[];
+  /** The connections that the aborts and the cancel requests name. */
+  connections: ConnectionRecord[];
   incidents: Incident[];
   lifecycle: LifecycleEvent[];
   stream_traces: StreamTrace[];
   title_generations: TitleGeneration[];
   tool_runs: ToolRun[];
+  turn_bases: TurnBasis[];
+  /** Absent for a turn whose process died in it. */
+  turn_times: TurnTime[];
 }
 
 /** `session/export`. */
@@ -339,6 +406,8 @@ export interface Incident {
   name: string;
   /** Of a panic: where in pillion's code it was. */
   panicked_at?: Place;
+  /** `unreadable_row`: which row of the store, by its table and its number there. */
+  row?: string;
   seq?: number;
   session_id: SessionId;
   turn_id?: TurnId;
@@ -359,6 +428,73 @@ export type Initiator =
   | "user"
   | "program"
   | "unknown";
+
+/** Something that the model was told to obey. */
+export interface Instruction {
+  bytes: number;
+  kind: InstructionKind;
+  /** Absolute, of one that is a file. */
+  path?: string;
+  /** Of the text as the model was told it. */
+  sha256: string;
+}
+
+/** Where an instruction comes from. */
+export type InstructionKind =
+  /** pillion's own, the same for every model and workspace. */
+  | "built_in"
+  /** The workspace's `AGENTS.md`. */
+  | "workspace";
+
+/** Who said which process the client is. */
+export type KnownFrom =
+  /** The client itself, as `processId`. */
+  | "initialize"
+  /** The system, of the socket that is stdin. */
+  | "socket_peer"
+  /** It started pillion. */
+  | "parent";
+
+/** What a turn can be at. What it does between two waits belongs to what it is at. */
+export type Lane =
+  /** The session is opened, and its workspace looked at. */
+  | "opening"
+  /** Another turn has the session. */
+  | "queue"
+  /** What another process has added to the session is read; if it died, its turn is closed first. */
+  | "catching_up"
+  /** What must be on record before it goes on is stored. */
+  | "store"
+  /** A request to the model is made and sent. */
+  | "model_connect"
+  /** The model has the request, and nothing of its answer has come. */
+  | "model_wait"
+  /** The model's answer comes. */
+  | "model_stream"
+  /** The client does not read what there is for it. */
+  | "client"
+  /** Tools are planned and run, or a command of the user's own runs. */
+  | "tools"
+  /** A person is being asked, and nothing else can go on. */
+  | "question"
+  /** The editor is to read or change a document. */
+  | "editor"
+  /** A model call has failed and is made again in a while. */
+  | "backoff"
+  /** The end of the turn is stored. */
+  | "commit"
+  /** The answer is on its way to the connection. */
+  | "answer";
+
+/** A message of a connection. */
+export interface LastMessage {
+  /** Wall clock, milliseconds since 1970. */
+  at: number;
+  /** Of an answer, the id of its request. A notification has none. */
+  id?: RequestId;
+  /** `response` for an answer; `unknown` for a method that pillion does not serve. */
+  method: string;
+}
 
 /** A point in a turn's life: accepted, started, answered. */
 export interface LifecycleEvent {
@@ -463,7 +599,7 @@ export interface Part {
   data?: string;
   /** `tool_result` of a process: its exit code. */
   exit_code?: number;
-  /** `tool_call`: the arguments as the model wrote them. */
+  /** `tool_call`: the arguments as the model wrote them; text, if they are no JSON object or nest too deep. */
   input?: unknown;
   kind: PartKind;
   mime_type?: string;
@@ -494,10 +630,18 @@ export type PartKind =
 
 /** How much of the turn's output existed, and how much of it is kept. */
 export interface Partial {
+  bytes_unsent?: number;
+  /** Wall clock of the last byte that the client's pipe had taken; only if no more went into it. */
+  not_read_since?: number;
   persisted_bytes: number;
   reasoning_bytes: number;
   text_bytes: number;
+  /** Tool calls that the model had begun to write and that were never made, if there were any. */
+  tool_inputs?: ArrivingCall[];
+  /** Updates that were written to the client's pipe, to the last byte. */
   updates_sent: number;
+  /** Updates that were waiting to be written when the turn had ended, if any were. */
+  updates_unsent?: number;
 }
 
 /** On whose word a call ran, or did not. */
@@ -623,10 +767,15 @@ export interface PromptParams {
   whenBusy?: WhenBusy;
 }
 
-/** The `session/prompt` that started the turn. */
+/** The `session/prompt` or `session/shell` that started the turn. */
 export interface PromptRequest {
+  /** Absent if it did not say who it is. */
+  client?: Client;
   connection_id: ConnectionId;
   id: RequestId;
+  /** As the client wrote it; absent in records of earlier versions, as is `transport`. */
+  method?: string;
+  transport?: Transport;
 }
 
 /** `session/prompt`. */
@@ -654,6 +803,15 @@ export interface PromptUsage {
   source: UsageSource;
 }
 
+/** How a permission question is put to the client. */
+export type QuestionForm =
+  /** `session/request_permission`. */
+  | "card"
+  /** LSP's `window/showMessageRequest`. */
+  | "message"
+  /** The client has neither. */
+  | "nobody";
+
 /** What the sanitizing took out. */
 export interface RedactionReport {
   rules: RuleCount[];
@@ -680,7 +838,8 @@ export type RequestId = unknown;
 
 /** The editor's request (or the notification) that asked for something. */
 export interface RequestRef {
-  client: Client;
+  /** Absent if it did not say who it is. */
+  client?: Client;
   connection_id: ConnectionId;
   /** As it arrived; null for a notification. */
   id: RequestId;
@@ -884,6 +1043,18 @@ export interface ShellResult {
   /** `end_turn`, or `cancelled`. */
   stopReason: StopReason;
   turnId: TurnId;
+}
+
+/** What a turn spent on one thing, in all its steps. */
+export interface Spent {
+  /** When that began, counted from the arrival of the request. */
+  longest_at_us: number;
+  /** The longest of them. */
+  longest_us: number;
+  on: Lane;
+  /** In how many stretches. */
+  times: number;
+  us: number;
 }
 
 /** Sizes, to see at a glance what the export holds. */
@@ -1152,6 +1323,26 @@ export type Transport =
   /** The same server inside this process (`pillion prompt`). */
   | "in_process";
 
+/** What a turn of the model's stood on when it began. A command of the user's own stands on nothing of it. */
+export interface TurnBasis {
+  editor: EditorSkills;
+  /** What the model was told to obey, in this order. */
+  instructions: Instruction[];
+  mode: Mode;
+  /** `provider:model` as it is asked for. */
+  model: string;
+  /** `provider:model` as somebody chose it. */
+  model_asked: string;
+  /** SHA-256 of the rules in the settings and in the workspace. */
+  rules_digest: string;
+  session_id: SessionId;
+  /** The names of the tools that it was offered. */
+  tools: string[];
+  /** The user trusts the workspace. */
+  trusted: boolean;
+  turn_id: TurnId;
+}
+
 /** The `data` of the error that answers a `session/prompt` whose turn failed. */
 export type TurnFailure = {
   diagnostics: Diagnostics;
@@ -1196,6 +1387,16 @@ export type TurnStop =
   | "max_turn_requests"
   /** A fault: the abort says which. */
   | "failed";
+
+/** Where the time of one turn went, from the arrival of its request until its answer was handed to the connection. At every instant the turn is at one thing, so what it spent on all of them adds up to the whole. */
+export interface TurnTime {
+  session_id: SessionId;
+  /** In the order in which the turn came to it. */
+  spent: Spent[];
+  /** Monotonic microseconds, as all that follows. */
+  total_us: number;
+  turn_id: TurnId;
+}
 
 /** The `_meta` of `UpdateParams`. */
 export interface UpdateMeta {

@@ -97,16 +97,14 @@ pub(super) fn who(record: View<'_>) -> String {
     if request.is_absent() {
         return format!("no request is recorded; {declared}{source}");
     }
-    let client = request.at("client");
-    let version = client.text("version").map(|version| format!(" {version}")).unwrap_or_default();
     let id = match request.at("id").value() {
         serde_json::Value::Null => "a notification".into(),
         id => format!("request {id}"),
     };
     let trace = request.text("traceparent").map(|trace| format!(", traceparent {trace}")).unwrap_or_default();
     format!(
-        "{}{version} by {id} ({}) on {}, {}; {declared}{source}{trace}",
-        client.said("name"),
+        "{} by {id} ({}) on {}, {}; {declared}{source}{trace}",
+        client(request),
         request.said("method"),
         request.said("connection_id"),
         request.said("transport"),
@@ -118,7 +116,20 @@ fn turn(abort: View<'_>) -> String {
     if prompt.is_absent() {
         return format!("{}, its request is not recorded", abort.said("turn_id"));
     }
-    format!("{}, asked by request {} on {}", abort.said("turn_id"), prompt.at("id").value(), prompt.said("connection_id"))
+    let method = prompt.text("method").map(|method| format!(" ({method})")).unwrap_or_default();
+    let asked = format!("{}, asked by request {}{method}", abort.said("turn_id"), prompt.at("id").value());
+    match prompt.text("transport") {
+        Some(transport) => format!("{asked} of {} on {}, {transport}", client(prompt), prompt.said("connection_id")),
+        // Earlier versions did not record the client here.
+        None => format!("{asked} on {}", prompt.said("connection_id")),
+    }
+}
+
+/// The client of a request or a connection, as it named itself.
+pub(super) fn client(record: View<'_>) -> String {
+    let client = record.at("client");
+    let version = client.text("version").map(|version| format!(" {version}")).unwrap_or_default();
+    client.text("name").map_or_else(|| "a client that gave no name".into(), |name| format!("{name}{version}"))
 }
 
 fn when(abort: View<'_>) -> String {
@@ -229,12 +240,21 @@ fn output(abort: View<'_>) -> String {
     };
     let sent = if missing.contains(&"updates_sent") { "an unrecorded number of updates".into() } else { counted(sent, "update") };
     let sent = format!("{sent} sent{}", unsent(partial));
+    let begun: Vec<_> = partial.list("tool_inputs").map(begun).collect();
+    let lost = if begun.is_empty() { lost } else { format!("{lost}; never made and not kept: {}", begun.join(", ")) };
     format!(
         "{} of text and {} of reasoning, {sent}; {} kept, {lost}",
         counted(text, "byte"),
         counted(reasoning, "byte"),
         counted(kept, "byte")
     )
+}
+
+/// A tool call that the model had begun to write.
+fn begun(call: View<'_>) -> String {
+    let tool = call.text("tool").unwrap_or("a tool that was not named yet");
+    let id = call.text("call_id").map(|id| format!("{id}, ")).unwrap_or_default();
+    format!("a call of {tool} ({id}{} of its input)", counted(call.number("bytes").unwrap_or_default(), "byte"))
 }
 
 /// What was still waiting to be written to the client.

@@ -89,6 +89,7 @@ fn tell_cancel(request: View<'_>, story: &mut Story) {
         Some(CancelOutcome::IgnoredAwaitingAnswer) => "a question was open, and a soft stop waits for it",
         Some(CancelOutcome::NotOwner) => "another process was running the session",
         Some(CancelOutcome::UnknownSession) => "there is no such session",
+        Some(CancelOutcome::IgnoredSignal) => "a program is the client, and the signal is meant for that",
         None => NO_WORDS,
     };
     let effect = if outcome.is_some() { " had no effect" } else { "" };

@@ -71,6 +71,7 @@ async fn each_model_call_takes_the_next_step_and_the_end_is_told() {
             ModelEvent::ResponseId("scripted-1".into()),
             ModelEvent::Reasoning("hm".into()),
             ModelEvent::Text("I look.".into()),
+            ModelEvent::ToolBegins { call_id: "call_1_1".into(), tool: "read_file".into() },
             ModelEvent::ToolInput { bytes: 12 },
             ModelEvent::ToolCall { call_id: "call_1_1".into(), tool: "read_file".into(), input: json!({"path": "a"}) },
             finish(FinishReason::ToolCalls, "tool_calls"),
@@ -83,7 +84,7 @@ async fn each_model_call_takes_the_next_step_and_the_end_is_told() {
     let failure = failure.unwrap();
     assert_eq!((events, failure.kind.as_str(), failure.cause), (vec![], "script_ended", Cause::ProviderProtocol));
     assert!(failure.message.starts_with("the script turn.json has 2 steps, and step 3 was asked for"), "{}", failure.message);
-    assert_eq!(play(&provider.from_the_start(), turn()).await.0.len(), 8);
+    assert_eq!(play(&provider.from_the_start(), turn()).await.0.len(), 9);
 }
 
 #[tokio::test]

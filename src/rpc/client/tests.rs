@@ -66,7 +66,7 @@ async fn every_update_of_a_prompt_is_there_when_its_answer_is() {
     let made = client.new_session(NewSessionParams { cwd: "/".into(), ..Default::default() }).await.expect("a session");
     assert_eq!(made.session_id.as_str(), "ses_1");
     let origin = server.sessions.origins().remove(0);
-    assert_eq!((origin.transport, origin.client, origin.id), (Transport::InProcess, me(), RequestId::from_number(2)));
+    assert_eq!((origin.transport, origin.client, origin.id), (Transport::InProcess, Some(me()), RequestId::from_number(2)));
     for count in [0_u64, 1, 2, 5000] {
         let result = client.prompt(prompt(&format!("say {count}"))).await.expect("an answer");
         assert_eq!(result.stop_reason, StopReason::EndTurn);

@@ -19,7 +19,8 @@ pub type ClientInfo = Client;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hello {
     pub dialect: Dialect,
-    pub client: ClientInfo,
+    /// Absent if it did not say.
+    pub client: Option<ClientInfo>,
     /// The editor's process, to be watched (LSP).
     pub process_id: Option<u32>,
     /// LSP's `trace`: `off`, `messages` or `verbose`.
@@ -62,7 +63,7 @@ impl Hello {
         let text = |key: &str| info.and_then(|info| info.get(key)).and_then(Value::as_str).filter(|text| !text.is_empty()).map(cut);
         Ok(Self {
             dialect,
-            client: Client { name: text("name").unwrap_or_else(|| "unknown".into()), version: text("version") },
+            client: text("name").map(|name| Client { name, version: text("version") }),
             process_id: params.get("processId").and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok()),
             trace: params.get("trace").and_then(Value::as_str).map(str::to_owned),
             files: FileSkills::read(dialect, &params),

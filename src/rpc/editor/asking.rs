@@ -3,9 +3,9 @@
 //! Invariant: the future of a request lives until its answer came or the connection ended: tower-lsp cannot take an answer that
 //! nobody waits for.
 
+use crate::protocol::ids::RequestId;
 use crate::protocol::turn::QuestionForm;
 use crate::rpc::dialect::{Dialect, FileSkills};
-use crate::protocol::ids::RequestId;
 use crate::rpc::outbox::{Outbound, Outbox};
 use crate::session::editor::AnsweredAt;
 use futures_util::future::{BoxFuture, FutureExt};

@@ -126,7 +126,8 @@ impl<'a, W: AsyncWrite + Unpin> Pipe<'a, W> {
         }
         let mut state = self.outbox.0.state();
         state.written += messages;
-        state.update_bytes -= updates;
+        // None is left of an outbox that was given up meanwhile.
+        state.update_bytes = state.update_bytes.saturating_sub(updates);
         state.moved = Some(now);
         state.last = last.or_else(|| state.last.take());
         drop(state);

@@ -252,6 +252,24 @@ async fn a_message_counts_when_its_last_byte_is_written() {
 }
 
 #[tokio::test]
+async fn an_outbox_that_is_given_up_drops_what_waits_and_ends_its_writer() {
+    let (outbox, heard) = (framed(Framing::Lines), Arc::new(Heard::default()));
+    let (ours, mut theirs) = duplex(4);
+    let writer = writer(&outbox, ours);
+    for body in ["one", "two", "six"] {
+        outbox.push_update(heard_by(&heard, body));
+    }
+    within(outbox.caught_up()).await;
+    outbox.give_up();
+    outbox.push_update(heard_by(&heard, "ten"));
+    assert_eq!((heard.so_far(), outbox.waiting()), ([(3, 9), (1, 3)], 0));
+    // What was being written may still be.
+    within(theirs.read_exact(&mut [0; 12])).await.expect("all that was begun");
+    within(writer).await.expect("task").expect("nothing failed");
+    assert!(!is_ready(outbox.room()).await);
+}
+
+#[tokio::test]
 async fn a_closed_outbox_takes_nothing_more() {
     let outbox = framed(Framing::Lines);
     outbox.push("1");

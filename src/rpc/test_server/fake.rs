@@ -17,7 +17,7 @@ use crate::protocol::results::{
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallStatus, ToolKind};
 use crate::rpc::editor::RpcEditor;
 use crate::rpc::lsp::OpenDocuments;
-use crate::session::demand::{CancelDemand, CancelScope};
+use crate::session::demand::{CancelDemand, CancelScope, End};
 use crate::session::editor::{Editor, NumberedUpdate, Outgoing, PermissionAnswer, PermissionQuestion};
 use crate::session::error::Refusal;
 use crate::session::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket, Way};
@@ -298,7 +298,8 @@ impl SessionService for Fake {
         ready(Ok(Empty {}))
     }
 
-    fn stop_all(&self, cause: Cause, point: &'static str, request: Option<RequestRef>) -> BoxFuture<'static, ()> {
+    fn stop_all(&self, end: End) -> BoxFuture<'static, ()> {
+        let End { cause, point, request, .. } = end;
         let mut state = self.state.lock().expect("state");
         state.stops.push((cause, point, request));
         let running = std::mem::take(&mut state.running);

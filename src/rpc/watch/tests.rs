@@ -1,6 +1,8 @@
 //! Exit codes, first reason wins, and real processes that end.
 
+use super::process::Watched;
 use super::*;
+use rustix::process::Pid;
 use std::process::{Child, Command, Stdio};
 
 fn sleeper() -> Child {
@@ -40,8 +42,8 @@ async fn the_first_reason_wins_and_everybody_hears_of_it() {
     });
     ending.end(EndReason::WriteFailed);
     ending.end(EndReason::Eof);
-    assert_eq!(within(waiting).await.expect("task"), EndReason::WriteFailed);
-    assert_eq!(within(ending.ended()).await, EndReason::WriteFailed);
+    assert_eq!(within(waiting).await.expect("task").reason, EndReason::WriteFailed);
+    assert_eq!(within(ending.explained()).await, within(ending.ended()).await);
 }
 
 #[tokio::test]
@@ -53,8 +55,11 @@ async fn a_killed_client_is_told_as_such_although_its_pipe_closes_first() {
     child.kill().expect("kill");
     within(pipe.readable()).await.expect("closed");
     ending.end(EndReason::Eof);
-    let (one, other) = tokio::join!(within(ending.ended()), within(ending.ended()));
-    assert_eq!((one.clone(), one), (other, EndReason::ProcessDied { pid: child.id() }));
+    let first = within(ending.ended()).await;
+    let (one, other) = tokio::join!(within(ending.explained()), within(ending.explained()));
+    assert_eq!((&one, &one.reason), (&other, &EndReason::ProcessDied { pid: child.id() }));
+    // What showed first is what the work stops for, without waiting for the rest; the death may have been as fast.
+    assert!(first.at <= one.at && (first.reason.is_closed_pipe() || first == one), "{first:?}");
     child.wait().expect("reaped");
 }
 
@@ -63,36 +68,69 @@ async fn a_closed_pipe_waits_for_an_explanation_only_if_there_can_be_one() {
     let begin = tokio::time::Instant::now();
     let ending = Ending::new();
     ending.end(EndReason::Eof);
-    assert_eq!(ending.ended().await, EndReason::Eof);
+    assert_eq!(ending.explained().await.reason, EndReason::Eof);
     assert_eq!(begin.elapsed(), Duration::ZERO);
 
     let ending = Ending::new();
     ending.watch_process(std::process::id());
     ending.end(EndReason::WriteFailed);
-    assert_eq!(ending.ended().await, EndReason::WriteFailed);
+    assert_eq!(ending.ended().await.reason, EndReason::WriteFailed);
+    assert_eq!(begin.elapsed(), Duration::ZERO, "the end itself waits for nothing");
+    assert_eq!(ending.explained().await.reason, EndReason::WriteFailed);
     assert_eq!(begin.elapsed().as_millis(), EXPLANATION.as_millis());
     ending.end(EndReason::ProcessDied { pid: 7 });
-    assert_eq!(ending.ended().await, EndReason::WriteFailed, "what was told stays");
+    assert_eq!(ending.explained().await.reason, EndReason::WriteFailed, "what was told stays");
 
     let ending = Ending::new();
     ending.watch_process(std::process::id());
     ending.end(EndReason::ExitAfterShutdown);
     ending.end(EndReason::ProcessDied { pid: 7 });
-    assert_eq!(ending.ended().await, EndReason::ExitAfterShutdown, "the death of a client that has said goodbye is nothing");
+    assert_eq!(ending.explained().await.reason, EndReason::ExitAfterShutdown, "the death of a client that has said goodbye is nothing");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_process_had_said_is_heard_before_its_death() {
+    let died = EndReason::ProcessDied { pid: u32::MAX };
     let ending = Ending::new();
     ending.watch_process(u32::MAX);
     tokio::task::yield_now().await;
     ending.end(EndReason::ExitAfterShutdown);
-    assert_eq!(ending.ended().await, EndReason::ExitAfterShutdown);
+    assert_eq!(ending.explained().await.reason, EndReason::ExitAfterShutdown);
 
+    // Nothing more is in its pipe.
     let (begin, ending) = (tokio::time::Instant::now(), Ending::new());
     ending.watch_process(u32::MAX);
-    assert_eq!(ending.ended().await, EndReason::ProcessDied { pid: u32::MAX });
-    assert_eq!(begin.elapsed().as_millis(), LAST_WORDS.as_millis(), "its pipe is held by somebody else");
+    ending.dying().await;
+    ending.heard_out();
+    assert_eq!((ending.ended().await.reason, begin.elapsed()), (died.clone(), Duration::ZERO));
+
+    // Behind its last words its pipe ends: that is no other reason.
+    let ending = Ending::new();
+    ending.watch_process(u32::MAX);
+    ending.dying().await;
+    ending.end(EndReason::Eof);
+    assert_eq!(ending.ended().await.reason, died);
+
+    // Somebody else goes on to write into it.
+    let (begin, ending) = (tokio::time::Instant::now(), Ending::new());
+    ending.watch_process(u32::MAX);
+    assert_eq!(ending.ended().await.reason, died);
+    assert_eq!(begin.elapsed().as_millis(), LAST_WORDS.as_millis());
+}
+
+#[tokio::test]
+async fn signals_beside_an_end_and_those_that_are_not_meant_for_us_are_kept() {
+    let ending = Ending::new();
+    let (interrupt, terminate) = (by_signal("SIGINT", SignalKind::interrupt()), by_signal("SIGTERM", SignalKind::terminate()));
+    ending.ignore(interrupt.clone());
+    ending.end(EndReason::Eof);
+    ending.end(terminate.clone());
+    ending.end(EndReason::WriteFailed);
+    let first = within(ending.beside()).await;
+    let second = within(ending.beside()).await;
+    assert_eq!(((first.0.reason, first.1), (second.0.reason, second.1)), ((interrupt, Heed::Ignore), (terminate, Heed::Stop)));
+    assert!(tokio::time::timeout(Duration::from_millis(10), ending.beside()).await.is_err(), "a closed pipe is the same end");
+    assert_eq!(within(ending.ended()).await.reason, EndReason::Eof);
 }
 
 #[tokio::test]
@@ -134,14 +172,16 @@ async fn a_living_parent_is_waited_for() {
 
 /// Signals belong to the whole process; nextest and this one test keep them apart.
 #[tokio::test]
-async fn sigint_is_ignored_or_ends_and_sigterm_always_ends() {
+async fn sigint_is_not_meant_for_us_or_ends_and_sigterm_always_ends() {
     let raise = |signal| rustix::process::kill_process(rustix::process::getpid(), signal).expect("kill");
     let mut piped = Signals::catch(Interrupt::Ignore).expect("handlers");
     let mut terminal = Signals::catch(Interrupt::End).expect("handlers");
     raise(rustix::process::Signal::INT);
-    assert_eq!(within(terminal.next()).await, EndReason::Signal { name: "SIGINT", number: 2 });
+    let interrupt = EndReason::Signal { name: "SIGINT", number: 2 };
+    assert_eq!(within(terminal.next()).await, (interrupt.clone(), Heed::Stop));
+    assert_eq!(within(piped.next()).await, (interrupt, Heed::Ignore));
     raise(rustix::process::Signal::TERM);
-    assert_eq!(within(piped.next()).await, EndReason::Signal { name: "SIGTERM", number: 15 });
+    assert_eq!(within(piped.next()).await, (EndReason::Signal { name: "SIGTERM", number: 15 }, Heed::Stop));
     raise(rustix::process::Signal::HUP);
-    assert_eq!(within(piped.next()).await, EndReason::Signal { name: "SIGHUP", number: 1 });
+    assert_eq!(within(piped.next()).await, (EndReason::Signal { name: "SIGHUP", number: 1 }, Heed::Stop));
 }

@@ -53,7 +53,7 @@ impl Client {
     async fn finish(self) -> (String, EndReason) {
         let Self { to, mut from, wire, .. } = self;
         drop(to);
-        let reason = within(wire.ended()).await;
+        let reason = within(wire.ended()).await.reason;
         let reading = tokio::spawn(async move {
             let mut out = String::new();
             from.read_to_string(&mut out).await.expect("text");
@@ -138,7 +138,7 @@ async fn an_oversized_body_is_skipped_and_what_follows_is_served() {
 async fn a_broken_header_block_ends_with_its_reason_behind_what_was_answered() {
     let mut client = connect(Limits::default());
     client.send(with_header(&request(1)) + "Content-Length: -5\r\n\r\n" + &with_header(&request(2))).await;
-    let reason = within(client.wire.ended()).await;
+    let reason = within(client.wire.ended()).await.reason;
     assert_eq!(reason, EndReason::BrokenFraming { what: BrokenHeaders::BadLength });
     let complaint = error("null", -32700, &BrokenHeaders::BadLength.to_string());
     assert_eq!(client.finish().await.0, with_header(&answer(1)) + &with_header(&complaint));
@@ -148,7 +148,7 @@ async fn a_broken_header_block_ends_with_its_reason_behind_what_was_answered() {
 async fn exit_ends_with_stdin_open_and_nothing_behind_it_is_received() {
     let mut client = connect(Limits::default());
     client.send([notification("a"), notification("exit"), notification("b"), String::new()].join("\n")).await;
-    assert_eq!(within(client.wire.ended()).await, EndReason::ExitWithoutShutdown);
+    assert_eq!(within(client.wire.ended()).await.reason, EndReason::ExitWithoutShutdown);
     assert_eq!(client.seen(), ["a"]);
 }
 
@@ -175,7 +175,7 @@ async fn answers_that_come_after_the_end_are_still_written() {
     client.send(notification("a") + "\n").await;
     let Client { to, mut from, wire, outbox, .. } = client;
     drop(to);
-    assert_eq!(within(wire.ended()).await, EndReason::Eof);
+    assert_eq!(within(wire.ended()).await.reason, EndReason::Eof);
     outbox.push("\"late\"");
     wire.drain(Duration::from_secs(10)).await;
     let mut out = String::new();
@@ -205,9 +205,9 @@ async fn a_closed_stdout_ends_and_the_first_reason_stays() {
     let mut client = connect(Limits::default());
     client.from = duplex(1).0;
     client.send(request(1) + "\n").await;
-    assert_eq!(within(client.wire.ended()).await, EndReason::WriteFailed);
+    assert_eq!(within(client.wire.ended()).await.reason, EndReason::WriteFailed);
     client.ending.end(EndReason::Eof);
-    assert_eq!(within(client.wire.ended()).await, EndReason::WriteFailed);
+    assert_eq!(within(client.wire.ended()).await.reason, EndReason::WriteFailed);
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn another_reason_stops_the_reader() {
     let mut client = connect(Limits::default());
     client.send(notification("a") + "\n").await;
     client.ending.end(EndReason::ProcessDied { pid: 7 });
-    assert_eq!(within(client.wire.ended()).await, EndReason::ProcessDied { pid: 7 });
+    assert_eq!(within(client.wire.ended()).await.reason, EndReason::ProcessDied { pid: 7 });
     within(client.to.write_all(&vec![b'\n'; 1 << 20])).await.expect_err("nobody reads any more");
 }
 
@@ -223,7 +223,7 @@ async fn another_reason_stops_the_reader() {
 async fn a_panic_of_the_receiver_ends_instead_of_hanging() {
     let mut client = connect(Limits::default());
     client.send(notification("panic") + "\n").await;
-    assert!(matches!(within(client.wire.ended()).await, EndReason::Panicked { .. }));
+    assert!(matches!(within(client.wire.ended()).await.reason, EndReason::Panicked { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! How turns end that do not end by themselves: forced, failed, without a store.
 
-use super::rig::{Rig, soon};
-use crate::protocol::abort::{CancelOutcome, Phase, ToolOutcome};
+use super::rig::{Rig, end, soon};
+use crate::protocol::abort::{ArrivingCall, CancelOutcome, Phase, ToolOutcome};
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::StreamState;
 use crate::protocol::message::{PartKind, ResultStatus};
@@ -10,7 +10,12 @@ use crate::protocol::permission::PermissionChoice;
 use crate::protocol::results::StopReason;
 use crate::protocol::update::SessionUpdate;
 use crate::session::Refusal;
+use crate::session::demand::{End, Explained};
 use crate::session::editor::PermissionAnswer;
+use crate::session::service::SessionService;
+use futures_util::FutureExt;
+use std::time::Instant;
+use tokio::sync::oneshot;
 
 fn is_text(update: &SessionUpdate) -> bool {
     matches!(update, SessionUpdate::AgentMessageChunk { .. })
@@ -185,4 +190,83 @@ async fn a_question_does_not_count_as_a_tool_that_runs() {
     rig.tool().await.done("done");
     rig.call().await.finish(FinishReason::EndTurn);
     assert_eq!(prompt.answer().await.expect("a result").stop_reason, StopReason::EndTurn);
+}
+
+#[tokio::test]
+async fn a_call_that_the_model_had_begun_to_write_is_told_as_lost() {
+    let rig = Rig::new();
+    let session = rig.session().await;
+    let (prompt, call) = rig.running(&session, "one").await;
+    call.event(ModelEvent::ToolBegins { call_id: "c1".into(), tool: "open".into() });
+    call.event(ModelEvent::ToolInput { bytes: 626 });
+    call.text("Once");
+    rig.desk.update(is_text).await;
+    let cancelled = rig.cancel(&session);
+    let abort = prompt.answer().await.expect("a result").diagnostics.abort.expect("an abort");
+    let lost = ArrivingCall { bytes: 626, tool: Some("open".into()), call_id: Some("c1".into()) };
+    assert_eq!(abort.partial.tool_inputs, Some(vec![lost]));
+    assert_eq!(cancelled.await.expect("an answer").outcome, CancelOutcome::Cancelled);
+}
+
+#[tokio::test]
+async fn the_work_stops_at_once_and_its_records_wait_for_the_cause() {
+    for died in [true, false] {
+        let rig = Rig::new();
+        let session = rig.session().await;
+        let (prompt, call) = rig.running(&session, "one").await;
+        call.text("Once");
+        rig.desk.update(is_text).await;
+        let (explain, explained) = oneshot::channel();
+        let explanation = async move { explained.await.ok() }.boxed().shared();
+        let ended = rig.sessions.stop_all(End { explanation: Some(explanation), ..end(Cause::ClientEof, "wire.eof") });
+        // The stream is gone, and nobody has said yet why the pipe was closed.
+        call.dropped().await;
+        let better = Explained { cause: Cause::ClientProcessDied { pid: 7 }, point: "process.died", at: Instant::now() };
+        if died {
+            explain.send(better).expect("somebody waits for it");
+        } else {
+            drop(explain);
+        }
+        let abort = prompt.answer().await.expect("a result").diagnostics.abort.expect("an abort");
+        soon(ended).await;
+        let cause = if died { Cause::ClientProcessDied { pid: 7 } } else { Cause::ClientEof };
+        let mut hops = vec!["wire.eof", "runner.stopping", "turn.stream_dropped", "turn.settled"];
+        if died {
+            hops.insert(3, "process.died");
+        }
+        assert_eq!((&abort.cause, abort.propagation_point.as_str()), (&cause, "turn.stream_dropped"));
+        assert_eq!(abort.propagation.iter().map(|hop| hop.point.as_str()).collect::<Vec<_>>(), hops);
+        let told = rig.told(&session).await;
+        let rows: Vec<_> = told.cancels.iter().map(|row| (&row.cause, row.outcome)).collect();
+        assert_eq!(rows, [(&cause, CancelOutcome::Cancelled)]);
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_came_while_the_last_turn_was_ending_is_told_as_too_late() {
+    for stopped in [true, false] {
+        let rig = Rig::new();
+        let session = rig.session().await;
+        let (prompt, call) = rig.running(&session, "one").await;
+        let before = Instant::now();
+        let cancelled = stopped.then(|| rig.cancel(&session));
+        if !stopped {
+            call.finish(FinishReason::EndTurn);
+        }
+        let answer = prompt.answer().await.expect("a result");
+        if let Some(cancelled) = cancelled {
+            cancelled.await.expect("an answer");
+        }
+        // Heard of only now.
+        soon(rig.sessions.stop_all(End { requested: before, ..end(Cause::ClientEof, "wire.eof") })).await;
+        let told = rig.told(&session).await;
+        let last = told.cancels.last().expect("a row");
+        let outcome = if stopped { CancelOutcome::AlreadyStopping } else { CancelOutcome::AlreadySettled };
+        assert_eq!((&last.cause, last.outcome, last.turn_id.as_ref()), (&Cause::ClientEof, outcome, Some(&answer.turn_id)));
+    }
+    let rig = Rig::new();
+    let session = rig.session().await;
+    rig.turn(&session, "one").await;
+    soon(rig.sessions.stop_all(end(Cause::ClientEof, "wire.eof"))).await;
+    assert_eq!(rig.told(&session).await.cancels, [], "the end of a session that runs nothing is no demand");
 }

@@ -1,7 +1,7 @@
 //! Sessions that come and go: opening, closing, deleting and ending, in every order that a pipe can hold.
 
 use super::fakes::ModelCall;
-use super::rig::{Rig, demand, open_params, origin, soon};
+use super::rig::{Rig, demand, end, open_params, origin, soon};
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::SessionId;
 use crate::protocol::message::PartKind;
@@ -53,7 +53,7 @@ async fn the_end_of_everything_waits_for_a_session_that_is_being_closed() {
     let session = rig.session().await;
     let (prompt, _call) = rig.running(&session, "one").await;
     let closed = rig.close(&session);
-    let ended = rig.sessions.stop_all(Cause::ClientEof, "wire.eof", None);
+    let ended = rig.sessions.stop_all(end(Cause::ClientEof, "wire.eof"));
     let answer = tokio::spawn(prompt.answer());
     soon(ended).await;
     let told = rig.told(&session).await;
@@ -104,7 +104,7 @@ async fn a_stop_of_everything_reaches_a_session_that_is_still_opening() {
     let rig = Rig::new();
     let params = NewSessionParams { cwd: rig.dir.path().display().to_string(), ..NewSessionParams::default() };
     let created = rig.sessions.create(origin("session/new"), params.clone());
-    let ended = rig.sessions.stop_all(Cause::ShutdownRequest, "rpc.shutdown", None);
+    let ended = rig.sessions.stop_all(end(Cause::ShutdownRequest, "rpc.shutdown"));
     soon(created).await.expect("made");
     soon(ended).await;
     assert!(matches!(soon(rig.sessions.create(origin("session/new"), params)).await, Err(Refusal::ShuttingDown)));

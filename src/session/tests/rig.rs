@@ -15,7 +15,7 @@ use crate::protocol::params::{NewSessionParams, OpenSessionParams, PromptParams,
 use crate::protocol::results::{CancelResult, PromptResult};
 use crate::provenance::Provenance;
 use crate::provider::Provider;
-use crate::session::demand::{CancelDemand, CancelScope};
+use crate::session::demand::{CancelDemand, CancelScope, End};
 use crate::session::service::{PromptTicket, ReceiptSlot, SessionService, Way};
 use crate::session::{Parts, Refusal, Sessions};
 use crate::store::{BeginTurn, Diagnostic, EndTurn, Owner, PartWrite, RecordKind, Recorded, Store};
@@ -263,7 +263,8 @@ fn foreign(session: &SessionId, text: &str) -> BeginTurn {
         usage: None,
         last_update: None,
     };
-    let prompt_request = PromptRequest { id: RequestId::from_number(1), connection_id: ConnectionId::new("theirs") };
+    let (id, connection_id) = (RequestId::from_number(1), ConnectionId::new("theirs"));
+    let prompt_request = PromptRequest { id, connection_id, method: None, client: None, transport: None };
     BeginTurn { turn, prompt, prompt_request }
 }
 
@@ -290,10 +291,15 @@ pub(super) fn origin(method: &str) -> RequestRef {
         method: method.into(),
         id: RequestId::from_number(1),
         connection_id: ConnectionId::new("conn"),
-        client: Client { name: "test".into(), version: None },
+        client: Some(Client { name: "test".into(), version: None }),
         transport: Transport::InProcess,
         traceparent: None,
     }
+}
+
+/// An end of the whole connection.
+pub(super) fn end(cause: Cause, point: &'static str) -> End {
+    End { cause, point, request: None, requested: Instant::now(), explanation: None }
 }
 
 pub(super) fn open_params(session: &SessionId) -> OpenSessionParams {

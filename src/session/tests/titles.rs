@@ -1,6 +1,6 @@
 //! Title generation beside its turn: what it is stopped by, and what its records say then.
 
-use super::rig::{Rig, soon};
+use super::rig::{Rig, end, soon};
 use crate::config::TitleModel;
 use crate::protocol::abort::TitleState;
 use crate::protocol::cause::Cause;
@@ -19,7 +19,7 @@ async fn a_title_that_ends_with_its_turn_names_the_abort_of_that_turn() {
     let session = rig.session().await;
     let (prompt, _call) = rig.running(&session, "name me").await;
     let title = rig.title_call().await;
-    let ended = rig.sessions.stop_all(Cause::ClientEof, "wire.eof", None);
+    let ended = rig.sessions.stop_all(end(Cause::ClientEof, "wire.eof"));
     let abort = prompt.answer().await.expect("a result").diagnostics.abort.expect("an abort");
     soon(ended).await;
     title.dropped().await;
@@ -35,7 +35,7 @@ async fn a_title_that_outlives_its_turn_names_the_demand_that_ends_it() {
     let result = rig.turn(&session, "name me").await;
     assert!(result.diagnostics.title_generation.is_some_and(|title| title.completed_at.is_none()));
     let title = rig.title_call().await;
-    soon(rig.sessions.stop_all(Cause::ClientEof, "wire.eof", None)).await;
+    soon(rig.sessions.stop_all(end(Cause::ClientEof, "wire.eof"))).await;
     title.dropped().await;
     let told = rig.told(&session).await;
     assert_eq!(told.aborts, []);

@@ -119,6 +119,7 @@ async fn listen(
             | ModelEvent::KeptAlive
             | ModelEvent::ResponseId(_)
             | ModelEvent::Reasoning(_)
+            | ModelEvent::ToolBegins { .. }
             | ModelEvent::ToolInput { .. }
             | ModelEvent::ToolCall { .. }
             | ModelEvent::Usage(_)

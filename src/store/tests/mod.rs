@@ -130,7 +130,7 @@ fn turn(session: &str, name: &str) -> BeginTurn {
             turn_id: Some(turn_id),
             model: None,
         },
-        prompt_request: PromptRequest { id: RequestId::from_text("p-1"), connection_id: ConnectionId::new("conn_1") },
+        prompt_request: PromptRequest { id: RequestId::from_text("p-1"), ..turn_request() },
     }
 }
 
@@ -201,7 +201,8 @@ fn abort(session: &str, turn: &str) -> Abort {
 }
 
 fn turn_request() -> PromptRequest {
-    PromptRequest { id: RequestId::null(), connection_id: ConnectionId::new("conn_1") }
+    let (id, connection_id) = (RequestId::null(), ConnectionId::new("conn_1"));
+    PromptRequest { id, connection_id, method: None, client: None, transport: None }
 }
 
 fn cancel(session: &str, id: &str, outcome: CancelOutcome) -> CancelRequest {

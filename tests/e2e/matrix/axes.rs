@@ -201,6 +201,7 @@ impl Stop {
             Self::Superseded => Some("session/prompt"),
             Self::SessionClosed => Some("session/close"),
             Self::Shutdown => Some("shutdown"),
+            Self::ExitWithoutShutdown => Some("exit"),
             _ => None,
         }
     }

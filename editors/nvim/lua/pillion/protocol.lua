@@ -57,6 +57,12 @@ M.PROTOCOL_VERSION = 1
 --- The record of what ended a run.
 ---@alias pillion.AbortId string
 
+--- A tool call that the model had begun to write; nothing of it is kept.
+---@class pillion.ArrivingCall
+---@field bytes integer Of its input, as far as it had arrived.
+---@field call_id? string
+---@field tool? string As the model wrote it; absent if it had not named it yet.
+
 --- The call that wants to run, with what it would change.
 ---@class pillion.AskedCall
 ---@field content? pillion.ToolCallContent[]
@@ -100,6 +106,7 @@ M.PROTOCOL_VERSION = 1
 ---| "ignored_awaiting_answer"
 ---| "not_owner"
 ---| "unknown_session"
+---| "ignored_signal" # A signal that is not meant for pillion: SIGINT, while its client is a program.
 
 --- `session/cancel`, as a request or as a notification.
 ---@class pillion.CancelParams
@@ -113,6 +120,7 @@ M.PROTOCOL_VERSION = 1
 --- Any demand to stop, effective or not.
 ---@class pillion.CancelRequest
 ---@field abort_id? pillion.AbortId
+---@field asked_turn_id? string The `turnId` that was asked for, as the client wrote it, when that is not the turn that it came to be about: it may name nothing.
 ---@field at integer Wall clock, milliseconds since 1970.
 ---@field cancel_id pillion.CancelId
 ---@field initiator? pillion.Initiator Who demands it, and how hard. Absent for a limit, which nobody asks for.
@@ -124,7 +132,7 @@ M.PROTOCOL_VERSION = 1
 ---@field seq? integer The store's order; set when the record is read back.
 ---@field session_id pillion.SessionId
 ---@field source? string
----@field turn_id? pillion.TurnId
+---@field turn_id? pillion.TurnId The turn that it came to be about.
 ---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
@@ -172,6 +180,11 @@ M.PROTOCOL_VERSION = 1
 ---@field name string
 ---@field version? string
 
+--- The client's process.
+---@class pillion.ClientProcess
+---@field known_from pillion.KnownFrom
+---@field pid integer
+
 --- Who closed it.
 ---@alias pillion.ClosedBy
 ---| "us" # pillion let go of it before the provider had ended it.
@@ -212,8 +225,32 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.ConfigResult
 ---@field configOptions pillion.ConfigOption[]
 
+--- What ended a connection.
+---@alias pillion.ConnectionEnd
+---| "exit_without_shutdown"
+---| "framing_broken"
+---| "write_failed"
+---| "process_died"
+---| "signal"
+---| "panic"
+---| "eof" # The client closed its end of stdin.
+---| "exit" # `exit`, after `shutdown`.
+
 --- One editor connection; request ids are unique only within it.
 ---@alias pillion.ConnectionId string
+
+--- One connection. Its beginning is on record before anything that names it, the rest when it has ended: without `closed_at` it is open, or the process that served it died.
+---@class pillion.ConnectionRecord
+---@field client? pillion.Client Absent if it did not say.
+---@field closed_at? integer
+---@field closed_by? pillion.ConnectionEnd
+---@field connection_id pillion.ConnectionId
+---@field last_read? pillion.LastMessage The last message that was read from the client.
+---@field last_written? pillion.LastMessage The last message that was written to the client, to its last byte.
+---@field opened_at integer Wall clock, milliseconds since 1970.
+---@field process? pillion.ClientProcess Absent if it cannot be known.
+---@field signal_name? string
+---@field transport pillion.Transport
 
 --- One piece of a prompt or of a message. Fields that pillion does not use are kept as they came.
 ---@class pillion.ContentBlock
@@ -233,6 +270,13 @@ M.PROTOCOL_VERSION = 1
 ---@field title_generation? pillion.TitleGeneration
 ---@field tool_runs? pillion.ToolRun[] The calls that the abort ended or kept from starting.
 
+--- What the client can do for a turn, as far as it has said or shown it.
+---@class pillion.EditorSkills
+---@field edits boolean Changes documents that it has open.
+---@field questions pillion.QuestionForm
+---@field reads boolean Reads files, with what is not saved.
+---@field writes boolean
+
 --- What a tool can do to the world.
 ---@alias pillion.Effect
 ---| "read"
@@ -251,11 +295,14 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.ExportDiagnostics
 ---@field aborts pillion.Abort[]
 ---@field cancel_requests pillion.CancelRequest[]
+---@field connections pillion.ConnectionRecord[] The connections that the aborts and the cancel requests name.
 ---@field incidents pillion.Incident[]
 ---@field lifecycle pillion.LifecycleEvent[]
 ---@field stream_traces pillion.StreamTrace[]
 ---@field title_generations pillion.TitleGeneration[]
 ---@field tool_runs pillion.ToolRun[]
+---@field turn_bases pillion.TurnBasis[]
+---@field turn_times pillion.TurnTime[] Absent for a turn whose process died in it.
 
 --- `session/export`.
 ---@class pillion.ExportParams
@@ -281,6 +328,7 @@ M.PROTOCOL_VERSION = 1
 ---@field message string
 ---@field name string
 ---@field panicked_at? pillion.Place Of a panic: where in pillion's code it was.
+---@field row? string `unreadable_row`: which row of the store, by its table and its number there.
 ---@field seq? integer
 ---@field session_id pillion.SessionId
 ---@field turn_id? pillion.TurnId
@@ -298,6 +346,47 @@ M.PROTOCOL_VERSION = 1
 ---| "user"
 ---| "program"
 ---| "unknown"
+
+--- Something that the model was told to obey.
+---@class pillion.Instruction
+---@field bytes integer
+---@field kind pillion.InstructionKind
+---@field path? string Absolute, of one that is a file.
+---@field sha256 string Of the text as the model was told it.
+
+--- Where an instruction comes from.
+---@alias pillion.InstructionKind
+---| "built_in" # pillion's own, the same for every model and workspace.
+---| "workspace" # The workspace's `AGENTS.md`.
+
+--- Who said which process the client is.
+---@alias pillion.KnownFrom
+---| "initialize" # The client itself, as `processId`.
+---| "socket_peer" # The system, of the socket that is stdin.
+---| "parent" # It started pillion.
+
+--- What a turn can be at. What it does between two waits belongs to what it is at.
+---@alias pillion.Lane
+---| "opening" # The session is opened, and its workspace looked at.
+---| "queue" # Another turn has the session.
+---| "catching_up" # What another process has added to the session is read; if it died, its turn is closed first.
+---| "store" # What must be on record before it goes on is stored.
+---| "model_connect" # A request to the model is made and sent.
+---| "model_wait" # The model has the request, and nothing of its answer has come.
+---| "model_stream" # The model's answer comes.
+---| "client" # The client does not read what there is for it.
+---| "tools" # Tools are planned and run, or a command of the user's own runs.
+---| "question" # A person is being asked, and nothing else can go on.
+---| "editor" # The editor is to read or change a document.
+---| "backoff" # A model call has failed and is made again in a while.
+---| "commit" # The end of the turn is stored.
+---| "answer" # The answer is on its way to the connection.
+
+--- A message of a connection.
+---@class pillion.LastMessage
+---@field at integer Wall clock, milliseconds since 1970.
+---@field id? pillion.RequestId Of an answer, the id of its request. A notification has none.
+---@field method string `response` for an answer; `unknown` for a method that pillion does not serve.
 
 --- A point in a turn's life: accepted, started, answered.
 ---@class pillion.LifecycleEvent
@@ -376,7 +465,7 @@ M.PROTOCOL_VERSION = 1
 ---@field call_id? string `tool_call`, `tool_result`.
 ---@field data? string `tool_result` that is a picture, of this `mime_type`: its bytes in base64.
 ---@field exit_code? integer `tool_result` of a process: its exit code.
----@field input? any `tool_call`: the arguments as the model wrote them.
+---@field input? any `tool_call`: the arguments as the model wrote them; text, if they are no JSON object or nest too deep.
 ---@field kind pillion.PartKind
 ---@field mime_type? string
 ---@field name? string `resource_link`.
@@ -398,10 +487,14 @@ M.PROTOCOL_VERSION = 1
 
 --- How much of the turn's output existed, and how much of it is kept.
 ---@class pillion.Partial
+---@field bytes_unsent? integer
+---@field not_read_since? integer Wall clock of the last byte that the client's pipe had taken; only if no more went into it.
 ---@field persisted_bytes integer
 ---@field reasoning_bytes integer
 ---@field text_bytes integer
----@field updates_sent integer
+---@field tool_inputs? pillion.ArrivingCall[] Tool calls that the model had begun to write and that were never made, if there were any.
+---@field updates_sent integer Updates that were written to the client's pipe, to the last byte.
+---@field updates_unsent? integer Updates that were waiting to be written when the turn had ended, if any were.
 
 --- On whose word a call ran, or did not.
 ---@alias pillion.Permission
@@ -500,10 +593,13 @@ M.PROTOCOL_VERSION = 1
 ---@field sessionId pillion.SessionId
 ---@field whenBusy? pillion.WhenBusy
 
---- The `session/prompt` that started the turn.
+--- The `session/prompt` or `session/shell` that started the turn.
 ---@class pillion.PromptRequest
+---@field client? pillion.Client Absent if it did not say who it is.
 ---@field connection_id pillion.ConnectionId
 ---@field id pillion.RequestId
+---@field method? string As the client wrote it; absent in records of earlier versions, as is `transport`.
+---@field transport? pillion.Transport
 
 --- `session/prompt`.
 ---@class pillion.PromptResult
@@ -525,6 +621,12 @@ M.PROTOCOL_VERSION = 1
 ---@field reasoningTokens? integer
 ---@field source pillion.UsageSource
 
+--- How a permission question is put to the client.
+---@alias pillion.QuestionForm
+---| "card" # `session/request_permission`.
+---| "message" # LSP's `window/showMessageRequest`.
+---| "nobody" # The client has neither.
+
 --- What the sanitizing took out.
 ---@class pillion.RedactionReport
 ---@field rules pillion.RuleCount[]
@@ -543,7 +645,7 @@ M.PROTOCOL_VERSION = 1
 
 --- The editor's request (or the notification) that asked for something.
 ---@class pillion.RequestRef
----@field client pillion.Client
+---@field client? pillion.Client Absent if it did not say who it is.
 ---@field connection_id pillion.ConnectionId
 ---@field id pillion.RequestId As it arrived; null for a notification.
 ---@field method string One of the methods that pillion serves.
@@ -705,6 +807,14 @@ M.PROTOCOL_VERSION = 1
 ---@field signal? string The name of the signal that ended the command, such as `SIGTERM`.
 ---@field stopReason pillion.StopReason `end_turn`, or `cancelled`.
 ---@field turnId pillion.TurnId
+
+--- What a turn spent on one thing, in all its steps.
+---@class pillion.Spent
+---@field longest_at_us integer When that began, counted from the arrival of the request.
+---@field longest_us integer The longest of them.
+---@field on pillion.Lane
+---@field times integer In how many stretches.
+---@field us integer
 
 --- Sizes, to see at a glance what the export holds.
 ---@class pillion.Stats
@@ -935,6 +1045,19 @@ M.PROTOCOL_VERSION = 1
 ---| "stdio_jsonl" # One JSON message a line on stdio.
 ---| "in_process" # The same server inside this process (`pillion prompt`).
 
+--- What a turn of the model's stood on when it began. A command of the user's own stands on nothing of it.
+---@class pillion.TurnBasis
+---@field editor pillion.EditorSkills
+---@field instructions pillion.Instruction[] What the model was told to obey, in this order.
+---@field mode pillion.Mode
+---@field model string `provider:model` as it is asked for.
+---@field model_asked string `provider:model` as somebody chose it.
+---@field rules_digest string SHA-256 of the rules in the settings and in the workspace.
+---@field session_id pillion.SessionId
+---@field tools string[] The names of the tools that it was offered.
+---@field trusted boolean The user trusts the workspace.
+---@field turn_id pillion.TurnId
+
 --- The `data` of the error that answers a `session/prompt` whose turn failed.
 ---@class pillion.TurnFailure
 ---@field diagnostics pillion.Diagnostics
@@ -984,6 +1107,13 @@ M.PROTOCOL_VERSION = 1
 ---| "cancelled"
 ---| "max_turn_requests" # A limit of the turn's own: the abort says which.
 ---| "failed" # A fault: the abort says which.
+
+--- Where the time of one turn went, from the arrival of its request until its answer was handed to the connection. At every instant the turn is at one thing, so what it spent on all of them adds up to the whole.
+---@class pillion.TurnTime
+---@field session_id pillion.SessionId
+---@field spent pillion.Spent[] In the order in which the turn came to it.
+---@field total_us integer Monotonic microseconds, as all that follows.
+---@field turn_id pillion.TurnId
 
 --- The `_meta` of `UpdateParams`.
 ---@class pillion.UpdateMeta

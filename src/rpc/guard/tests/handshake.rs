@@ -64,7 +64,7 @@ async fn an_acp_client_gets_its_own_shapes_and_codes() {
         let params = json!({"cwd": "/", "_meta": {"pillion": {"sessionId": "mine"}}});
         let made = peer.call(json!(1), "session/new", params).await;
         assert_eq!(made["result"], json!({"sessionId": "mine", "modes": modes, "configOptions": []}));
-        assert_eq!(server.sessions.origins()[0].client.name, "test");
+        assert_eq!(server.sessions.origins()[0].client.as_ref().expect("a client").name, "test");
         let loaded = peer.call(json!(2), "session/resume", json!({"sessionId": "mine"})).await;
         assert_eq!(loaded["result"], json!({"modes": modes, "configOptions": [], "_meta": {"pillion": {"notices": ["a notice"]}}}));
         let unknown = peer.call(json!(3), "session/resume", json!({"sessionId": "nowhere"})).await;
