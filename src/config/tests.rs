@@ -249,7 +249,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     HOME/config.toml:2: `title.timeout_seconds` must be a whole number
     HOME/config.toml:2: `title.on_cancel` is `maybe`, but it must be one of `keep`, `cancel`
     HOME/config.toml:1: `model` must be a string in quotes
-    HOME/config.toml:1: `model` is `gpt-x`, but it names no provider; a model is written `openai:<model>` (any server that speaks OpenAI's chat completions), `openai-responses:<model>` (OpenAI's Responses API), `anthropic:<model>`, `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
+    HOME/config.toml:1: `model` is `gpt-x`, but it names no provider; write `provider:model` with one of anthropic, deepseek, groq, mistral, ollama, openai, openai-responses, openrouter, xai, or `scripted:<file.json>`, `local`, `local:<file.gguf>`
     HOME/config.toml:1: `log_level` is `loud`, but it must be one of `off`, `error`, `warn`, `info`, `debug`, `trace`
     HOME/config.toml:1: `data_dir` is `data`, but it must be an absolute path
     HOME/config.toml:1: `api_key`: keys are not read from files; set PILLION_API_KEY or the vendor's own variable
@@ -286,15 +286,15 @@ fn a_mistake_elsewhere_is_named_with_its_flag_or_variable() {
     ];
     assert!(!errors.join("\n").contains("hunter2"));
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    the environment variable PILLION_MODEL is `gemini:x`, but it asks for the provider `gemini`, which does not exist; a model is written `openai:<model>` (any server that speaks OpenAI's chat completions), `openai-responses:<model>` (OpenAI's Responses API), `anthropic:<model>`, `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
+    the environment variable PILLION_MODEL is `gemini:x`, but it asks for the provider `gemini`, which does not exist; write `provider:model` with one of anthropic, deepseek, groq, mistral, ollama, openai, openai-responses, openrouter, xai, or `scripted:<file.json>`, `local`, `local:<file.gguf>`
     PILLION_CONFIG names /nowhere/config.toml, which cannot be read: No such file or directory (os error 2)
     --stdio is `http`, but it must be one of `lsp`, `jsonl`
-    --title-model is `off`, but it is neither `none` nor `session` and names no provider; a model is written `openai:<model>` (any server that speaks OpenAI's chat completions), `openai-responses:<model>` (OpenAI's Responses API), `anthropic:<model>`, `ollama:<model>`, `scripted:<file.json>`, `local` or `local:<file.gguf>`
+    --title-model is `off`, but it is neither `none` nor `session` and names no provider; write `provider:model` with one of anthropic, deepseek, groq, mistral, ollama, openai, openai-responses, openrouter, xai, or `scripted:<file.json>`, `local`, `local:<file.gguf>`
     --data-dir is `~/x`, but it must be a whole path: `~` is not expanded here
     --base-url is `ftp://x`, but it must be an http or https address such as http://127.0.0.1:11434/v1
     --base-url is `localhost:11434`, but it must be an http or https address such as http://127.0.0.1:11434/v1
     --base-url must not hold a user name or a password; give the key in PILLION_API_KEY
-    --base-url must end with its path: no `?...` and no `#...`
+    --base-url must not hold a key behind its `?`; give the key in PILLION_API_KEY
     "#);
 }
 

@@ -2,6 +2,7 @@
 
 use super::{ModelName, Origin, Providers};
 use crate::policy::Rule;
+use crate::provenance::names_a_secret;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ pub(super) fn base_url(text: &str) -> Result<String, Bad> {
     }
     if url.fragment().is_some() {
         return Err(Bad::Secret("must have no `#...`".into()));
+    }
+    if url.query_pairs().any(|(name, _)| names_a_secret(&name)) {
+        return Err(Bad::Secret("must not hold a key behind its `?`; give the key in PILLION_API_KEY".into()));
     }
     // What follows the question mark goes with each request, as some gateways want it (`?api-version=...`).
     let (path, query) = url.as_str().split_at(url[..url::Position::AfterPath].len());
