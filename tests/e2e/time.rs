@@ -2,7 +2,7 @@
 //! the whole.
 
 use crate::support::fifo::Fifo;
-use crate::support::journey::{UNTITLED, configured, explained, explained_export, export, full_export_when, pointed_at};
+use crate::support::journey::{UNTITLED, configured, explained, explained_export, export, pointed_at};
 use crate::support::model_server::ModelServer;
 use crate::support::{Dialect, Editor, Framing, Home};
 use rusqlite::Connection;
@@ -248,32 +248,6 @@ async fn a_store_that_somebody_else_holds_is_what_the_turn_waited_for() {
     let time = time_of(&export(&mut editor, &session).await, &answer["turnId"], seen);
     has_spent(&time, &["store"], held);
     assert!(explained(&home, &session).contains(" waiting for the store (from +"), "{time}");
-    editor.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_is_not_fetched_is_told_with_its_time() {
-    let home = Home::new();
-    // More than a pipe holds, and less than a turn waits for.
-    let model = home.script(&json!({ "steps": [[{ "text": { "text": "x".repeat(1000), "repeat": 400 } }]] }));
-    let mut editor = Editor::lsp(&home, &["--model", &model, UNTITLED[0], UNTITLED[1]]).await;
-    let session = editor.new_session(&home).await;
-    editor.read_on(false);
-    // What was read ahead ends with the answer to this.
-    let other = editor.request("session/list", json!({})).await;
-    let prompt = editor.prompt(&session, "go").await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    editor.read_on(true);
-    editor.result(&other).await;
-    let turn = editor.result(&prompt).await["turnId"].clone();
-    editor.ignore_updates();
-    // The record is told anew when the answer is with the connection: a moment after a client can have it.
-    let export = full_export_when(&mut editor, &session, |export| {
-        export["diagnostics"]["turn_times"].as_array().expect("records").iter().any(|time| spent(time, &["answer"]) > 5_000)
-    });
-    let export = export.await;
-    assert_eq!(export["diagnostics"]["turn_times"].as_array().map(Vec::len), Some(1), "its states are one record");
-    time_of(&export, &turn, u64::MAX);
     editor.finish().await;
 }
 

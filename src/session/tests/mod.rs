@@ -7,6 +7,7 @@ mod endings;
 mod fakes;
 mod lives;
 mod rig;
+mod times;
 mod titles;
 
 pub(super) use rig::parts_with;

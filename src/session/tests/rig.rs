@@ -13,6 +13,7 @@ use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::model::FinishReason;
 use crate::protocol::params::{NewSessionParams, OpenSessionParams, PromptParams, SessionParams, WhenBusy};
 use crate::protocol::results::{CancelResult, PromptResult};
+use crate::protocol::turn::TurnTime;
 use crate::provenance::Provenance;
 use crate::provider::Provider;
 use crate::session::demand::{CancelDemand, CancelScope, End};
@@ -318,6 +319,14 @@ impl Prompt {
         self.ticket.turn_id.clone()
     }
 
+    /// Its answer, which counts as sent only when this has passed.
+    pub(super) async fn answer_held(self, held: Duration) -> Result<PromptResult, Refusal> {
+        let answer = soon(self.ticket.answer).await.expect("a prompt is answered");
+        tokio::time::sleep(held).await;
+        let _ = self.answered.send(());
+        answer
+    }
+
     /// Its answer, which then counts as sent.
     pub(super) async fn answer(self) -> Result<PromptResult, Refusal> {
         let answer = soon(self.ticket.answer).await.expect("a prompt is answered");
@@ -339,6 +348,7 @@ pub(super) struct Told {
     pub(super) late: Vec<(AbortId, CancelId)>,
     pub(super) titles: Vec<TitleGeneration>,
     pub(super) traces: Vec<StreamTrace>,
+    pub(super) times: Vec<TurnTime>,
     pub(super) lives: Vec<(TurnId, LifecyclePoint)>,
 }
 
@@ -350,13 +360,10 @@ impl Told {
             Recorded::Diagnostic(Diagnostic::LateCancel { abort_id, cancel_id, .. }) => self.late.push((abort_id, cancel_id)),
             Recorded::Diagnostic(Diagnostic::Title(title)) => self.titles.push(title),
             Recorded::Diagnostic(Diagnostic::Trace(trace)) => self.traces.push(trace),
+            Recorded::Diagnostic(Diagnostic::TurnTime(time)) => self.times.push(time),
             Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => self.lives.push((event.turn_id, event.event)),
             Recorded::Diagnostic(
-                Diagnostic::TitleState { .. }
-                | Diagnostic::ToolRun(_)
-                | Diagnostic::TurnTime(_)
-                | Diagnostic::TurnBasis(_)
-                | Diagnostic::Incident(_),
+                Diagnostic::TitleState { .. } | Diagnostic::ToolRun(_) | Diagnostic::TurnBasis(_) | Diagnostic::Incident(_),
             ) => {}
         }
     }
