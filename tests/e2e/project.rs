@@ -70,6 +70,7 @@ fn program(home: &Home) -> Command {
 fn told(home: &Home, what: &str) -> Vec<String> {
     let story = explained(home, what);
     let (_, stop) = story.split_once("Stop 1 of 1: ").expect("one stop");
+    let stop = stop.split("\n\n").next().unwrap_or_default();
     let steady = |line: &str| {
         let untimed = match (line.find(" after "), line.find("; ")) {
             (Some(from), Some(to)) if line.starts_with("call") => format!("{}{}", &line[..from], &line[to..]),
@@ -128,7 +129,7 @@ async fn a_day_on_a_project_is_told_by_its_records() {
     assert_eq!(
         fields(abort, &["cause", "phase", "initiator", "source", "ruled_out", "missing", "tools_in_flight", "forced"]),
         json!({
-            "cause": "client_cancel", "phase": "tool_running", "initiator": "user", "source": "nvim.keymap", "forced": false, "missing": [],
+            "cause": "client_cancel", "phase": "tool_running", "initiator": "user", "source": "nvim.keymap", "forced": false, "missing": ["client"],
             "tools_in_flight": [{ "call_id": "soak", "tool": "shell", "effect": "process", "outcome": "stopped" }],
             "ruled_out": ["client_gone", "signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"],
         })
@@ -165,7 +166,7 @@ async fn a_day_on_a_project_is_told_by_its_records() {
         let about = |text: &str| if with_texts { format!(" \"{text}\"") } else { String::new() };
         let mut story = vec![
             "what       The turn was cancelled by the user (nvim.keymap). [client_cancel]".to_owned(),
-            "who        unknown by a notification (session/cancel) on conn, stdio_lsp; the client declared a user, source nvim.keymap"
+            "who        a client that gave no name by a notification (session/cancel) on conn, stdio_lsp; the client declared a user, source nvim.keymap"
                 .into(),
             "phase      tool_running: a tool was running".into(),
             format!("running    shell (process, soak){} ended when it was told to", about(calls[6].1)),
@@ -175,7 +176,7 @@ async fn a_day_on_a_project_is_told_by_its_records() {
             "title      disabled: no model is asked for titles".into(),
             "output     12 bytes of text and 0 bytes of reasoning, 21 updates sent; 12 bytes kept, nothing was lost".into(),
             "ruled out  client_gone, signal, time_limit, provider_failure, turn_limit, pillion_failure".into(),
-            "missing    nothing".into(),
+            "missing    client".into(),
             "retry      not without a look: it may repeat a change: edit_file (completed), edit_file (completed), shell (stopped), shell \
              (completed), so look at the result first; it shows output again: 21 updates had been sent"
                 .into(),

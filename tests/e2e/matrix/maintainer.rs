@@ -2,7 +2,7 @@
 //! alone the maintainer's questions are answered. Each answer is compared with what was really done.
 
 use super::axes::{Doing, STOPS, Stop, Titled};
-use super::{Scene, staged, way};
+use super::{Scene, staged, untold, way};
 use crate::support::journey::explained_export;
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,6 +18,8 @@ struct Answers {
     request: Option<(String, String)>,
     /// Of which turn: the request that had asked for it, on the same connection.
     turn: String,
+    /// The connection is told of, with who was at its other end.
+    connection: bool,
     /// When it was asked for, and when it had ended: while the test ran, and in this order.
     when: bool,
     phase: String,
@@ -25,6 +27,8 @@ struct Answers {
     /// The tools that were in flight: which, and what became of each.
     tools: Vec<String>,
     title: String,
+    /// Who closed the connection to the model, where there had been a call of it.
+    upstream: Option<&'static str>,
     /// What had come, and what was lost.
     lost: String,
     /// What else tried to stop it.
@@ -77,6 +81,10 @@ impl<'s> Read<'s> {
             },
             request: who.contains(" on conn_").then(|| (between(who, "(", ")").to_owned(), between(who, " by ", " (").to_owned())),
             turn: between(self.fact("turn"), "asked by ", " ").to_owned() + " " + between(self.fact("turn"), "asked by request ", " "),
+            connection: {
+                let known = between(self.fact("turn"), " on ", ",");
+                self.heads.iter().any(|head| head.strip_prefix("Connection ") == Some(known))
+            },
             when: {
                 let times: Vec<_> = self.fact("when").split([' ', ',', ';']).filter_map(wall).collect();
                 let [asked, recorded, ended] = times[..] else { panic!("three times: {}", self.fact("when")) };
@@ -91,6 +99,12 @@ impl<'s> Read<'s> {
                 tools => tools.split(", ").fold(Vec::new(), joined),
             },
             title: word("title"),
+            upstream: self.all("model").last().map(|call| match call {
+                call if call.contains("; upstream closed by pillion at +") => "us",
+                call if call.contains("; upstream ended by the provider at +") => "provider",
+                call if call.contains("; upstream not open") => "not_open",
+                call => panic!("nobody closed {call}"),
+            }),
             lost: self.fact("output").to_owned(),
             others: self
                 .all("later")
@@ -143,6 +157,8 @@ fn done(scene: &Scene, doing: Doing, stop: Stop, titled: Titled, retry: &str) ->
         (text("tool").to_owned(), text("effect").to_owned(), text("call_id").to_owned(), fate)
     });
     let (text, reasoning, updates) = doing.produced();
+    let updates = updates - untold(doing, stop);
+    let never_made = "; never made and not kept: a call of a tool that was not named yet (4 bytes of its input)";
     let counted = |count: u64, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     let asked_by = match (&scene.stop, stop.method()) {
         (Some(id), Some(method)) => Some((method.to_owned(), format!("request {id}"))),
@@ -154,17 +170,20 @@ fn done(scene: &Scene, doing: Doing, stop: Stop, titled: Titled, retry: &str) ->
         who: if stop.initiator() == Some("user") { "user" } else { "nobody" },
         request: asked_by,
         turn: format!("request {}", scene.asked),
+        connection: true,
         when: true,
         phase: doing.phase().to_owned(),
         hops: way(doing, stop).into_iter().map(str::to_owned).collect(),
         tools: tools.map(|(tool, effect, call, fate)| format!("{tool} ({effect}, {call}) {fate}")).collect(),
         title: titled.state(doing, stop).to_owned(),
+        upstream: stop.closed_by(doing),
         lost: format!(
-            "{} of text and {} of reasoning, {} sent; {} kept, nothing was lost",
+            "{} of text and {} of reasoning, {} sent; {} kept, nothing was lost{}",
             counted(text, "byte"),
             counted(reasoning, "byte"),
             counted(updates, "update"),
-            counted(text + reasoning, "byte")
+            counted(text + reasoning, "byte"),
+            if doing == Doing::ToolInput { never_made } else { "" }
         ),
         others: Vec::new(),
         retry: retry.to_owned(),

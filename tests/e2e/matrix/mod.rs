@@ -212,6 +212,11 @@ async fn staged(doing: Doing, stop: Stop, titled: Titled) -> (Scene, Value) {
     panic!("{doing:?} x {stop:?} x {titled:?}: every stop came too early");
 }
 
+/// Updates that can reach nobody any more: how a call ended.
+fn untold(doing: Doing, stop: Stop) -> u64 {
+    u64::from(stop == Stop::WriteFailed && matches!(doing, Doing::ToolRunning | Doing::CommandRunning))
+}
+
 /// The hops of such a stop, up to the end of the run.
 fn way(doing: Doing, stop: Stop) -> Vec<&'static str> {
     // A fault has ended the work before the runner hears of it.
@@ -238,9 +243,7 @@ async fn case(doing: Doing, stop: Stop, titled: Titled) {
     let runs = export["diagnostics"]["tool_runs"].as_array().expect("records").iter();
     let calls: Vec<_> = runs.filter(|run| run["abort_id"] == abort["abort_id"]).map(|run| named(run, &CALL)).collect();
     let (text, reasoning, updates) = doing.produced();
-    // How a call ended can reach nobody any more.
-    let is_untold = stop == Stop::WriteFailed && matches!(doing, Doing::ToolRunning | Doing::CommandRunning);
-    let updates = updates - u64::from(is_untold);
+    let updates = updates - untold(doing, stop);
     let told = json!({
         "abort": fields(abort, &["cause", "phase", "via_ctx_abort", "forced", "title_generation_state", "partial"]),
         "who": [abort["initiator"], abort["came_down_from"]], "upstream": upstream(&export, abort),
