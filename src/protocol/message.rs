@@ -111,7 +111,9 @@ impl Part {
         Self { kind: PartKind::Command, text: Some(command.into()), ..Self::default() }
     }
 
+    /// A call whose arguments are null has none: as a field, null would be read back as absent.
     pub fn tool_call(call_id: impl Into<String>, tool: impl Into<String>, input: Value) -> Self {
+        let input = if input.is_null() { Value::Object(serde_json::Map::new()) } else { input };
         Self { kind: PartKind::ToolCall, call_id: Some(call_id.into()), tool: Some(tool.into()), input: Some(input), ..Self::default() }
     }
 

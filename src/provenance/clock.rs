@@ -58,6 +58,11 @@ impl Clock {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Whether it stands still, as all does that must be the same in two runs.
+    pub fn stands_still(&self) -> bool {
+        self.fixed
+    }
+
     /// The wall clock at an instant of the near past.
     pub fn wall_at(&self, instant: Instant) -> u64 {
         self.wall_ms().saturating_sub(self.us_since(instant) / 1000)

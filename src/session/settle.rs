@@ -149,7 +149,13 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         tool_runs: Some(remains.closed.aborted_runs).filter(|runs| !runs.is_empty()),
         cancel_requests: Some(run.cancel_requests).filter(|requests| !requests.is_empty()),
     };
-    let _ = way.receipt.set(Arc::new(AnswerReceipt { context: Arc::clone(&context), turn_id: turn_id.clone(), requested }));
+    let receipt = AnswerReceipt { context: Arc::clone(&context), turn_id: turn_id.clone(), requested };
+    if context.provenance.clock.stands_still() {
+        // When the client's pipe takes it is not the same in two runs.
+        receipt.written(0, Instant::now());
+    } else {
+        let _ = way.receipt.set(Arc::new(receipt));
+    }
     let (message_id, last_update) = (run.message_id, remains.closed.last_update);
     let sentence = abort.as_ref().map(Abort::sentence);
     match (abort.as_ref().filter(|abort| abort.cause.ends_as() == EndsAs::Fault), reply) {

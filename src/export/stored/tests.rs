@@ -257,7 +257,7 @@ fn part() -> BoxedStrategy<Part> {
             text,
             call_id,
             tool,
-            input: input.map(kept),
+            input: input.filter(|input| !input.is_null()).map(kept),
             status: exit_code.map(|_| ResultStatus::Completed),
             exit_code,
             signal: uri.clone(),

@@ -55,6 +55,8 @@ pub(crate) fn holds_together(abort: &Value, export: &Value, name: &str) {
     };
     let mut own = abort.clone();
     let ruled_out = own["ruled_out"].take();
+    // Who asked for the turn says nothing of who stopped it.
+    own["prompt_request"].take();
     let record = format!("{own}{}", Value::from([of_turn("stream_traces"), of_turn("tool_runs")].concat()));
     for (words, family) in SHOWN {
         let contradicts = record.contains(words) && ruled_out.as_array().expect("a list").iter().any(|out| out == family);
