@@ -173,3 +173,16 @@ impl Part {
         Some((self.mime_type.as_deref()?, self.data.as_deref()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_with_null_for_arguments_is_read_back_as_it_was_kept() {
+        let call = Part::tool_call("c", "list_tools", Value::Null);
+        assert_eq!(call.input, Some(serde_json::json!({})));
+        let stored = serde_json::to_string(&call).expect("json");
+        assert_eq!(serde_json::from_str::<Part>(&stored).expect("a part"), call);
+    }
+}

@@ -252,7 +252,7 @@ fn output(abort: View<'_>) -> String {
 
 /// A tool call that the model had begun to write.
 fn begun(call: View<'_>) -> String {
-    let tool = call.text("tool").unwrap_or("a tool that was not named yet");
+    let tool = call.text("tool").unwrap_or("a tool whose name is not on record");
     let id = call.text("call_id").map(|id| format!("{id}, ")).unwrap_or_default();
     format!("a call of {tool} ({id}{} of its input)", counted(call.number("bytes").unwrap_or_default(), "byte"))
 }

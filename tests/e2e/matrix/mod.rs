@@ -172,6 +172,8 @@ async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
         editor.answer(asked).await;
     } else if stop == Stop::Shutdown {
         editor.answer(asked).await;
+        // An exit before this answer would be one more that tries to stop what is still ending.
+        editor.answer(request.as_ref().expect("the request")).await;
         editor.notify("exit", Value::Null).await;
         editor.exited().await;
     } else {
