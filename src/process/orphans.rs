@@ -6,7 +6,7 @@
 use super::tree::{self, Process, Sight, Signalled};
 use super::words::Exit;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, getsid, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, pidfd_open, pidfd_send_signal, waitid};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -135,8 +135,8 @@ impl Children {
     /// Whether a child is what this keeper left.
     fn is_orphan(&mut self, child: &Sight, of: &KeeperProcess, manner: Manner) -> io::Result<bool> {
         let is_known = self.keepers.contains(&child.process) || self.strangers.contains(&child.process);
-        // Nobody gets out of the session of a keeper into that of its pillion.
-        if is_known || child.session == getsid(None)?.as_raw_nonzero().get() {
+        // Nobody gets out of the session of a keeper into that of its pillion, which is 0 in a container that was entered from one outside.
+        if is_known || child.session == Sight::of(getpid())?.ok_or(Errno::SRCH)?.session {
             return Ok(false);
         }
         if child.session == of.process.pid.as_raw_nonzero().get() {

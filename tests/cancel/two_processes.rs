@@ -79,19 +79,6 @@ async fn two_pillions_cancel_side_by_side_and_each_can_tell_the_others_story() {
     }
 }
 
-/// pillion as another container runs it: its numbers mean nothing outside. Where namespaces are not to be had, as it is.
-fn contained(home: &Home) -> Command {
-    let pillion = home.command();
-    let flags = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let can = Command::new("unshare").args(flags).arg("true").stdin(Stdio::null()).stderr(Stdio::null()).status();
-    if !can.is_ok_and(|status| status.success()) {
-        return pillion;
-    }
-    let mut command = home.command_of("unshare");
-    command.args(flags).arg(pillion.get_program());
-    command
-}
-
 /// The locks of processes that run turns, as far as they have files.
 fn locks(home: &Home) -> usize {
     std::fs::read_dir(home.data_dir().join("pillion-owners")).expect("a directory").count()
@@ -101,7 +88,7 @@ fn locks(home: &Home) -> usize {
 async fn a_turn_of_another_container_lives_as_long_as_its_process() {
     let home = Home::new();
     let mut server = ModelServer::start().await;
-    let away = pointed_by(contained(&home), &server, &UNTITLED).await;
+    let away = pointed_by(home.contained(), &server, &UNTITLED).await;
     let (mut away, session, prompt, mut exchange) = goes_on(away, &mut server, &home).await;
     let mut here = pointed_at(&server, &home, &UNTITLED).await;
     here.call("session/load", json!({ "sessionId": session })).await;

@@ -64,6 +64,22 @@ async fn a_command_that_kills_its_keeper_ends_with_it_and_the_record_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_container_a_command_that_kills_its_keeper_ends_with_it_too() {
+    let home = Home::new();
+    let (mut editor, session) = opened(&home, home.contained(), &[]).await;
+    // The second holds the output open as long as it lives.
+    let script = "echo ends; setsid sleep 1000 & kill -9 $PPID; exec sleep 1000";
+    let asked = shell(&mut editor, &session, script).await;
+    let answer = editor.result(&asked).await;
+    assert_eq!(
+        fields(&answer, &["stopReason", "signal", "output"]),
+        json!({ "stopReason": "end_turn", "signal": "SIGKILL", "output": "ends\n" })
+    );
+    assert_eq!(ran(&mut editor, &session, "echo on").await, json!({ "exitCode": 0, "output": "on\n" }));
+    leave(editor).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_finds_a_command_whose_keeper_was_stopped() {
     let home = Home::new();
     let (mut editor, session) = opened(&home, home.command(), &[]).await;

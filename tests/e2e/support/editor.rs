@@ -86,6 +86,21 @@ impl Home {
         self.command_of(env!("CARGO_BIN_EXE_pillion"))
     }
 
+    /// pillion as the first process of a container of its own: its numbers mean nothing outside, and nobody's session is its own.
+    /// Where namespaces are not to be had, as it is.
+    pub fn contained(&self) -> std::process::Command {
+        let pillion = self.command();
+        let flags = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        let (nothing, ignored) = (std::process::Stdio::null(), std::process::Stdio::null());
+        let can = std::process::Command::new("unshare").args(flags).arg("true").stdin(nothing).stderr(ignored).status();
+        if !can.is_ok_and(|status| status.success()) {
+            return pillion;
+        }
+        let mut command = self.command_of("unshare");
+        command.args(flags).arg(pillion.get_program());
+        command
+    }
+
     /// Another program in pillion's place, as cut off as pillion.
     pub fn command_of(&self, program: &str) -> std::process::Command {
         let mut command = std::process::Command::new(program);
