@@ -55,7 +55,15 @@ impl Clock {
         if self.fixed {
             return FIXED_WALL_MS;
         }
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+        let now = since_1970(SystemTime::now()).unwrap_or_default();
+        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What a person should know about this machine's clock.
+    pub fn warning(&self) -> Option<&'static str> {
+        let stands_wrong = !self.fixed && since_1970(SystemTime::now()).is_none();
+        stands_wrong
+            .then_some("the clock of this machine stands before 1970, so every time is recorded as the beginning of 1970; set the clock")
     }
 
     /// Whether it stands still, as all does that must be the same in two runs.
@@ -82,6 +90,25 @@ impl Clock {
     pub fn boot_id(&self) -> &str {
         &self.boot_id
     }
+}
+
+/// Nothing, for a clock that stands before 1970.
+fn since_1970(now: SystemTime) -> Option<Duration> {
+    now.duration_since(UNIX_EPOCH).ok()
+}
+
+/// A name that is unique for ever, whatever the clock says.
+pub fn unique() -> String {
+    unique_at(SystemTime::now())
+}
+
+fn unique_at(now: SystemTime) -> String {
+    let id = match since_1970(now) {
+        Some(_) => uuid::Uuid::now_v7(),
+        // Asked for the time now, it panics.
+        None => uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, 0, 0)),
+    };
+    id.simple().to_string()
 }
 
 fn boot_id() -> String {
@@ -129,7 +156,7 @@ impl IdMint {
     fn text(&self, prefix: &str, counter: impl Fn(&Counters) -> &AtomicU64) -> String {
         match &self.counters {
             Some(counters) => format!("{prefix}_{}", counter(counters).fetch_add(1, Ordering::Relaxed) + 1),
-            None => format!("{prefix}_{}", uuid::Uuid::now_v7().simple()),
+            None => format!("{prefix}_{}", unique()),
         }
     }
 }
@@ -139,4 +166,19 @@ impl IdMint {
 pub struct Grace {
     pub soft: Duration,
     pub hard: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_gives_the_beginning_of_1970_and_ids_that_differ() {
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!((since_1970(before), since_1970(UNIX_EPOCH)), (None, Some(Duration::ZERO)));
+        let ids = [unique_at(before), unique_at(before)];
+        assert_ne!(ids[0], ids[1]);
+        assert!(ids.iter().all(|id| id.starts_with("0000000000007")), "{ids:?}");
+        assert!(Provenance::real().clock.warning().is_none());
+    }
 }

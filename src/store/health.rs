@@ -4,6 +4,7 @@ use super::error::{Fault, StoreError};
 use super::open;
 use super::place::Place;
 use super::rows::Int;
+use crate::provenance::Provenance;
 use rusqlite::Connection;
 use std::fs;
 use std::path::PathBuf;
@@ -43,7 +44,7 @@ pub(super) fn check(place: &Place) -> Result<Health, StoreError> {
             turns: count("SELECT count(*) FROM turn")?,
             open_turns: count("SELECT count(*) FROM turn WHERE ended_at IS NULL")?,
             damage: damage(&conn)?,
-            warnings: place.warnings(),
+            warnings: place.warnings().into_iter().chain(Provenance::real().clock.warning().map(str::to_owned)).collect(),
         })
     };
     read().map_err(|fault| fault.at(&place.file))

@@ -7,6 +7,7 @@
 use super::error::Fault;
 use super::owner::Owner;
 use crate::protocol::ids::is_plain_name;
+use crate::provenance::unique;
 use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -108,7 +109,7 @@ fn take(dir: &Path, me: &Owner) -> io::Result<(String, File)> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     // Somebody who clears away can meet the file before it is locked; then there will be another one.
     for _ in 0..16 {
-        let name = me.lock_name(&uuid::Uuid::now_v7().simple().to_string());
+        let name = me.lock_name(&unique());
         let path = dir.join(&name);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         match file.try_lock() {

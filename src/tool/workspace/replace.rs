@@ -5,6 +5,7 @@
 mod tests;
 
 use super::{OpenFile, Place, Workspace, WorkspaceError, beneath, protected};
+use crate::provenance::unique;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     Access, AtFlags, Gid, Mode, OFlags, Uid, accessat, fchmod, fchown, mkdirat, openat, readlinkat, renameat, statat, unlinkat,
@@ -208,7 +209,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn write(directory: BorrowedFd<'a>, bytes: &[u8], target: &Target) -> std::io::Result<Self> {
-        let name = OsString::from(format!(".pillion-{}.tmp", uuid::Uuid::now_v7().simple()));
+        let name = OsString::from(format!(".pillion-{}.tmp", unique()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = match target {
             Target::Nothing => 0o644,
