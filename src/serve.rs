@@ -18,6 +18,7 @@ use crate::session::Sessions;
 use crate::session::demand::{End, Explained, Explanation};
 use crate::session::service::SessionService;
 use crate::tool::documents::Documents;
+use crate::tool::scratch;
 use crate::{build_info, process, telemetry};
 use futures_util::FutureExt;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub async fn on_stdio(settings: Settings) -> std::io::Result<EndReason> {
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files could not be raised; many sessions at once may run into it");
     }
+    // Beside all else: whoever is swept after is gone.
+    drop(std::thread::Builder::new().name("pillion-sweeper".into()).spawn(scratch::sweep));
     let watch = |ending: &Ending, outbox: &Outbox| {
         ending.watch_parent();
         tokio::spawn(signals.tell(ending.clone()));
