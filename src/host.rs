@@ -64,7 +64,18 @@ impl Host {
     /// Starts the log of this process, without any known key or what looks like one.
     pub fn start_log(&self) -> crate::telemetry::Telemetry {
         let (settings, keys) = (&self.parts.settings, Arc::clone(&self.parts.provenance.keys));
-        crate::telemetry::start(&settings.log_file, settings.log_level, Box::new(move |line| clean(&keys, line)))
+        let log = crate::telemetry::start(&settings.log_file, settings.log_level, Box::new(move |line| clean(&keys, line)));
+        if let Some(warning) = self.parts.provenance.clock.warning() {
+            tracing::warn!("{warning}");
+        }
+        log
+    }
+
+    /// Whether a file at `path` would stand among pillion's own, where it could be taken for one of them.
+    pub fn is_own_place(&self, path: &Path) -> bool {
+        let Ok(data_dir) = self.parts.settings.data_dir.canonicalize() else { return false };
+        let directory = path.parent().map(|directory| if directory.as_os_str().is_empty() { Path::new(".") } else { directory });
+        directory.and_then(|directory| directory.canonicalize().ok()).is_some_and(|directory| directory.starts_with(&data_dir))
     }
 
     /// What the wire exports with.
@@ -117,6 +128,9 @@ impl Host {
         let failed = |error: ExportError| Refusal::Export(error.to_string());
         let limit = self.parts.settings.limits.result;
         if let Some(path) = &params.path {
+            if self.is_own_place(Path::new(path)) {
+                return Err(BadField::new("path", "must be outside of pillion's data directory").into());
+            }
             let file = new_file(path)?;
             let sink = Hashed { out: file, sha: Sha256::new(), bytes: 0 };
             let written = self.export(&params.session_id, sanitize, sink).await;

@@ -38,6 +38,11 @@ impl ExportArgs {
         let session = which::session(&host.parts.store, &self.session).await?;
         let completeness = match &self.output {
             Some(path) => {
+                anyhow::ensure!(
+                    !host.is_own_place(path),
+                    "{} is in pillion's data directory; write the export somewhere else",
+                    path.display()
+                );
                 let existing = if self.force { Existing::Replace } else { Existing::Keep };
                 let (mut file, completeness) = self.write(&host, &session, WholeFile::create(path, existing)?).await?;
                 file.write_all(b"\n")?;
