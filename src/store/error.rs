@@ -36,6 +36,8 @@ pub enum StoreError {
     Directory { dir: PathBuf, detail: String },
     #[error("{path} is a symbolic link, which pillion does not follow for its store; name the real directory with --data-dir")]
     Symlink { path: PathBuf },
+    #[error("{path} cannot be opened: it is no regular file; move it away, or choose another directory with --data-dir")]
+    NotAFile { path: PathBuf },
     #[error(
         "the session store {file} cannot be opened ({detail}); check that you may read and write it and its directory, or choose \
          another with --data-dir"
@@ -55,7 +57,10 @@ pub enum StoreError {
          empty store, and try `sqlite3 {file} .recover` to salvage it"
     )]
     Corrupt { file: PathBuf, detail: String },
-    #[error("the disk of the session store {file} is full; nothing more is kept until there is space")]
+    #[error(
+        "the disk of the session store {file} is full, or the file has reached the size that this process may write (`ulimit -f`); \
+         nothing more is kept until there is space"
+    )]
     DiskFull { file: PathBuf },
     #[error("the session store {file} cannot be read or written ({detail}); check the disk")]
     Io { file: PathBuf, detail: String },
@@ -145,6 +150,7 @@ fn told(error: &rusqlite::Error, file: PathBuf) -> StoreError {
         ErrorCode::ReadOnly => StoreError::ReadOnly { file },
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => StoreError::Busy { file },
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied => StoreError::CannotOpen { file, detail },
+        ErrorCode::SystemIoFailure if is_at_size_limit(&file) => StoreError::DiskFull { file },
         ErrorCode::SystemIoFailure => StoreError::Io { file, detail },
         ErrorCode::ConstraintViolation => match failure.extended_code {
             // The triggers guard ended turns and written records, nothing else.
@@ -155,3 +161,14 @@ fn told(error: &rusqlite::Error, file: PathBuf) -> StoreError {
         _ => StoreError::Internal { file, detail },
     }
 }
+
+/// Whether one of the store's files is as large as the system lets this process make a file: SQLite does not tell that from
+/// other failures of the disk.
+fn is_at_size_limit(file: &Path) -> bool {
+    let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Fsize).current else { return false };
+    let bytes = |suffix: &str| std::fs::metadata(format!("{}{suffix}", file.display())).map_or(0, |metadata| metadata.len());
+    ["", "-wal", "-shm"].into_iter().any(|suffix| bytes(suffix) + LARGEST_WRITE > limit)
+}
+
+/// The most that SQLite writes at once: a page and what stands before it in the log.
+const LARGEST_WRITE: u64 = 64 * 1024 + 24;

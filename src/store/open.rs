@@ -42,7 +42,7 @@ impl Opened {
     /// Opens the store in `data_dir`; what is missing is made, what is old is migrated.
     pub(super) fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let place = Place::prepare(data_dir)?;
-        if place.identity().is_some() {
+        if place.has_database() {
             let conn = connect(&place)?;
             if is_current(&conn, &place).map_err(|fault| fault.at(&place.file))? {
                 return Ok(Self::with(conn, place));
@@ -50,7 +50,9 @@ impl Opened {
         }
         // Two processes that find nothing, or an old schema, set it up one after the other.
         let lock = place.lock()?;
-        if place.identity().is_none() {
+        if !place.has_database() {
+            // A log without its database would be taken for that of the new one.
+            place.put_log_aside()?;
             create(&place)?;
         }
         let mut conn = connect(&place)?;

@@ -12,6 +12,11 @@ use std::path::{Path, PathBuf};
 /// The name of the database in the data directory.
 const FILE: &str = "pillion.db";
 
+/// Held by whoever sets the store up.
+const LOCK: &str = "pillion.lock";
+/// What the name of a log that was put aside goes on with.
+const ASIDE: &str = "aside";
+
 /// The store's place on disk, checked.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -34,8 +39,8 @@ impl Place {
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(unusable)?;
         let dir = data_dir.canonicalize().map_err(unusable)?;
         let file = dir.join(FILE);
-        for suffix in ["", "-wal", "-shm"] {
-            refuse_link(&dir.join(format!("{FILE}{suffix}")))?;
+        for name in [FILE, "pillion.db-wal", "pillion.db-shm", LOCK] {
+            refuse_odd(&dir.join(name))?;
         }
         let place = Self { dir, file };
         place.tighten().map_err(unusable)?;
@@ -48,10 +53,40 @@ impl Place {
         Some(Identity { device: metadata.dev(), inode: metadata.ino() })
     }
 
+    /// Whether there is a database. An empty file is none: SQLite would drop the log beside it.
+    pub(super) fn has_database(&self) -> bool {
+        fs::symlink_metadata(&self.file).is_ok_and(|metadata| metadata.len() > 0)
+    }
+
+    /// Gives a log that belongs to no database here, and its index, other names. Only under [`Self::lock`].
+    pub(super) fn put_log_aside(&self) -> Result<(), StoreError> {
+        for path in ["-wal", "-shm", "-journal"].map(|suffix| self.dir.join(format!("{FILE}{suffix}"))) {
+            let aside =
+                (1..).map(|n| PathBuf::from(format!("{}.{ASIDE}-{n}", path.display()))).find(|aside| fs::symlink_metadata(aside).is_err());
+            let Some(aside) = aside else { continue };
+            match fs::rename(&path, &aside) {
+                Ok(()) => tracing::warn!(aside = %aside.display(), "a log that does not belong to the database was put aside"),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.unusable(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The logs that were put aside.
+    fn logs_aside(&self) -> Vec<PathBuf> {
+        let is_log =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{FILE}-wal.{ASIDE}-")));
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut logs: Vec<_> = entries.map(|entry| entry.path()).filter(is_log).collect();
+        logs.sort();
+        logs
+    }
+
     /// Waits until no other process is setting the store up; the lock is given back when the file is dropped.
     pub(super) fn lock(&self) -> Result<File, StoreError> {
-        let path = self.dir.join("pillion.lock");
-        refuse_link(&path)?;
+        let path = self.dir.join(LOCK);
+        refuse_odd(&path)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let lock = lock.map_err(|error| self.unusable(&error))?;
         match lock.lock() {
@@ -107,6 +142,12 @@ impl Place {
         {
             warnings.push(format!("{} is open to other users (mode {mode:o}); `chmod 700` closes it", self.dir.display()));
         }
+        warnings.extend(self.logs_aside().iter().map(|log| {
+            format!(
+                "{} is a log without its database, which was put aside: if you still have the database, it holds what that one is missing",
+                log.display()
+            )
+        }));
         warnings
     }
 
@@ -131,6 +172,15 @@ impl Place {
 fn refuse_link(path: &Path) -> Result<(), StoreError> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => Err(StoreError::Symlink { path: path.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// What SQLite would follow, or wait for, or make little of.
+fn refuse_odd(path: &Path) -> Result<(), StoreError> {
+    refuse_link(path)?;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(StoreError::NotAFile { path: path.to_owned() }),
         _ => Ok(()),
     }
 }

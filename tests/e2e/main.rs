@@ -34,6 +34,7 @@ mod sessions;
 mod startup;
 mod stops;
 mod store_faults;
+mod store_hands;
 mod support;
 mod telemetry;
 mod time;
