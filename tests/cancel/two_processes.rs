@@ -5,7 +5,6 @@ use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::{Editor, Home};
 use crate::told::Told;
 use serde_json::{Value, json};
-use std::process::{Command, Stdio};
 
 /// A turn that has said a word and goes on.
 async fn streaming(server: &mut ModelServer, home: &Home) -> (Editor, String, Value, Exchange) {
