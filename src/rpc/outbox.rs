@@ -1,7 +1,10 @@
 //! What waits to be written: one queue, in the order in which things were said.
 //!
-//! Invariant: nothing overtakes anything; pushing never waits; updates are bounded by [`Outbox::room`], answers are always
-//! admitted. When writing fails, all that waits and all that follows is dropped, and there is never room again.
+//! A message that comes alone is written by whoever pushes it, as far as that can be done without waiting: on its way to
+//! the client it wakes nobody else of this process. What follows closely is left to the writer, which writes it together.
+//!
+//! Invariant: nothing overtakes anything; pushing never waits; one at a time writes, whoever holds the pipe; updates are
+//! bounded by [`Outbox::room`], answers are always admitted. When writing fails, all that waits and all that follows is dropped, and there is never room again.
 
 mod pipe;
 
@@ -14,13 +17,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
 
 /// How much is written at once.
 const BATCH: usize = 64 << 10;
+/// The largest message that is written on the spot; framing a larger one takes its time.
+const SMALL: usize = 16 << 10;
+/// A message that follows another more closely than this shares a write with those behind it.
+const APART: Duration = Duration::from_micros(100);
 
 /// The way out to one client. Clones are the same outbox.
 #[derive(Debug, Clone)]
@@ -42,6 +49,8 @@ struct State {
     /// Absent until the client's first byte decided it; nothing is written before.
     framing: Option<Framing>,
     queue: VecDeque<Entry>,
+    /// The way out; absent while somebody writes.
+    pipe: Option<Pipe>,
     /// Bytes of updates that are queued or being written.
     update_bytes: usize,
     pushed: u64,
@@ -212,38 +221,42 @@ impl Outbox {
     ///
     /// # Errors
     /// Writing failed; the outbox drops everything from then on.
-    pub(super) async fn write_to<W: AsyncWrite + Unpin>(&self, out: W) -> io::Result<()> {
+    pub(super) async fn write_to(&self, out: impl AsyncWrite + Send + Unpin + 'static) -> io::Result<()> {
         let broken = BreakOnDrop(self);
-        let (mut batch, mut pipe) = (Vec::new(), Pipe::new(self, out));
-        while let Some(framing) = self.take(&mut batch).await {
-            for entry in batch.drain(..) {
-                pipe.put(framing, entry).await?;
-            }
-            pipe.flush().await?;
+        self.put_back(Pipe::new(out));
+        while let Some(mut pipe) = self.take().await {
+            pipe.write(self).await?;
+            self.put_back(pipe);
             consume_budget().await;
         }
         std::mem::forget(broken);
         Ok(())
     }
 
-    /// Waits for work and moves about one [`BATCH`] of it into `batch`. `None`: closed and empty.
-    async fn take(&self, batch: &mut Vec<Entry>) -> Option<Framing> {
+    /// Waits for work and puts about one [`BATCH`] of it into the pipe. `None`: closed and empty.
+    async fn take(&self) -> Option<Pipe> {
+        let mut batch = Vec::new();
         loop {
             {
                 let mut state = self.0.state();
-                if let Some(framing) = state.framing {
-                    let mut bytes = 0;
-                    while bytes < BATCH {
-                        let Some(entry) = state.queue.pop_front() else { break };
-                        bytes += entry.message.body.len();
-                        batch.push(entry);
-                    }
-                    if !batch.is_empty() {
-                        return Some(framing);
-                    }
-                }
-                if state.door != Door::Open && state.queue.is_empty() {
+                if state.door == Door::Broken {
                     return None;
+                }
+                let pipe = state.pipe.take();
+                match (state.framing, pipe) {
+                    (Some(framing), Some(mut pipe)) if !(pipe.is_idle() && state.queue.is_empty()) => {
+                        let mut bytes = 0;
+                        while bytes < BATCH {
+                            let Some(entry) = state.queue.pop_front() else { break };
+                            bytes += entry.message.body.len();
+                            batch.push(entry);
+                        }
+                        drop(state);
+                        batch.into_iter().for_each(|entry| pipe.put(framing, entry));
+                        return Some(pipe);
+                    }
+                    (_, Some(_)) if state.door != Door::Open && state.queue.is_empty() => return None,
+                    (_, pipe) => state.pipe = pipe,
                 }
                 if state.queue.is_empty() {
                     // Nothing is kept of a long queue.
@@ -251,6 +264,20 @@ impl Outbox {
                 }
             }
             self.0.work.notified().await;
+        }
+    }
+
+    /// Lets others write again; what is left to be written is the writer's.
+    fn put_back(&self, pipe: Pipe) {
+        let mut state = self.0.state();
+        if state.door == Door::Broken {
+            return;
+        }
+        let is_more = !pipe.is_idle() || !state.queue.is_empty() || state.door != Door::Open;
+        state.pipe = Some(pipe);
+        drop(state);
+        if is_more {
+            self.0.work.notify_one();
         }
     }
 
@@ -267,6 +294,12 @@ impl Outbox {
             receipt.taken(bytes);
         }
         state.pushed += 1;
+        if let Some((framing, mut pipe)) = state.pipe_at_rest(entry.message.body.len()) {
+            drop(state);
+            pipe.put(framing, entry);
+            pipe.write_now(self);
+            return self.put_back(pipe);
+        }
         state.queue.push_back(entry);
         drop(state);
         self.0.work.notify_one();
@@ -290,6 +323,14 @@ impl Shared {
 }
 
 impl State {
+    /// The pipe, for a message of so many bytes that is best written on the spot: nothing is before it or closely so.
+    fn pipe_at_rest(&mut self, bytes: usize) -> Option<(Framing, Pipe)> {
+        let framing = self.framing?;
+        let is_alone = self.queue.is_empty() && self.moved.is_none_or(|moved| moved.elapsed() >= APART);
+        let is_fit = bytes <= SMALL && is_alone && self.pipe.as_ref().is_some_and(Pipe::is_idle);
+        if is_fit { self.pipe.take().map(|pipe| (framing, pipe)) } else { None }
+    }
+
     fn has_room(&self, limit: usize) -> bool {
         self.update_bytes < limit && self.door != Door::Broken
     }
@@ -302,7 +343,7 @@ impl Drop for BreakOnDrop<'_> {
     fn drop(&mut self) {
         let mut state = self.0.0.state();
         state.door = Door::Broken;
-        let dropped = std::mem::take(&mut state.queue);
+        let dropped = (std::mem::take(&mut state.queue), state.pipe.take());
         state.update_bytes = 0;
         drop(state);
         drop(dropped);

@@ -3,22 +3,30 @@
 use super::{BATCH, Entry, Kind, Label, Outbound, Outbox};
 use crate::config::Framing;
 use crate::session::editor::Receipt;
+use futures_util::future::FutureExt;
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, Write};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 use tokio::task::coop::unconstrained;
 
-/// The stream to the client, from the writer's side.
-pub(super) struct Pipe<'a, W> {
-    outbox: &'a Outbox,
-    out: W,
-    /// Bytes that are framed and not written.
-    buffer: Vec<u8>,
+/// The stream to the client, from the writer's side. Whoever holds it writes, and nobody else does.
+pub(super) struct Pipe {
+    out: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Bytes that are framed and not written, in pieces; those before `at` of the first one are.
+    pieces: VecDeque<Vec<u8>>,
+    at: usize,
+    /// An empty piece, to be filled again.
+    spare: Vec<u8>,
+    /// Something was written since the stream was last flushed.
+    unflushed: bool,
+    /// What a write on the spot has met; for the writer to find.
+    failed: Option<io::Error>,
     /// How long the stream will be with all that is framed, and how long it is.
     framed: u64,
     written: u64,
@@ -38,82 +46,117 @@ struct UnderWay {
     receipt: Option<Arc<dyn Receipt>>,
 }
 
-impl<'a, W: AsyncWrite + Unpin> Pipe<'a, W> {
-    pub(super) fn new(outbox: &'a Outbox, out: W) -> Self {
-        let (buffer, under_way) = (Vec::with_capacity(BATCH), VecDeque::new());
-        Self { outbox, out, buffer, framed: 0, written: 0, under_way, stuck: false }
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipe").field("framed", &self.framed).field("written", &self.written).finish_non_exhaustive()
+    }
+}
+
+impl Pipe {
+    pub(super) fn new(out: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        let (pieces, spare, under_way) = (VecDeque::new(), Vec::with_capacity(BATCH), VecDeque::new());
+        Self { out: Box::new(out), pieces, at: 0, spare, unflushed: false, failed: None, framed: 0, written: 0, under_way, stuck: false }
     }
 
-    /// Puts one message behind what is gathered; a large one is written at once, behind that, and not copied.
-    pub(super) async fn put(&mut self, framing: Framing, entry: Entry) -> io::Result<()> {
+    /// Whether everything that was put into it is written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pieces.is_empty() && !self.unflushed && self.failed.is_none()
+    }
+
+    /// Puts one message behind what is gathered; a large one is not copied.
+    pub(super) fn put(&mut self, framing: Framing, entry: Entry) {
         let Entry { message: Outbound { label, body, receipt }, kind } = entry;
         let bytes = body.len();
-        let before = self.buffer.len();
-        let (body, tail) = match framing {
-            Framing::Headers => {
-                write!(self.buffer, "Content-Length: {}\r\n\r\n", body.len())?;
-                (body, &b""[..])
-            }
-            Framing::Lines => (on_one_line(body), &b"\n"[..]),
+        let (head, body, tail) = match framing {
+            Framing::Headers => (format!("Content-Length: {bytes}\r\n\r\n"), body, &b""[..]),
+            Framing::Lines => (String::new(), on_one_line(body), &b"\n"[..]),
         };
-        self.framed += (self.buffer.len() - before + body.len() + tail.len()) as u64;
+        self.framed += (head.len() + body.len() + tail.len()) as u64;
         self.under_way.push_back(UnderWay { end: self.framed, bytes, kind, label, receipt });
+        self.gather(head.as_bytes());
         if body.len() < BATCH {
-            self.buffer.extend_from_slice(&body);
+            self.gather(&body);
         } else {
-            self.write_gathered().await?;
-            self.write(&body).await?;
+            self.pieces.push_back(body);
         }
-        self.buffer.extend_from_slice(tail);
-        Ok(())
+        self.gather(tail);
     }
 
-    /// Writes what is gathered.
-    pub(super) async fn flush(&mut self) -> io::Result<()> {
-        self.write_gathered().await?;
-        self.out.flush().await
+    /// Writes everything that was put into it.
+    ///
+    /// # Errors
+    /// The stream is broken.
+    pub(super) async fn write(&mut self, outbox: &Outbox) -> io::Result<()> {
+        // A task that has had its share must not be taken for a client that does not read.
+        unconstrained(poll_fn(|cx| self.poll_all(outbox, cx))).await
     }
 
-    async fn write_gathered(&mut self) -> io::Result<()> {
-        let mut gathered = std::mem::take(&mut self.buffer);
-        self.write(&gathered).await?;
-        gathered.clear();
-        self.buffer = gathered;
-        Ok(())
+    /// Writes what can be written without waiting.
+    pub(super) fn write_now(&mut self, outbox: &Outbox) {
+        if let Some(Err(error)) = self.write(outbox).now_or_never() {
+            self.failed = Some(error);
+        }
     }
 
-    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            // A task that has had its share must not be taken for a client that does not read.
-            match unconstrained(poll_fn(|cx| self.poll_write(cx, bytes))).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
+    fn gather(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.pieces.back().is_none_or(|last| last.len() >= BATCH) {
+            self.pieces.push_back(std::mem::take(&mut self.spare));
+        }
+        if let Some(last) = self.pieces.back_mut() {
+            last.extend_from_slice(bytes);
+        }
+    }
+
+    fn poll_all(&mut self, outbox: &Outbox, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        while let Some(first) = self.pieces.front() {
+            if self.at == first.len() {
+                self.at = 0;
+                if let Some(mut written) = self.pieces.pop_front().filter(|written| written.capacity() <= 2 * BATCH) {
+                    written.clear();
+                    self.spare = written;
+                }
+                continue;
+            }
+            match ready!(self.poll_write(outbox, cx))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => {
-                    bytes = &bytes[written..];
-                    self.went(written as u64);
+                    self.at += written;
+                    self.unflushed = true;
+                    self.went(outbox, written as u64);
                 }
             }
         }
-        Ok(())
+        ready!(Pin::new(&mut self.out).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, outbox: &Outbox, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if std::mem::take(&mut self.stuck) {
             // Before it is tried: whoever has read what is written now finds that it was not stuck any more.
-            self.outbox.0.state().unread_since = None;
+            outbox.0.state().unread_since = None;
         }
-        let polled = Pin::new(&mut self.out).poll_write(cx, bytes);
+        let Self { out, pieces, at, .. } = self;
+        let rest = pieces.front().map_or(&[][..], |first| &first[*at..]);
+        let polled = Pin::new(out).poll_write(cx, rest);
         if polled.is_pending() {
             self.stuck = true;
-            let mut state = self.outbox.0.state();
+            let mut state = outbox.0.state();
             state.unread_since = Some(*state.moved.get_or_insert_with(Instant::now));
             drop(state);
-            self.outbox.0.progress.notify_waiters();
+            outbox.0.progress.notify_waiters();
         }
         polled
     }
 
     /// Counts what is written, and tells its receipts first: whoever has caught up finds that they know.
-    fn went(&mut self, bytes: u64) {
+    fn went(&mut self, outbox: &Outbox, bytes: u64) {
         self.written += bytes;
         let (now, mut messages, mut updates, mut last) = (Instant::now(), 0, 0, None);
         while let Some(message) = self.under_way.pop_front_if(|message| message.end <= self.written) {
@@ -124,14 +167,14 @@ impl<'a, W: AsyncWrite + Unpin> Pipe<'a, W> {
             updates += if message.kind == Kind::Update { message.bytes } else { 0 };
             last = Some((message.label, now));
         }
-        let mut state = self.outbox.0.state();
+        let mut state = outbox.0.state();
         state.written += messages;
         // None is left of an outbox that was given up meanwhile.
         state.update_bytes = state.update_bytes.saturating_sub(updates);
         state.moved = Some(now);
         state.last = last.or_else(|| state.last.take());
         drop(state);
-        self.outbox.0.progress.notify_waiters();
+        outbox.0.progress.notify_waiters();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Order, bounds, both framings, and every way in which writing can end.
 
 use super::*;
+use futures_util::FutureExt;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, duplex};
 use tokio::task::JoinHandle;
@@ -65,10 +66,12 @@ fn writer(outbox: &Outbox, out: impl AsyncWrite + Send + Unpin + 'static) -> Joi
 
 /// Everything that is written, once the outbox is closed.
 async fn written(outbox: &Outbox) -> String {
-    let mut out = Vec::new();
+    let (ours, mut theirs) = duplex(1 << 20);
     outbox.close();
-    outbox.write_to(&mut out).await.expect("a vector takes everything");
-    String::from_utf8(out).expect("text")
+    outbox.write_to(ours).await.expect("there is room for everything");
+    let mut out = String::new();
+    theirs.read_to_string(&mut out).await.expect("text");
+    out
 }
 
 async fn within<T>(what: impl Future<Output = T>) -> T {
@@ -133,6 +136,45 @@ async fn nothing_is_written_before_the_framing_is_known() {
     let mut out = String::new();
     within(theirs.read_to_string(&mut out)).await.expect("text");
     assert_eq!(out, "1\n");
+}
+
+#[tokio::test]
+async fn a_message_that_comes_alone_is_written_on_the_spot() {
+    let outbox = framed(Framing::Lines);
+    let (ours, mut theirs) = duplex(1000);
+    let writer = writer(&outbox, ours);
+    tokio::task::yield_now().await;
+    let mut read = [0; 2];
+    outbox.push_update("1");
+    assert!(theirs.read_exact(&mut read).now_or_never().is_some(), "nobody else has run since");
+    assert_eq!((&read, outbox.waiting()), (b"1\n", 0));
+    drop(theirs);
+    tokio::time::sleep(APART).await;
+    outbox.push("2");
+    let error = within(writer).await.expect("task").expect_err("nobody reads");
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_on_the_spot_keeps_its_place() {
+    for framing in [Framing::Lines, Framing::Headers] {
+        let outbox = framed(framing);
+        let (ours, mut theirs) = duplex(3);
+        let writer = writer(&outbox, ours);
+        tokio::task::yield_now().await;
+        for body in ["first", "second", "third"] {
+            outbox.push(body);
+        }
+        outbox.close();
+        let mut out = String::new();
+        within(theirs.read_to_string(&mut out)).await.expect("text");
+        within(writer).await.expect("task").expect("written");
+        let expected = match framing {
+            Framing::Lines => "first\nsecond\nthird\n",
+            Framing::Headers => "Content-Length: 5\r\n\r\nfirstContent-Length: 6\r\n\r\nsecondContent-Length: 5\r\n\r\nthird",
+        };
+        assert_eq!(out, expected);
+    }
 }
 
 #[tokio::test]
