@@ -105,6 +105,8 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
             let call = json!({ "index": 0, "id": "call_1", "type": "function", "function": begun });
             turn.delta(json!({ "content": "Once", "tool_calls": [call] })).await;
             editor.next_update("agent_message_chunk").await;
+            // Both came in one event. The words leave pillion first; behind an answer of the runner's the call was taken in as well.
+            export(&mut editor, &session).await;
         }
         Doing::AwaitingPermission | Doing::ToolRunning => {
             let ready = Fifo::new(&home);
