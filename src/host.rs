@@ -15,8 +15,8 @@ use crate::provider::responses::Responses;
 use crate::provider::scripted::Scripted;
 use crate::provider::wire::{Protocol, Remote, RemoteOptions};
 use crate::provider::{Provider, reach};
-use crate::session::{Exporter, Parts, Refusal};
-use crate::store::Store;
+use crate::session::{self, Exporter, Parts, Refusal};
+use crate::store::{Closing, Store};
 use crate::tool::documents::Documents;
 use crate::tool::{ToolSet, standard_tools};
 use futures_util::FutureExt;
@@ -87,7 +87,12 @@ impl Host {
         })
     }
 
-    /// Writes a session's export to `out`. Returns `out` and whether anything was missing; `None`: no such session.
+    /// Closes what dead processes have left open; gives what could not be stored of that.
+    pub async fn recover(&self) -> Vec<Closing> {
+        session::recover(&self.parts).await
+    }
+
+    /// Writes a session's export to `out`: also of a dead process's turn, whether or not that can be stored. Returns `out` and whether anything was missing; `None`: no such session.
     ///
     /// # Errors
     /// The store could not be read or `out` not be written.
@@ -104,7 +109,8 @@ impl Host {
             known_keys: Arc::clone(&self.parts.provenance.keys),
         };
         let write = move |snapshot: &mut crate::store::Snapshot| write_export(snapshot, &options, &mut out).map(|complete| (out, complete));
-        match self.parts.store.snapshot(session, write).await {
+        let unrecorded = self.recover().await;
+        match self.parts.store.snapshot_as_if(session, unrecorded, write).await {
             Ok(Some(written)) => written.map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(ExportError::read(error)),

@@ -1,5 +1,9 @@
 //! The command line as a script uses it: the real program, a scripted model, a home directory for each test.
 
+#[path = "support/resolved.rs"]
+mod resolved;
+
+use resolved::assert_resolved;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -59,7 +63,9 @@ impl User {
         let id = self.sessions()[0]["sessionId"].as_str().expect("an id").to_owned();
         let exported = self.run(&["export", "--full", &id]);
         assert_eq!((exported.code, exported.stderr.as_str()), (0, ""));
-        serde_json::from_str(&exported.stdout).expect("an export")
+        let export = serde_json::from_str(&exported.stdout).expect("an export");
+        assert_resolved(&export);
+        export
     }
 }
 

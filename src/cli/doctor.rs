@@ -4,12 +4,14 @@
 use super::exit::Exit;
 use super::options::{self, Options};
 use super::output::Output;
+use super::sessions::runs;
 use super::when;
 use crate::build_info;
 use crate::config::{ConfigError, ProviderKind, SandboxMode, SandboxNetwork, Settings, TitleModel};
+use crate::host::Host;
 use crate::process::{self, Ability, Hold};
 use crate::provider::reach;
-use crate::store::{Health, Store};
+use crate::store::{Health, StoreError};
 use crate::text::plain;
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
@@ -103,10 +105,16 @@ impl Report {
 
     async fn store(&mut self, settings: &Settings) {
         self.heading("store");
-        let store = Store::open(settings.data_dir.clone());
+        let host = Host::new(settings.clone());
+        host.recover().await;
+        let store = &host.parts.store;
         match store.health().await {
             Ok(health) => self.health(&health),
             Err(error) => return self.broken("store", &error),
+        }
+        match store.open_turns().await {
+            Ok(open) => open.iter().for_each(|turn| self.line("open", &format!("{} {} {}", turn.session_id, turn.turn_id, runs(turn)))),
+            Err(error) => self.broken("open", &error),
         }
         match store.recent_aborts(ABORTS).await {
             Ok(aborts) if aborts.is_empty() => {}
@@ -125,6 +133,9 @@ impl Report {
         self.line("file", &format!("{}, {} kB", health.path.display(), health.bytes.div_ceil(1000)));
         self.line("holds", &format!("{} sessions, {} turns, {} of them open", health.sessions, health.turns, health.open_turns));
         self.line("SQLite", &format!("{}, schema {}, {}", health.sqlite_version, health.schema_version, health.journal_mode));
+        if health.read_only {
+            self.broken("store", &StoreError::ReadOnly { file: health.path.clone() });
+        }
         for warning in &health.warnings {
             self.line("warning", warning);
         }

@@ -57,7 +57,7 @@ impl ExportArgs {
             }
         };
         if completeness == Completeness::Partial {
-            tell("the export is partial: a turn still runs, or something in the store could not be read");
+            tell("the export is partial: a turn still runs, its end could not be stored, or something in the store could not be read");
         }
         Ok(Exit::Done)
     }

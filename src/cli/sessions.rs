@@ -4,9 +4,10 @@ use super::exit::Exit;
 use super::options::Options;
 use super::output::Output;
 use super::when;
+use crate::host::Host;
 use crate::protocol::export::SessionInfo;
-use crate::protocol::results::SessionEntry;
-use crate::store::{ListQuery, Store};
+use crate::session::list_entry;
+use crate::store::{ListQuery, OpenTurn};
 use crate::text::plain;
 use std::io::{BufWriter, Write};
 
@@ -26,7 +27,10 @@ const PAGE: usize = 200;
 
 impl SessionsArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
-        let store = Store::open(options.settings()?.data_dir);
+        let host = Host::new(options.settings()?);
+        host.recover().await;
+        let store = &host.parts.store;
+        let open = store.open_turns().await?;
         let cwd = self.cwd.as_deref().map(std::path::absolute).transpose()?.map(|cwd| cwd.to_string_lossy().into_owned());
         let mut out = BufWriter::new(Output::stdout());
         let mut cursor = None;
@@ -34,10 +38,10 @@ impl SessionsArgs {
             let page = store.list_sessions(ListQuery { cwd: cwd.clone(), cursor, limit: PAGE }).await?;
             for session in &page.sessions {
                 if self.json {
-                    serde_json::to_writer(&mut out, &entry(session)).map_err(std::io::Error::from)?;
+                    serde_json::to_writer(&mut out, &list_entry(session.clone(), &open)).map_err(std::io::Error::from)?;
                     out.write_all(b"\n")?;
                 } else {
-                    out.write_all(line(session).as_bytes())?;
+                    out.write_all(line(session, &open).as_bytes())?;
                 }
             }
             cursor = page.next_cursor;
@@ -51,17 +55,19 @@ impl SessionsArgs {
 }
 
 /// A session in one line, for a person.
-pub(super) fn line(session: &SessionInfo) -> String {
+pub(super) fn line(session: &SessionInfo, open: &[OpenTurn]) -> String {
     let title = plain(session.title.as_deref().unwrap_or("-"));
-    format!("{}  {}  {title:<40}  {}\n", session.session_id, when(session.updated_at), plain(&session.cwd))
+    let open: String = open.iter().filter(|turn| turn.session_id == session.session_id).map(|turn| format!("  ({})", runs(turn))).collect();
+    format!("{}  {}  {title:<40}  {}{open}\n", session.session_id, when(session.updated_at), plain(&session.cwd))
 }
 
-fn entry(session: &SessionInfo) -> SessionEntry {
-    SessionEntry {
-        session_id: session.session_id.clone(),
-        cwd: session.cwd.clone(),
-        title: session.title.clone(),
-        updated_at: when(session.updated_at),
+/// Where a turn without an end runs, or ran.
+pub(super) fn runs(turn: &OpenTurn) -> String {
+    let (pid, since) = (turn.owner.pid, when(turn.started_at));
+    if turn.is_alive {
+        format!("runs in process {pid} since {since}")
+    } else {
+        format!("ran in process {pid} since {since}; that has died, and the end could not be stored")
     }
 }
 
@@ -83,7 +89,7 @@ mod tests {
             model: None,
             closed_at: None,
         };
-        assert_eq!(line(&session), "ses_1  2026-01-01T00:00:00Z  a\\nses_2\\u{1b}[2K\\u{202e}b                /w\n");
-        assert_eq!(entry(&session).title, session.title, "JSON has escapes of its own");
+        assert_eq!(line(&session, &[]), "ses_1  2026-01-01T00:00:00Z  a\\nses_2\\u{1b}[2K\\u{202e}b                /w\n");
+        assert_eq!(list_entry(session.clone(), &[]).title, session.title, "JSON has escapes of its own");
     }
 }

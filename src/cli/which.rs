@@ -52,7 +52,7 @@ fn only(said: &str, mut found: Vec<Named>) -> anyhow::Result<Option<Named>> {
     for named in found.iter().take(LISTED) {
         told.push('\n');
         match named.kind {
-            NamedKind::Session => told += sessions::line(&named.session).trim_end(),
+            NamedKind::Session => told += sessions::line(&named.session, &[]).trim_end(),
             NamedKind::Turn => told += &format!("{}  a turn of {}", named.id, named.session.session_id),
             NamedKind::Abort => told += &format!("{}  a stop in {}", named.id, named.session.session_id),
         }

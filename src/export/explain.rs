@@ -8,6 +8,7 @@ mod abort;
 mod account;
 mod brief;
 mod connections;
+mod crash;
 mod others;
 mod retry;
 mod story;
@@ -74,6 +75,7 @@ pub fn explain(json: &str, reading: Reading<'_>) -> Result<String, ExplainError>
     account::tell_unstopped(&turns, &mut story);
     others::tell_all(&turns, &mut story);
     connections::tell_all(export, &turns, &mut story);
+    crash::tell_running(&turns, &mut story);
     Ok(story.into_text())
 }
 
@@ -107,6 +109,9 @@ fn opening(export: View<'_>, story: &mut Story) {
         ),
     );
     if export.text("completeness") == Some("partial") {
-        story.fact("note", "a turn was running, or a row was unreadable, when this was written: the story is not over");
+        story.fact(
+            "note",
+            "a turn was running, its end could not be stored, or a row was unreadable when this was written: the story is not over",
+        );
     }
 }

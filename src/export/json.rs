@@ -42,7 +42,7 @@ pub fn write_export<S: Source, W: Write>(source: &mut S, options: &ExportOptions
     // Behind all that is read, since what could not be is told in it.
     pen.name("diagnostics")?;
     write_diagnostics(source, &mut pen, options.exported_at)?;
-    if source.unreadable().count > 0 {
+    if source.unreadable().count > 0 || source.is_ahead() {
         completeness = Completeness::Partial;
     }
     pen.field("completeness", &completeness)?;
@@ -60,7 +60,7 @@ fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>, now: 
     pen.open("{")?;
     pen.list("aborts", |pen| {
         source.aborts(&mut |abort| {
-            connections.insert(abort.prompt_request.connection_id.clone());
+            connections.extend(abort.prompt_request.as_ref().map(|request| request.connection_id.clone()));
             connections.extend(abort.request.as_ref().map(|request| request.connection_id.clone()));
             pen.record(&joins.apply(abort))
         })

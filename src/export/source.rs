@@ -23,6 +23,11 @@ pub trait Source {
     /// Rows that were there but could not be read, so far.
     fn unreadable(&self) -> &Unreadable;
 
+    /// Whether it tells of ends that could not be stored.
+    fn is_ahead(&self) -> bool {
+        false
+    }
+
     /// The tree depth first, each session before its children; the first is the root.
     fn sessions(&mut self) -> Result<Vec<SessionInfo>, ExportError>;
 

@@ -44,6 +44,10 @@ impl Source for Snapshot {
         self.unreadable()
     }
 
+    fn is_ahead(&self) -> bool {
+        self.is_ahead()
+    }
+
     fn sessions(&mut self) -> Result<Vec<SessionInfo>, ExportError> {
         Ok(Snapshot::sessions(self).to_vec())
     }

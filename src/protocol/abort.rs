@@ -23,8 +23,6 @@ record! {
             parent_id: MessageId => Id,
             /// The run did not stop within the grace and was ended from outside.
             forced: bool => Structure,
-            /// The request whose answer this abort shaped.
-            prompt_request: PromptRequest => Record,
             phase: Phase => Enum,
             title_generation_state: TitleState => Enum,
             tools_in_flight: Vec<ToolInFlight> => Record,
@@ -50,6 +48,8 @@ record! {
             partial: Partial => Record,
         }
         optional {
+            /// The request whose answer this abort shaped; absent if its row could not be read.
+            prompt_request: PromptRequest => Record,
             attempt_id: AttemptId => Id,
             /// Who asked, how hard, and when (wall clock, milliseconds since 1970). Absent where nobody did: a fault, a limit.
             initiator: Initiator => Enum,
@@ -62,6 +62,8 @@ record! {
             reason: String => Text,
             request: RequestRef => Record,
             title_run_id: TitleRunId => Id,
+            /// The process that ran the turn died before the turn had ended. If nobody had asked for a stop, that is the cause.
+            crash: Crash => Record,
             error_name: String => Structure,
             error_message: String => Said,
         }
@@ -112,6 +114,38 @@ record! {
 }
 
 record! {
+    /// The death of a process. Nobody saw it: it came between the last sign of life and the moment in which it was found.
+    pub struct Crash {
+        required {
+            /// The process that died, and the boot that it ran in.
+            pid: u32 => Number,
+            boot_id: String => Id,
+            /// What the newest row of the turn that has a time is of, and that time: wall clock, milliseconds since 1970.
+            last_sign: SignOfLife => Enum,
+            last_sign_at: u64 => Time,
+            /// When and by which process it was found; the boot of that one is the record's own `boot_id`.
+            found_at: u64 => Time,
+            found_by: u32 => Number,
+        }
+    }
+}
+
+/// What a process had stored of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignOfLife {
+    /// The prompt was taken, and waited.
+    PromptAccepted,
+    TurnStarted,
+    ModelCalled,
+    ToolCallRecorded,
+    TitleRecorded,
+    /// A piece of the answer.
+    OutputKept,
+    StopAccepted,
+}
+
+record! {
     /// The `session/prompt` or `session/shell` that started the turn.
     pub struct PromptRequest {
         required {
@@ -125,13 +159,6 @@ record! {
             client: Client => Record,
             transport: Transport => Enum,
         }
-    }
-}
-
-impl PromptRequest {
-    /// Of a turn of which the request is not known any more.
-    pub fn unknown() -> Self {
-        Self { id: RequestId::null(), connection_id: ConnectionId::new("unknown"), method: None, client: None, transport: None }
     }
 }
 
@@ -231,6 +258,8 @@ pub enum ToolOutcome {
     Killed,
     /// It had not returned when the grace was over, and may have gone on by itself.
     Escaped,
+    /// It was running when the process of pillion's died: nobody saw what became of it.
+    Unknown,
 }
 
 record! {

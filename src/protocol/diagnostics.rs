@@ -26,8 +26,10 @@ record! {
         optional {
             completed_at: u64 => Time,
             success: bool => Structure,
-            /// The abort of the stop that cancelled the generation.
+            /// The abort of the stop that cancelled the generation with its turn.
             abort_id: AbortId => Id,
+            /// The demand that cancelled the generation when no turn was left to stop.
+            cancel_id: super::ids::CancelId => Id,
             error_name: String => Structure,
             error_message: String => Said,
             /// Of all attempts.
@@ -76,6 +78,8 @@ record! {
             abort_id: AbortId => Id,
             /// The connection to the provider, once the attempt has ended.
             upstream: Upstream => Record,
+            /// Of a title that outlived its turn: the demand that ended it.
+            cancel_id: super::ids::CancelId => Id,
             failure: StreamFailure => Record,
             /// The time limits that held, in the order in which they are armed.
             watchdogs: Vec<Watchdog> => Record,
@@ -167,7 +171,7 @@ pub enum StreamState {
     Open,
     Completed,
     Failed,
-    /// A local abort dropped the stream; `abort_id` names it.
+    /// A local abort dropped the stream; `abort_id` names it, or `cancel_id` the demand.
     Aborted,
 }
 

@@ -38,7 +38,7 @@ record! {
     }
 }
 
-/// Whether anything was still running or unreadable when the snapshot was taken.
+/// Whether anything was still running, unreadable or not yet recorded when the snapshot was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Completeness {
@@ -196,6 +196,19 @@ record! {
             model: String => Name,
             usage: Usage => Record,
             last_update: u64 => Number,
+            /// The process that runs it, while it has no end and its process lives.
+            running_in: RunsIn => Record,
+        }
+    }
+}
+
+record! {
+    /// A process that runs a turn.
+    pub struct RunsIn {
+        required {
+            /// As the process itself is told; one in another container has numbers of its own.
+            pid: u32 => Number,
+            boot_id: String => Id,
         }
     }
 }

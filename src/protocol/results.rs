@@ -152,6 +152,35 @@ pub struct SessionEntry {
     pub title: Option<String>,
     /// RFC 3339, UTC.
     pub updated_at: String,
+    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<EntryMeta>,
+}
+
+/// The `_meta` of a [`SessionEntry`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EntryMeta {
+    pub pillion: EntryExtras,
+}
+
+/// What pillion tells of a listed session beyond ACP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryExtras {
+    /// The turns that have begun and have no end, the oldest first.
+    pub open_turns: Vec<OpenTurnEntry>,
+}
+
+/// A turn without an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenTurnEntry {
+    pub turn_id: TurnId,
+    /// The process that runs it, or ran it.
+    pub pid: u32,
+    /// When it began: RFC 3339, UTC.
+    pub since: String,
+    /// `false`: the process has died, and the end of the turn could not be recorded.
+    pub is_running: bool,
 }
 
 /// `session/close`, `session/delete`.

@@ -26,6 +26,8 @@ said! {
     TITLE_HAS_NO_WORDS = "the prompt has no words";
     TITLE_NOT_WANTED = "the user has set a title meanwhile, or the session is gone";
     TITLE_STOPPED = "the generation was stopped: {}";
+    TITLE_DIED_WITH_ITS_TURN = "the process that wrote the title died with its turn";
+    TITLE_DIED = "the process that wrote the title died";
     TITLE_PANICKED = "the title model's part of pillion panicked";
     TOOL_PANICKED = "the tool {} panicked";
     TURN_PANICKED = "the turn's own task panicked";

@@ -3,7 +3,7 @@
 use super::clock::{Clock, Provenance};
 use super::ruled_out::{Evidence, ruled_out};
 use super::token::Stop;
-use crate::protocol::abort::{Abort, Hop, Partial, Phase, PromptRequest, TitleState, ToolInFlight, ToolOutcome};
+use crate::protocol::abort::{Abort, Crash, Hop, Partial, Phase, PromptRequest, TitleState, ToolInFlight, ToolOutcome};
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::{AttemptId, MessageId, SessionId, TitleRunId, TurnId};
 use std::sync::Arc;
@@ -16,7 +16,8 @@ pub struct RunFacts {
     pub turn_id: TurnId,
     pub message_id: MessageId,
     pub parent_id: MessageId,
-    pub prompt_request: PromptRequest,
+    /// Absent if it could not be read.
+    pub prompt_request: Option<PromptRequest>,
     pub phase: Phase,
     pub attempt_id: Option<AttemptId>,
     pub title_generation_state: TitleState,
@@ -34,12 +35,22 @@ pub struct AbortBuilder {
     tools_in_flight: Vec<ToolInFlight>,
     /// How the stop came to be known as what it is.
     explained: Option<(String, Instant)>,
+    crash: Option<Crash>,
 }
 
 impl AbortBuilder {
     /// Begins the record at the instant in which the run is told to stop.
     pub fn begin(stop: Arc<Stop>, facts: RunFacts, clock: &Clock) -> Self {
-        Self { recorded_at: clock.wall_ms(), hops: Vec::new(), forced: false, tools_in_flight: Vec::new(), explained: None, stop, facts }
+        Self {
+            recorded_at: clock.wall_ms(),
+            hops: Vec::new(),
+            forced: false,
+            tools_in_flight: Vec::new(),
+            explained: None,
+            crash: None,
+            stop,
+            facts,
+        }
     }
 
     pub fn stop(&self) -> &Arc<Stop> {
@@ -66,6 +77,11 @@ impl AbortBuilder {
         self.tools_in_flight = tools;
     }
 
+    /// The process that ran the run died. Nobody was there to see what else came: nothing is ruled out.
+    pub fn crashed(&mut self, crash: Crash) {
+        self.crash = Some(crash);
+    }
+
     /// What became of a tool that was in flight, as far as it is known now.
     pub fn tool_became(&mut self, call_id: &str, outcome: ToolOutcome) {
         for tool in self.tools_in_flight.iter_mut().filter(|tool| tool.call_id == call_id) {
@@ -86,7 +102,10 @@ impl AbortBuilder {
         let requested = self.stop.requested;
         let propagation = self.hops.into_iter().map(|(point, at)| Hop { point, at_us: clock.us_between(requested, at) }).collect();
         let stop = &self.stop;
-        let unnamed = self.facts.prompt_request.client.is_none().then(|| "client".to_owned());
+        let unknown = match &self.facts.prompt_request {
+            None => Some("prompt_request".to_owned()),
+            Some(request) => request.client.is_none().then(|| "client".to_owned()),
+        };
         let is_asked_for = stop.cause.is_asked_for();
         let mut abort = Abort {
             cause: stop.cause.clone(),
@@ -113,7 +132,7 @@ impl AbortBuilder {
             settle_us: clock.us_between(requested, settled),
             boot_id: clock.boot_id().to_owned(),
             ruled_out: Vec::new(),
-            missing: stop.missing.iter().cloned().chain(unnamed).collect(),
+            missing: stop.missing.iter().cloned().chain(unknown).collect(),
             late_cancels: Vec::new(),
             partial,
             attempt_id: self.facts.attempt_id,
@@ -121,10 +140,13 @@ impl AbortBuilder {
             reason: stop.reason.clone(),
             request: stop.request.clone(),
             title_run_id: self.facts.title_run_id,
+            crash: self.crash,
             error_name: stop.error_name.clone(),
             error_message: stop.error_message.clone(),
         };
-        abort.ruled_out = ruled_out(&abort, evidence);
+        if abort.crash.is_none() {
+            abort.ruled_out = ruled_out(&abort, evidence);
+        }
         provenance.recorded(abort)
     }
 }

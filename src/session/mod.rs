@@ -49,7 +49,8 @@ mod watchdog;
 
 pub use context::{Parts, ProviderFactory};
 pub use error::Refusal;
-pub use sessions::{Exporter, Sessions};
+pub use recovery::recover;
+pub use sessions::{Exporter, Sessions, list_entry};
 
 /// Wall-clock milliseconds as RFC 3339, UTC.
 pub fn rfc3339(wall_ms: u64) -> String {

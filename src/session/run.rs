@@ -42,6 +42,8 @@ pub(super) struct Run {
     pub(super) stands_at: Option<usize>,
     /// Its first row is queued.
     pub(super) begun: bool,
+    /// It is stored as a prompt that waits.
+    pub(super) waits: bool,
     pub(super) abort: Option<AbortBuilder>,
     /// The abort that stopped it; stays when the builder has been finished.
     pub(super) abort_id: Option<AbortId>,
@@ -112,6 +114,7 @@ impl Run {
             task: None,
             stands_at: None,
             begun: false,
+            waits: false,
             abort: None,
             abort_id: None,
             end: None,
@@ -123,6 +126,21 @@ impl Run {
     /// Queues the turn's first row.
     pub(super) fn begin(&mut self, context: &SessionContext) -> Pending<Option<TurnId>> {
         self.begun = true;
+        context.store.begin_turn(self.first_row(context))
+    }
+
+    /// Keeps the prompt while it waits: a death of the process does not take it along.
+    pub(super) fn wait(&mut self, context: &SessionContext) {
+        self.waits = true;
+        let (turn_id, kept) = (self.turn_id.clone(), context.store.keep_waiting(self.first_row(context)));
+        context.tasks.spawn(async move {
+            if let Err(error) = kept.await {
+                tracing::error!(%error, %turn_id, "a prompt that waits could not be stored");
+            }
+        });
+    }
+
+    fn first_row(&self, context: &SessionContext) -> BeginTurn {
         let clock = &context.provenance.clock;
         let turn = TurnInfo {
             turn_id: self.turn_id.clone(),
@@ -137,8 +155,10 @@ impl Run {
             model: self.model.clone(),
             usage: None,
             last_update: None,
+            running_in: None,
         };
-        context.store.begin_turn(BeginTurn { turn, prompt: (*self.prompt).clone(), prompt_request: self.prompt_request() })
+        let accepted_at = self.prompt.created_at;
+        BeginTurn { turn, prompt: (*self.prompt).clone(), prompt_request: self.prompt_request(), accepted_at }
     }
 
     /// Without a known key, as the origin is.
@@ -163,7 +183,7 @@ impl Run {
             turn_id: self.turn_id.clone(),
             message_id: self.message_id.clone(),
             parent_id: self.prompt.message_id.clone(),
-            prompt_request: self.prompt_request(),
+            prompt_request: Some(self.prompt_request()),
             phase,
             attempt_id: glance.attempt_id,
             title_generation_state,

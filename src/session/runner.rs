@@ -16,7 +16,6 @@ use super::title::Title;
 use super::turn::TurnEnd;
 use super::verdict::{self, Settled, Verdict, WaitingCancel};
 use crate::protocol::abort::RequestRef;
-use crate::protocol::export::LifecyclePoint;
 use crate::protocol::ids::{CancelId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part};
 use crate::protocol::params::WhenBusy;
@@ -257,9 +256,15 @@ impl Runner {
         let (machine, effects) = std::mem::take(&mut self.machine).step(event);
         self.machine = machine;
         let mut verdict = Verdict::idle();
+        let starts: Vec<_> =
+            effects.iter().filter_map(|effect| if let Effect::Start(turn) = effect { Some(turn.clone()) } else { None }).collect();
         for effect in effects {
             match effect {
-                Effect::Accept(turn) => self.context.lifecycle(LifecyclePoint::Accepted, &turn, None),
+                Effect::Accept(turn) => {
+                    if let Some(run) = self.runs.get_mut(&turn).filter(|_| !starts.contains(&turn)) {
+                        run.wait(&self.context);
+                    }
+                }
                 Effect::Start(turn) => self.start(&turn),
                 Effect::Stop(turn) => {
                     if let Some((demand, cancel_id)) = demand {

@@ -22,9 +22,10 @@ use crate::protocol::params::{
     SetModeParams, ShellParams, check_command, check_session_id,
 };
 use crate::protocol::results::{
-    CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, SessionEntry, StopEntry,
+    CancelResult, ConfigResult, Empty, EntryExtras, EntryMeta, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult,
+    OpenTurnEntry, SessionEntry, StopEntry,
 };
-use crate::store::{ListQuery, SessionChange, Store, StoreError};
+use crate::store::{ListQuery, OpenTurn, SessionChange, Store, StoreError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use std::sync::Arc;
@@ -80,14 +81,18 @@ impl SessionService for Sessions {
     }
 
     fn list(&self, params: ListSessionsParams) -> Answer<ListSessionsResult> {
-        let store = self.shared.parts.store.clone();
+        let shared = Arc::clone(&self.shared);
         async move {
+            let store = &shared.parts.store;
+            shared.recovery.run(&shared.parts).await;
             let query = ListQuery { cwd: params.cwd, cursor: params.cursor, limit: PAGE };
             let page = store.list_sessions(query).await.map_err(|error| match error {
                 StoreError::BadCursor => BadField::new("cursor", "must be the `nextCursor` of an earlier page").into(),
                 error => store_refusal(error),
             })?;
-            Ok(ListSessionsResult { sessions: page.sessions.into_iter().map(entry).collect(), next_cursor: page.next_cursor })
+            let open = store.open_turns().await.map_err(store_refusal)?;
+            let sessions = page.sessions.into_iter().map(|session| list_entry(session, &open)).collect();
+            Ok(ListSessionsResult { sessions, next_cursor: page.next_cursor })
         }
         .boxed()
     }
@@ -168,7 +173,6 @@ impl SessionService for Sessions {
             }
             // Whoever has an answer in hand finds in the export that it was given.
             shared.editor.caught_up().await;
-            shared.recovery.run(&shared.parts).await;
             exporter(params).await
         }
         .boxed()
@@ -227,24 +231,29 @@ impl Sessions {
 
     fn open(&self, params: OpenSessionParams, replay: opening::Replay) -> Answer<OpenSessionResult> {
         let id = params.session_id.clone();
-        let answer = match self.shared.register(&id) {
+        let (answer, was_open) = match self.shared.register(&id) {
             Err(refusal) => return refused(refusal),
             Ok(Registered::Before(mailbox)) => {
                 let (work, answer) = desk_work(move |runner| opening::show(runner, &params, replay));
                 if mailbox.send(Mail::Desk(work)).is_err() {
                     return refused(Refusal::NotOpen(id));
                 }
-                answer
+                (answer, true)
             }
             Ok(Registered::Now(seat)) => {
                 let (opened, answer) = oneshot::channel();
                 self.shared.tasks.spawn(opening::reopen(seat, params, replay, opened));
-                answer
+                (answer, false)
             }
         };
-        let store = self.shared.parts.store.clone();
+        let shared = Arc::clone(&self.shared);
         async move {
             let opened = flatten(answer).await?;
+            if was_open {
+                // Another process may have died in it since.
+                shared.recovery.run(&shared.parts).await;
+            }
+            let store = &shared.parts.store;
             let (session, aborts) = (store.session(&id), store.aborts_of(&id));
             let title = session.await.map_err(store_refusal)?.and_then(|session| session.info.title);
             let stops = aborts.await.map_err(store_refusal)?.iter().map(StopEntry::from).collect();
@@ -272,8 +281,22 @@ pub(super) async fn not_open(store: &Store, id: SessionId) -> Refusal {
     }
 }
 
-fn entry(info: SessionInfo) -> SessionEntry {
-    SessionEntry { session_id: info.session_id, cwd: info.cwd, title: info.title, updated_at: super::rfc3339(info.updated_at) }
+/// A session as it is listed; `open` are the turns of all sessions that have no end.
+pub fn list_entry(info: SessionInfo, open: &[OpenTurn]) -> SessionEntry {
+    let of_it = open.iter().filter(|turn| turn.session_id == info.session_id).map(|turn| OpenTurnEntry {
+        turn_id: turn.turn_id.clone(),
+        pid: turn.owner.pid,
+        since: super::rfc3339(turn.started_at),
+        is_running: turn.is_alive,
+    });
+    let open_turns: Vec<_> = of_it.collect();
+    SessionEntry {
+        session_id: info.session_id,
+        cwd: info.cwd,
+        title: info.title,
+        updated_at: super::rfc3339(info.updated_at),
+        meta: (!open_turns.is_empty()).then_some(EntryMeta { pillion: EntryExtras { open_turns } }),
+    }
 }
 
 fn refused<T: Send + 'static>(refusal: Refusal) -> Answer<T> {

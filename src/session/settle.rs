@@ -67,6 +67,9 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
     let end = match run.end.take() {
         // A stop outranks a refusal: somebody was told that it took effect.
         Some(TurnEnd::NotBegun(refusal)) if run.abort.is_none() => {
+            if run.waits {
+                drop(context.store.forget_waiting(turn_id));
+            }
             let done = Done::Refused(refusal);
             let _ = runner.mailbox.send(Mail::Committed { turn_id: turn_id.clone(), place, done });
             return;
@@ -127,6 +130,10 @@ pub(super) fn answer(runner: &mut Runner, turn_id: &TurnId, done: Done) {
         Done::Ended { remains, ran, stop, stored } => (remains, ran, stop, stored),
     };
     if let Err(error) = stored {
+        if run.waits {
+            // It was told that it is not kept.
+            drop(context.store.forget_waiting(turn_id));
+        }
         not_durable(runner, &mut run, &mut remains, &error);
     }
     let abort = remains.abort.clone();

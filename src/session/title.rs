@@ -10,7 +10,7 @@ use super::context::SessionContext;
 use crate::config::{TitleModel, TitleOnCancel};
 use crate::protocol::abort::TitleState;
 use crate::protocol::diagnostics::{TitleGeneration, TitleSource};
-use crate::protocol::ids::{AbortId, MessageId, TitleRunId, TurnId};
+use crate::protocol::ids::{AbortId, CancelId, MessageId, TitleRunId, TurnId};
 use crate::protocol::message::Message;
 use crate::protocol::said;
 use crate::protocol::update::SessionUpdate;
@@ -38,6 +38,8 @@ enum Desk {
     Running {
         record: TitleGeneration,
         canceller: Canceller,
+        /// It was cancelled when no turn was left to stop: there is no abort.
+        is_alone: bool,
         /// The aborts whose records say "in flight".
         seen_by: Vec<(TurnId, AbortId)>,
     },
@@ -45,6 +47,12 @@ enum Desk {
         record: TitleGeneration,
         state: TitleState,
     },
+}
+
+/// The record that says who ended a generation: the abort of a turn, or the demand itself where no turn was left.
+enum EndedBy {
+    Abort(AbortId),
+    Demand(CancelId),
 }
 
 /// How a generation came out.
@@ -103,17 +111,31 @@ impl Title {
     /// A turn was told to stop: the generation goes on or is cancelled, as the setting says, and always when the stop is
     /// one of more than the turn. Call it when the turn's token is pulled and its abort has looked here.
     pub(super) fn turn_stopped(&self, stop: &Stop, policy: TitleOnCancel) {
-        if stop.via_ctx_abort || policy == TitleOnCancel::Cancel {
-            self.cancel(stop);
+        if (stop.via_ctx_abort || policy == TitleOnCancel::Cancel)
+            && let Desk::Running { canceller, .. } = &*self.lock()
+        {
+            // One that was cancelled before keeps its first cause.
+            let _ = canceller.stop(stop.clone());
         }
     }
 
-    /// Cancels a running generation for `stop`, and gives the turn that it belongs to. Nothing, if none runs or it was
-    /// cancelled before: it keeps its first cause.
-    pub(super) fn cancel(&self, stop: &Stop) -> Option<TurnId> {
-        match &*self.lock() {
-            Desk::Running { canceller, record, .. } => canceller.stop(stop.clone()).is_ok().then(|| record.turn_id.clone()),
+    /// Cancels a generation that outlived its turn, and gives that turn. Nothing, if none runs or it was cancelled before:
+    /// it keeps its first cause.
+    pub(super) fn cancel_alone(&self, stop: &Stop) -> Option<TurnId> {
+        match &mut *self.lock() {
+            Desk::Running { canceller, record, is_alone, .. } => {
+                *is_alone = canceller.stop(stop.clone()).is_ok() || *is_alone;
+                canceller.token().stop().is_some_and(|first| *first == *stop).then(|| record.turn_id.clone())
+            }
             _ => None,
+        }
+    }
+
+    /// What names the end of a generation that was cancelled.
+    fn ended_by(&self, stop: &Stop) -> EndedBy {
+        match (&*self.lock(), &stop.cancel_id) {
+            (Desk::Running { is_alone: true, .. }, Some(demand)) => EndedBy::Demand(demand.clone()),
+            _ => EndedBy::Abort(stop.abort_id.clone()),
         }
     }
 
@@ -155,6 +177,7 @@ impl Title {
             completed_at: None,
             success: None,
             abort_id: None,
+            cancel_id: None,
             error_name: None,
             error_message: None,
             usage: None,
@@ -164,7 +187,7 @@ impl Title {
         context.record(Diagnostic::Title(record.clone()));
         let canceller = Canceller::new();
         let token = canceller.token();
-        *desk = Desk::Running { record: record.clone(), canceller, seen_by: Vec::new() };
+        *desk = Desk::Running { record: record.clone(), canceller, is_alone: false, seen_by: Vec::new() };
         drop(desk);
         let (title, context, model) = (Arc::clone(self), Arc::clone(context), Arc::clone(model));
         let prompt = Arc::clone(turn.prompt);
@@ -231,7 +254,10 @@ impl Title {
                 record.error_message = Some(message);
             }
             Outcome::Cancelled(stop) => {
-                record.abort_id = Some(stop.abort_id.clone());
+                match self.ended_by(&stop) {
+                    EndedBy::Abort(abort) => record.abort_id = Some(abort),
+                    EndedBy::Demand(demand) => record.cancel_id = Some(demand),
+                }
                 record.error_name = Some("cancelled".into());
                 record.error_message = Some(said::with(said::TITLE_STOPPED, stop.cause.name()));
             }

@@ -3,7 +3,7 @@
 use crate::protocol::diagnostics::{
     ClosedBy, RetryDecision, StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Upstream, Usage, Watchdog,
 };
-use crate::protocol::ids::{AbortId, AttemptId, SessionId, TurnId};
+use crate::protocol::ids::{AbortId, AttemptId, CancelId, SessionId, TurnId};
 use crate::protocol::model::ModelEvent;
 use crate::provenance::Provenance;
 use crate::provider::Provider;
@@ -60,6 +60,7 @@ impl AttemptTrace {
             finish_reason: None,
             abort_id: None,
             upstream: None,
+            cancel_id: None,
             failure: None,
             watchdogs: None,
             retry: None,
@@ -152,6 +153,12 @@ impl AttemptTrace {
     /// The stream was dropped by a local abort; without an abort id no stream is ever called aborted.
     pub(super) fn aborted(&mut self, abort_id: AbortId) {
         self.trace.abort_id = Some(abort_id);
+        self.end(StreamState::Aborted);
+    }
+
+    /// The stream of a title was dropped for a demand that found no turn to stop.
+    pub(super) fn withdrawn(&mut self, cancel_id: CancelId) {
+        self.trace.cancel_id = Some(cancel_id);
         self.end(StreamState::Aborted);
     }
 

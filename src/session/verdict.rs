@@ -131,20 +131,19 @@ fn note(runner: &mut Runner, demand: &CancelDemand, verdict: Verdict) {
     record(runner, row, verdict.about.turn_id.into_iter().collect());
 }
 
-/// Ends a title generation that outlived its turn. There is no abort to name, so the demand itself is recorded under the
-/// abort id that the generation ends with. Nothing, if the demand is about another turn, or no title is being made.
+/// Ends a title generation that outlived its turn. There is no abort to name: the generation names the demand. Nothing, if the demand is about another turn, or no title is being made.
 pub(super) fn end_title(runner: &mut Runner, demand: &CancelDemand, cancel_id: &CancelId) -> Option<CancelResult> {
     if let CancelScope::Turn(turn) = &demand.scope {
         runner.title.record_of(turn)?;
     }
     let provenance = &runner.context.provenance;
     let stop = stop_of_demand(demand, cancel_id, provenance);
-    let turn_id = Some(runner.title.cancel(&stop)?);
-    let about = Settled { turn_id: turn_id.clone(), abort_id: Some(stop.abort_id.clone()) };
+    let turn_id = Some(runner.title.cancel_alone(&stop)?);
+    let about = Settled { turn_id: turn_id.clone(), abort_id: None };
     let verdict = Verdict { outcome: CancelOutcome::Cancelled, about, ended: Vec::new() };
     let row = cancel_request(provenance, demand, cancel_id.clone(), &verdict);
     record(runner, row, Vec::new());
-    Some(CancelResult { outcome: verdict.outcome, turn_id, abort_id: Some(stop.abort_id), abort: None })
+    Some(CancelResult { outcome: verdict.outcome, turn_id, abort_id: None, abort: None })
 }
 
 /// A demand on a session that runs nothing in this process: another process may own it, or its last turn has settled.

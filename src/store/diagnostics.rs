@@ -8,10 +8,10 @@ use super::unreadable::{Damage, Reading};
 use crate::protocol::abort::{Abort, CancelRequest, TitleState};
 use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
 use crate::protocol::export::{Incident, LifecycleEvent};
-use crate::protocol::ids::{AbortId, CancelId, SessionId, TurnId};
+use crate::protocol::ids::{AbortId, CancelId, SessionId, TitleRunId, TurnId};
 use crate::protocol::tool_run::ToolRun;
 use crate::protocol::turn::{TurnBasis, TurnTime};
-use rusqlite::{Connection, Row, Rows, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened, to be recorded. An abort is none of them: it comes with the end of its turn.
@@ -110,6 +110,7 @@ pub(super) fn insert(conn: &Connection, diagnostic: &Diagnostic) -> Result<u64, 
             add(conn, session_id, Some(turn_id), RecordKind::TitleState, None, &TitleStateBody { abort_id, state: *state })
         }
         Diagnostic::Title(title) => {
+            note_open_title(conn, title)?;
             add(conn, &title.session_id, Some(&title.turn_id), RecordKind::TitleGeneration, Some(title.title_run_id.as_str()), title)
         }
         Diagnostic::Trace(trace) => insert_trace(conn, trace),
@@ -225,6 +226,56 @@ pub(super) fn of_turn(conn: &Connection, session: &SessionId, turn: &TurnId, rea
         records.extend(reading.of(recorded(row), session, || format!("diagnostic {seq}"))?);
     }
     Ok(records)
+}
+
+/// The demands to stop that are about this turn, in order.
+pub(super) fn demands_on(
+    conn: &Connection,
+    session: &SessionId,
+    turn: &TurnId,
+    reading: &mut Reading,
+) -> Result<Vec<CancelRequest>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT seq, body FROM diagnostic WHERE session_id = ?1 AND turn_id = ?2 AND kind = 'cancel_request' ORDER BY seq",
+    )?;
+    let mut rows = statement.query([session.as_str(), turn.as_str()])?;
+    let mut demands = Vec::new();
+    while let Some(row) = rows.next()? {
+        let seq: i64 = row.get(0)?;
+        let demand = reading.of(row.get::<_, Json<CancelRequest>>(1), session, || format!("diagnostic {seq}"))?;
+        demands.extend(demand.map(|demand| demand.0));
+    }
+    Ok(demands)
+}
+
+/// Keeps track of the generations without an end. One whose session is gone needs none.
+fn note_open_title(conn: &Connection, title: &TitleGeneration) -> Result<(), Fault> {
+    let run = title.title_run_id.as_str();
+    if title.success.is_some() {
+        conn.prepare_cached("DELETE FROM open_title WHERE title_run_id = ?1")?.execute([run])?;
+    } else {
+        conn.prepare_cached(
+            "INSERT OR IGNORE INTO open_title (title_run_id, turn_id, session_id)
+             SELECT ?1, ?2, session_id FROM session WHERE session_id = ?3",
+        )?
+        .execute([run, title.turn_id.as_str(), title.session_id.as_str()])?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_title_open(conn: &Connection, run: &TitleRunId) -> Result<bool, Fault> {
+    Ok(conn.prepare_cached("SELECT 1 FROM open_title WHERE title_run_id = ?1")?.exists([run.as_str()])?)
+}
+
+/// The newest state of a title run, if it can be read.
+pub(super) fn newest_title(conn: &Connection, run: &TitleRunId) -> Result<Option<TitleGeneration>, Fault> {
+    let mut statement =
+        conn.prepare_cached("SELECT body FROM diagnostic WHERE record_key = ?1 AND kind = 'title_generation' ORDER BY seq DESC LIMIT 1")?;
+    let newest = statement.query_row([run.as_str()], |row| Ok(row.get::<_, Json<TitleGeneration>>(0)?.0)).optional();
+    match newest.map_err(Fault::from) {
+        Err(fault) if fault.is_unreadable() => Ok(None),
+        newest => newest,
+    }
 }
 
 pub(super) fn find(conn: &Connection, seq: i64) -> Result<Recorded, Fault> {

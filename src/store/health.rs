@@ -22,6 +22,8 @@ pub struct Health {
     pub turns: u64,
     /// Turns without a terminal record: running now, or left by a process that died.
     pub open_turns: u64,
+    /// Nothing can be written to it.
+    pub read_only: bool,
     /// What `PRAGMA quick_check` found; empty when all is well.
     pub damage: Vec<String>,
     /// What a person should change about the place.
@@ -43,6 +45,7 @@ pub(super) fn check(place: &Place) -> Result<Health, StoreError> {
             sessions: count("SELECT count(*) FROM session")?,
             turns: count("SELECT count(*) FROM turn")?,
             open_turns: count("SELECT count(*) FROM turn WHERE ended_at IS NULL")?,
+            read_only: open::is_read_only(&conn),
             damage: damage(&conn)?,
             warnings: place.warnings().into_iter().chain(Provenance::real().clock.warning().map(str::to_owned)).collect(),
         })

@@ -64,8 +64,8 @@ pub(super) fn write(conn: &Connection, message: OpenMessage, write: &PartWrite) 
 pub(super) fn put(conn: &Connection, message: OpenMessage, ordinal: u64, part: &Part) -> Result<(), Fault> {
     conn.prepare_cached("DELETE FROM part_text WHERE message_seq = ?1 AND ordinal = ?2")?.execute(params![message.0, Int(ordinal)])?;
     conn.prepare_cached(
-        "INSERT INTO part (message_seq, ordinal, body) VALUES (?1, ?2, ?3)
-         ON CONFLICT (message_seq, ordinal) DO UPDATE SET body = excluded.body",
+        "INSERT INTO part (message_seq, ordinal, body, at) VALUES (?1, ?2, ?3, CAST(unixepoch('subsec') * 1000 AS INTEGER))
+         ON CONFLICT (message_seq, ordinal) DO UPDATE SET body = excluded.body, at = excluded.at",
     )?
     .execute(params![message.0, Int(ordinal), Json(part)])?;
     Ok(())
@@ -74,8 +74,8 @@ pub(super) fn put(conn: &Connection, message: OpenMessage, ordinal: u64, part: &
 pub(super) fn extend(conn: &Connection, message: OpenMessage, ordinal: u64, text: &str) -> Result<(), Fault> {
     let extended = conn
         .prepare_cached(
-            "INSERT INTO part_text (message_seq, ordinal, text)
-             SELECT message_seq, ordinal, ?3 FROM part WHERE message_seq = ?1 AND ordinal = ?2",
+            "INSERT INTO part_text (message_seq, ordinal, text, at)
+             SELECT message_seq, ordinal, ?3, CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM part WHERE message_seq = ?1 AND ordinal = ?2",
         )?
         .execute(params![message.0, Int(ordinal), text])?;
     if extended == 0 { Err(StoreError::UnknownPart(ordinal).into()) } else { Ok(()) }
@@ -100,6 +100,20 @@ pub(super) fn for_each<E: From<Fault>>(
         }
     }
     Ok(())
+}
+
+/// When something of the message was written last, in milliseconds since 1970.
+pub(super) fn last_written(conn: &Connection, id: &MessageId) -> Result<Option<u64>, Fault> {
+    let last = conn
+        .prepare_cached(
+            "WITH wanted AS (SELECT seq FROM message WHERE message_id = ?1)
+             SELECT max(at) FROM (
+                 SELECT at FROM part WHERE message_seq = (SELECT seq FROM wanted)
+                 UNION ALL SELECT at FROM part_text WHERE message_seq = (SELECT seq FROM wanted)
+             )",
+        )?
+        .query_row([id.as_str()], |row| row.get::<_, Option<Int>>(0))?;
+    Ok(last.map(|at| at.0))
 }
 
 /// The parts of one message, by its id, in order; and the ordinal of a further one.

@@ -5,6 +5,7 @@
 //! cut once the log is flushed, which begins within [`flush::FLUSH_AFTER`] and is done when [`Store::close`] is answered;
 //! with [`Durability::Power`] the end of a turn is answered only then. No power cut damages the store.
 
+mod abandoned;
 mod connections;
 mod diagnostics;
 mod error;
@@ -25,6 +26,7 @@ mod turns;
 mod unreadable;
 mod writer;
 
+pub use abandoned::{Abandoned, AbandonedTitle, AbandonedTurn, Closing, OpenTurn};
 pub use diagnostics::{Diagnostic, RecordKind, Recorded};
 pub use error::StoreError;
 pub use health::Health;
@@ -34,7 +36,7 @@ pub use owner::Owner;
 pub use sessions::{LastTurn, ListQuery, SessionChange, SessionPage, StoredSession};
 pub use snapshot::{DiagnosticRow, Snapshot};
 pub use trust::TrustedPath;
-pub use turns::{AbandonedTurn, BeginTurn, EndTurn};
+pub use turns::{BeginTurn, EndTurn};
 pub use unreadable::{Unreadable, UnreadableRow};
 pub use writer::Pending;
 
@@ -164,7 +166,19 @@ impl Store {
     /// answer is the turn that was begun before it: somebody else's, if another process had the session meanwhile.
     pub fn begin_turn(&self, begin: BeginTurn) -> Pending<Option<TurnId>> {
         let holds = Arc::clone(&self.holds);
-        self.write(move |conn| turns::begin(conn, &holds, holds.own(|| turns::named_locks(conn)), &begin))
+        self.write(move |conn| turns::begin(conn, &holds, holds.own(|| abandoned::named_locks(conn)), &begin))
+    }
+
+    /// Keeps a prompt that waits for its turn; [`Store::begin_turn`] makes it a turn.
+    pub fn keep_waiting(&self, begin: BeginTurn) -> Pending<()> {
+        let holds = Arc::clone(&self.holds);
+        self.write(move |conn| turns::wait(conn, holds.own(|| abandoned::named_locks(conn)), &begin))
+    }
+
+    /// A prompt that waited never becomes a turn.
+    pub fn forget_waiting(&self, turn: &TurnId) -> Pending<()> {
+        let turn = turn.clone();
+        self.write(move |conn| turns::waits_no_more(conn, &turn).map(drop))
     }
 
     /// Writes to the parts of a message, all or nothing; [`StoreError::TurnEnded`] after the end of its turn. Appending
@@ -209,10 +223,30 @@ impl Store {
         self.write(move |conn| connections::close(conn, &record))
     }
 
-    /// The turns without an end whose process is dead.
-    pub fn abandoned_turns(&self) -> Pending<Vec<AbandonedTurn>> {
+    /// What dead processes have left open.
+    pub fn abandoned(&self) -> Pending<Abandoned> {
         let holds = Arc::clone(&self.holds);
-        self.read(move |conn| turns::abandoned(conn, &holds))
+        self.read(move |conn| abandoned::find(conn, &holds))
+    }
+
+    /// Closes something that was abandoned; [`StoreError::TurnEnded`] if somebody else has done it.
+    pub fn close_abandoned(&self, closing: Closing) -> Pending<()> {
+        self.write_with(self.durability, move |conn| abandoned::close(conn, &closing))
+    }
+
+    /// Removes the locks of dead processes that have nothing open any more.
+    pub fn clear_locks(&self) -> Pending<()> {
+        let holds = Arc::clone(&self.holds);
+        self.read(move |conn| {
+            holds.clear(&abandoned::named_locks(conn)?);
+            Ok(())
+        })
+    }
+
+    /// The turns that have begun and have no end, the oldest first.
+    pub fn open_turns(&self) -> Pending<Vec<OpenTurn>> {
+        let holds = Arc::clone(&self.holds);
+        self.read(move |conn| abandoned::open_turns(conn, &holds))
     }
 
     /// The live process, other than this one, that runs turns of the session.
@@ -228,8 +262,18 @@ impl Store {
         id: &SessionId,
         visit: impl FnOnce(&mut Snapshot) -> R + Send + 'static,
     ) -> Pending<Option<R>> {
-        let id = id.clone();
-        self.aside(move |place| Ok(Snapshot::take(place, &id)?.map(|mut snapshot| visit(&mut snapshot))))
+        self.snapshot_as_if(id, Vec::new(), visit)
+    }
+
+    /// [`Store::snapshot`], in which these closings have been made although the store does not have them.
+    pub fn snapshot_as_if<R: Send + 'static>(
+        &self,
+        id: &SessionId,
+        closings: Vec<Closing>,
+        visit: impl FnOnce(&mut Snapshot) -> R + Send + 'static,
+    ) -> Pending<Option<R>> {
+        let (id, holds) = (id.clone(), Arc::clone(&self.holds));
+        self.aside(move |place| Ok(Snapshot::take(place, holds, &id, &closings)?.map(|mut snapshot| visit(&mut snapshot))))
     }
 
     /// The newest aborts of all sessions, the newest first.
@@ -253,7 +297,7 @@ impl Store {
         drop(self.read(move |conn| {
             // What was not settled in time is still found by the lock.
             if let Some(own) = holds.known().and_then(|own| own.lock.as_ref())
-                && !turns::named_locks(conn)?.contains(own)
+                && !abandoned::named_locks(conn)?.contains(own)
             {
                 holds.leave();
             }

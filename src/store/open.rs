@@ -6,7 +6,7 @@ use super::error::{Fault, StoreError};
 use super::flush::Disk;
 use super::log::Log;
 use super::place::{Identity, Place};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,13 +24,14 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0003_trust.sql")),
     M::up(include_str!("migrations/0004_owner_lock.sql")),
     M::up(include_str!("migrations/0005_connection.sql")),
+    M::up(include_str!("migrations/0006_waiting.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The schema that this version writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of files")]
 pub(super) const SCHEMA: i64 = STEPS.len() as i64;
 
-/// The store, open for writing.
+/// The store, open for writing, or for reading where it cannot be written: then every write is refused.
 pub(super) struct Opened {
     pub(super) conn: Connection,
     pub(super) place: Place,
@@ -47,6 +48,9 @@ impl Opened {
             if is_current(&conn, &place).map_err(|fault| fault.at(&place.file))? {
                 return Ok(Self::with(conn, place));
             }
+        }
+        if place.identity().is_some() && is_read_only(&connect(&place)?) {
+            return Err(StoreError::ReadOnly { file: place.file.clone() });
         }
         // Two processes that find nothing, or an old schema, set it up one after the other.
         let lock = place.lock()?;
@@ -80,20 +84,61 @@ pub(super) fn connect_to_read(place: &Place) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
+/// Whether what is opened can only be read.
+pub(super) fn is_read_only(conn: &Connection) -> bool {
+    conn.is_readonly("main").unwrap_or(false)
+}
+
 pub(super) fn connect(place: &Place) -> Result<Connection, StoreError> {
+    connect_by_name(place).map(|(conn, _)| conn)
+}
+
+/// Gives the name, too, by which SQLite is told of the store elsewhere.
+fn connect_by_name(place: &Place) -> Result<(Connection, String), StoreError> {
     let conn = connect_to(&place.file)?;
-    if conn.is_readonly("main").map_err(|error| Fault::from(error).at(&place.file))? {
-        return Err(StoreError::ReadOnly { file: place.file.clone() });
+    // The first look makes the log, which takes a directory that can be written to. Without a log there is nobody who writes.
+    let looked = conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0));
+    match looked.as_ref().map_err(rusqlite::Error::sqlite_error_code) {
+        Err(Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) if !place.has_log() => {
+            let still = format!("{}?immutable=1", uri(&place.file));
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            Ok((connect_to_named(&place.file, Path::new(&still), flags)?, still))
+        }
+        _ => Ok((conn, uri(&place.file))),
     }
+}
+
+fn uri(file: &Path) -> String {
+    let escaped = file.as_os_str().as_encoded_bytes().iter().map(|byte| match byte {
+        b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    format!("file:{}", escaped.collect::<String>())
+}
+
+/// A database of this schema that nobody else sees and that goes with its connection. The store is attached to it as `disk`.
+pub(super) fn connect_aside(place: &Place) -> Result<Connection, StoreError> {
+    let (_store, name) = connect_by_name(place)?;
+    let failed = |error: rusqlite::Error| Fault::from(error).at(&place.file);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI;
+    let mut conn = Connection::open_with_flags("", flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    MIGRATIONS.to_latest(&mut conn).map_err(|error| StoreError::Internal { file: place.file.clone(), detail: error.to_string() })?;
+    conn.busy_timeout(PATIENCE).map_err(failed)?;
+    conn.execute("ATTACH DATABASE ?1 AS disk", [name]).map_err(failed)?;
     Ok(conn)
 }
 
 fn connect_to(file: &Path) -> Result<Connection, StoreError> {
+    connect_to_named(file, file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+/// `name` is how SQLite is told of the file.
+fn connect_to_named(file: &Path, name: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     // No mutex: a connection belongs to one thread at a time, and the type says so. The directory is canonical already,
     // so NOFOLLOW refuses just a link that took the file's place since it was looked at.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let set_up = || {
-        let conn = Connection::open_with_flags(file, flags)?;
+        let conn = Connection::open_with_flags(name, flags)?;
         conn.busy_timeout(PATIENCE)?;
         conn.set_prepared_statement_cache_capacity(64);
         conn.execute_batch(
@@ -137,7 +182,8 @@ fn is_current(conn: &Connection, place: &Place) -> Result<bool, Fault> {
         return Err(StoreError::NewerSchema { file: place.file.clone(), found, known: SCHEMA }.into());
     }
     let journal: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    Ok(found == SCHEMA && journal == "wal")
+    // A file that does not change needs no log, and SQLite says so.
+    Ok(found == SCHEMA && (journal == "wal" || is_read_only(conn)))
 }
 
 fn set_up(conn: &mut Connection, file: &Path) -> Result<(), StoreError> {

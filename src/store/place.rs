@@ -127,6 +127,11 @@ impl Place {
         fs::symlink_metadata(self.log()).map_or(0, |log| log.len())
     }
 
+    /// Whether there is a write-ahead log.
+    pub(super) fn has_log(&self) -> bool {
+        fs::symlink_metadata(self.log()).is_ok()
+    }
+
     /// What a person should know about the place.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -186,13 +191,14 @@ fn refuse_odd(path: &Path) -> Result<(), StoreError> {
 }
 
 fn restrict(path: &Path, mode: u32) -> io::Result<()> {
+    use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
     let restricted = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => fs::set_permissions(path, Permissions::from_mode(mode)),
         other => other.map(drop),
     };
     match restricted {
-        // What belongs to somebody else is warned of, or refused when it is opened.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => Ok(()),
+        // What belongs to somebody else is warned of, or refused when it is opened; what cannot be written is read.
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem) => Ok(()),
         other => other,
     }
 }

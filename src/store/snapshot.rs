@@ -3,18 +3,21 @@
 //! Invariants: everything is read in one transaction; memory is flat, one message or one record at a time; what cannot
 //! be read is told and passed over, never made up.
 
+use super::abandoned::{self, Closing};
 use super::diagnostics::{self, Index, RecordKind, Recorded};
 use super::error::{Fault, StoreError};
+use super::holds::Holds;
 use super::open;
 use super::place::Place;
 use super::unreadable::{Damage, Reading, Unreadable};
 use super::{connections, messages, sessions, turns};
 use crate::protocol::connection::ConnectionRecord;
-use crate::protocol::export::{SessionInfo, TurnInfo};
+use crate::protocol::export::{RunsIn, SessionInfo, TurnInfo};
 use crate::protocol::ids::{ConnectionId, SessionId};
 use crate::protocol::message::Message;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The tree of one session at one instant.
 pub struct Snapshot {
@@ -24,6 +27,9 @@ pub struct Snapshot {
     /// The records to show, 16 bytes each; their bodies are read one by one, when their kind is asked for.
     index: Index,
     reading: Reading,
+    /// It tells of ends that the store does not have.
+    is_ahead: bool,
+    holds: Arc<Holds>,
 }
 
 /// A record with its place in the store's order.
@@ -47,8 +53,23 @@ impl<E> From<Fault> for Ended<E> {
 
 impl Snapshot {
     /// The tree that `id` belongs to, from its root on. `None`: there is no such session.
-    pub(super) fn take(place: &Place, id: &SessionId) -> Result<Option<Self>, StoreError> {
+    /// `closings` are made in it, where they are of this tree.
+    pub(super) fn take(place: &Place, holds: Arc<Holds>, id: &SessionId, closings: &[Closing]) -> Result<Option<Self>, StoreError> {
         let conn = open::connect_to_read(place)?;
+        let Some(mut taken) = Self::of(conn, place, holds, id)? else { return Ok(None) };
+        let of_tree = |closing: &&Closing| taken.sessions.iter().any(|session| session.session_id == closing.session_id);
+        let closings: Vec<_> = closings.iter().filter(of_tree).collect();
+        if !closings.is_empty() {
+            let copy = open::connect_aside(place)?;
+            copy_tree(&copy, &taken.sessions[0].session_id, &closings).map_err(|fault| fault.at(&place.file))?;
+            if let Some(ahead) = Self::of(copy, place, Arc::clone(&taken.holds), id)? {
+                taken = Self { is_ahead: true, ..ahead };
+            }
+        }
+        Ok(Some(taken))
+    }
+
+    fn of(conn: Connection, place: &Place, holds: Arc<Holds>, id: &SessionId) -> Result<Option<Self>, StoreError> {
         let read = || -> Result<_, Fault> {
             conn.execute_batch("BEGIN")?;
             let Some(root) = root_of(&conn, id)? else { return Ok(None) };
@@ -58,7 +79,20 @@ impl Snapshot {
             Ok(Some((sessions, index, reading)))
         };
         let found = read().map_err(|fault| fault.at(&place.file))?;
-        Ok(found.map(|(sessions, index, reading)| Self { conn, file: place.file.clone(), sessions, index, reading }))
+        Ok(found.map(|(sessions, index, reading)| Self {
+            conn,
+            file: place.file.clone(),
+            sessions,
+            index,
+            reading,
+            is_ahead: false,
+            holds,
+        }))
+    }
+
+    /// Whether it tells of ends that could not be stored.
+    pub fn is_ahead(&self) -> bool {
+        self.is_ahead
     }
 
     /// The newest record of the tree; 0 when there is none.
@@ -76,7 +110,7 @@ impl Snapshot {
         self.reading.passed_over()
     }
 
-    /// The turns of one session in the order in which they were begun.
+    /// The turns of one session in the order in which they were begun; of one without an end, where it runs.
     ///
     /// # Errors
     /// The store's, or the first that `visit` gives.
@@ -85,8 +119,11 @@ impl Snapshot {
         session: &SessionId,
         mut visit: impl FnMut(TurnInfo) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { conn, file, reading, .. } = self;
-        let walked = turns::for_each(conn, session, reading, |turn| visit(turn).map_err(Ended::Visitor));
+        let Self { conn, file, reading, holds, .. } = self;
+        let walked = turns::for_each(conn, session, reading, |turn| {
+            let running_in = if turn.stop.is_none() { runs_in(conn, holds, &turn)? } else { None };
+            visit(TurnInfo { running_in, ..turn }).map_err(Ended::Visitor)
+        });
         walked.map_err(|ended| ended.at(file))
     }
 
@@ -124,7 +161,7 @@ impl Snapshot {
         kinds: &[RecordKind],
         mut visit: impl FnMut(DiagnosticRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { conn, file, reading, index, sessions } = self;
+        let Self { conn, file, reading, index, sessions, .. } = self;
         let root = &sessions[0].session_id;
         let mut walk = || {
             for (seq, _) in index.known.iter().filter(|(_, kind)| kinds.contains(kind)) {
@@ -145,6 +182,45 @@ impl<E: From<StoreError>> Ended<E> {
             Self::Visitor(error) => error,
         }
     }
+}
+
+/// The process that runs the turn, unless it is dead.
+fn runs_in(conn: &Connection, holds: &Holds, turn: &TurnInfo) -> Result<Option<RunsIn>, Fault> {
+    let owner = abandoned::owner_of(conn, &turn.turn_id)?.filter(|owner| holds.is_alive(owner));
+    Ok(owner.map(|owner| RunsIn { pid: owner.pid, boot_id: owner.boot_id }))
+}
+
+/// Copies the tree from `disk` and makes the closings in the copy.
+fn copy_tree(copy: &Connection, root: &SessionId, closings: &[&Closing]) -> Result<(), Fault> {
+    const TREE: &str = "WITH RECURSIVE tree (session_id) AS (
+        VALUES (?1) UNION SELECT below.session_id FROM disk.session AS below JOIN tree ON below.parent_session_id = tree.session_id)";
+    let (by_session, by_message) = ("session_id IN tree", "message_seq IN (SELECT seq FROM disk.message WHERE session_id IN tree)");
+    // A connection is of no session: whatever of the tree's names it may be any of them.
+    let any = "TRUE";
+    let tables = [
+        ("session", by_session),
+        ("turn", by_session),
+        ("waiting", by_session),
+        ("open_title", by_session),
+        ("message", by_session),
+        ("part", by_message),
+        ("part_text", by_message),
+        ("diagnostic", by_session),
+        ("connection", any),
+    ];
+    copy.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
+    for (table, of_tree) in tables {
+        copy.execute(&format!("{TREE} INSERT INTO main.{table} SELECT * FROM disk.{table} WHERE {of_tree}"), [root.as_str()])?;
+    }
+    for closing in closings {
+        match abandoned::close(copy, closing) {
+            // Somebody who can write to the store was faster.
+            Err(Fault::Answer(StoreError::TurnEnded)) => {}
+            closed => closed?,
+        }
+    }
+    copy.execute_batch("COMMIT; DETACH DATABASE disk")?;
+    Ok(())
 }
 
 fn root_of(conn: &Connection, id: &SessionId) -> Result<Option<SessionId>, Fault> {

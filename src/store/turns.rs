@@ -3,29 +3,32 @@
 //! Invariants: a session is run by one live process; a turn that has ended never changes, which the table itself
 //! enforces too; the end of a turn is one transaction.
 
-use super::diagnostics::{self, Diagnostic, Recorded};
+use super::diagnostics::{self, Diagnostic};
 use super::error::{Fault, StoreError};
 use super::holds::Holds;
 use super::messages::{self, PartWrite};
 use super::owner::Owner;
 use super::rows::{Int, Json, Word};
 use super::sessions;
-use super::unreadable::{Damage, Reading};
+use super::unreadable::Reading;
 use crate::protocol::abort::{Abort, PromptRequest};
-use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration, Usage};
-use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
+use crate::protocol::diagnostics::{StreamTrace, Usage};
+use crate::protocol::export::{LifecycleEvent, LifecyclePoint, TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::{AbortId, MessageId, SessionId, TurnId};
-use crate::protocol::message::{Message, Part, Role};
+use crate::protocol::message::{Message, Role};
 use crate::protocol::tool_run::ToolRun;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 /// A prompt that was taken: the turn's row, the user's message, and the assistant's message, still empty.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BeginTurn {
     pub turn: TurnInfo,
     /// Role `user`, with all its parts.
     pub prompt: Message,
     pub prompt_request: PromptRequest,
+    /// When the prompt was taken, by the wall clock in milliseconds since 1970.
+    pub accepted_at: u64,
 }
 
 /// The terminal record of a turn and all that is written with it.
@@ -49,30 +52,13 @@ pub struct EndTurn {
     pub last_update: u64,
 }
 
-/// A turn without an end whose process is dead.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AbandonedTurn {
-    pub turn: TurnInfo,
-    pub prompt_request: PromptRequest,
-    /// What was kept of the assistant's message.
-    pub parts: Vec<Part>,
-    /// Where a further part of it goes.
-    pub next_part: u64,
-    /// Attempts whose end was never recorded.
-    pub open_traces: Vec<StreamTrace>,
-    /// Tool calls that were asked about or had started, each as far as it is known.
-    pub tool_runs: Vec<ToolRun>,
-    /// The newest state of the title run that the turn started.
-    pub title: Option<TitleGeneration>,
-}
-
 /// The columns that [`info`] reads, in its order.
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update, kind, seq";
 
 /// Gives the turn that was begun before this one, by whichever process.
 pub(super) fn begin(conn: &Connection, holds: &Holds, owner: &Owner, begin: &BeginTurn) -> Result<Option<TurnId>, Fault> {
-    let BeginTurn { turn, prompt, prompt_request } = begin;
+    let turn = &begin.turn;
     if let Some(holder) = sessions::owner(conn, &turn.session_id)?
         && holder != *owner
         && holds.is_alive(&holder)
@@ -92,6 +78,37 @@ pub(super) fn begin(conn: &Connection, holds: &Holds, owner: &Owner, begin: &Beg
         .prepare_cached("SELECT turn_id FROM turn WHERE session_id = ?1 ORDER BY seq DESC LIMIT 1")?
         .query_row([turn.session_id.as_str()], |row| row.get::<_, String>(0).map(TurnId::new))
         .optional()?;
+    insert(conn, owner, begin)?;
+    waits_no_more(conn, &turn.turn_id)?;
+    Ok(before)
+}
+
+/// A prompt was taken and waits for its turn.
+pub(super) fn wait(conn: &Connection, owner: &Owner, begin: &BeginTurn) -> Result<(), Fault> {
+    conn.prepare_cached(
+        "INSERT INTO waiting (turn_id, session_id, owner_pid, owner_started, owner_boot, owner_lock, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        begin.turn.turn_id.as_str(),
+        begin.turn.session_id.as_str(),
+        owner.pid,
+        Int(owner.started),
+        owner.boot_id,
+        owner.lock,
+        Json(begin),
+    ])?;
+    Ok(())
+}
+
+/// Whether it did wait.
+pub(super) fn waits_no_more(conn: &Connection, turn: &TurnId) -> Result<bool, Fault> {
+    Ok(conn.prepare_cached("DELETE FROM waiting WHERE turn_id = ?1")?.execute([turn.as_str()])? > 0)
+}
+
+/// The rows of a turn that begins, of whichever process.
+pub(super) fn insert(conn: &Connection, owner: &Owner, begin: &BeginTurn) -> Result<(), Fault> {
+    let BeginTurn { turn, prompt, prompt_request, accepted_at } = begin;
     conn.prepare_cached(
         "INSERT INTO turn (turn_id, session_id, message_id, parent_id, prompt_request, started_at,
              owner_pid, owner_started, owner_boot, owner_lock, model, kind)
@@ -121,7 +138,9 @@ pub(super) fn begin(conn: &Connection, holds: &Holds, owner: &Owner, begin: &Beg
         model: turn.model.clone(),
     };
     messages::insert(conn, &turn.session_id, &answer)?;
-    Ok(before)
+    let (session_id, turn_id) = (turn.session_id.clone(), turn.turn_id.clone());
+    let accepted = LifecycleEvent { event: LifecyclePoint::Accepted, session_id, turn_id, at: *accepted_at, at_us: None, seq: None };
+    diagnostics::insert(conn, &Diagnostic::Lifecycle(accepted)).map(drop)
 }
 
 /// Gives the number of the newest diagnostic record: those of this turn's end are not above it.
@@ -183,54 +202,6 @@ fn release(conn: &Connection, end: &EndTurn) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The turns without an end whose process is dead, the oldest first.
-pub(super) fn abandoned(conn: &Connection, holds: &Holds) -> Result<Vec<AbandonedTurn>, Fault> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS}, prompt_request, owner_pid, owner_started, owner_boot, owner_lock FROM turn WHERE ended_at IS NULL ORDER BY seq"
-    ))?;
-    let mut rows = statement.query([])?;
-    let mut abandoned = Vec::new();
-    // The system is asked once for each process, not for each of its turns.
-    let mut alive: Vec<(Owner, bool)> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let session = SessionId::new(row.get::<_, String>(1)?);
-        let mut reading = Reading::new(Damage::EndsTheReading);
-        let owner = reading.of(sessions::read_owner(row, 14), &session, || "turn, its owner".into())?;
-        let Some(owner) = owner else { continue };
-        let known = alive.iter().find(|(asked, _)| *asked == owner).map(|(_, lives)| *lives);
-        let lives = known.unwrap_or_else(|| holds.is_alive(&owner));
-        if known.is_none() {
-            alive.push((owner, lives));
-        }
-        if lives {
-            continue;
-        }
-        let Some(turn) = info(row, &session, &mut reading)? else { continue };
-        let (mut open_traces, mut tool_runs) = (Vec::new(), Vec::new());
-        let mut title = None;
-        for record in diagnostics::of_turn(conn, &turn.session_id, &turn.turn_id, &mut reading)? {
-            match record {
-                Recorded::Diagnostic(Diagnostic::Trace(trace)) if trace.state == StreamState::Open => open_traces.push(trace),
-                Recorded::Diagnostic(Diagnostic::ToolRun(run)) => tool_runs.push(run),
-                Recorded::Diagnostic(Diagnostic::Title(newest)) => title = Some(newest),
-                _ => {}
-            }
-        }
-        let (parts, next_part) = messages::parts_of(conn, &session, &turn.message_id, &mut reading)?;
-        let asked = reading.of(row.get::<_, Json<_>>(13), &session, || format!("turn {}, its request", turn.turn_id))?;
-        let prompt_request = asked.map_or_else(PromptRequest::unknown, |json| json.0);
-        abandoned.push(AbandonedTurn { turn, prompt_request, parts, next_part, open_traces, tool_runs, title });
-    }
-    Ok(abandoned)
-}
-
-/// The locks that turns without an end name.
-pub(super) fn named_locks(conn: &Connection) -> Result<Vec<String>, Fault> {
-    let mut statement = conn.prepare_cached("SELECT DISTINCT owner_lock FROM turn WHERE ended_at IS NULL AND owner_lock IS NOT NULL")?;
-    let names = statement.query_map([], |row| row.get(0))?;
-    Ok(names.collect::<Result<_, _>>()?)
-}
-
 /// Every turn of the session, in the order in which they were begun, one at a time.
 pub(super) fn for_each<E: From<Fault>>(
     conn: &Connection,
@@ -250,7 +221,7 @@ pub(super) fn for_each<E: From<Fault>>(
 }
 
 /// The turn in the first columns of `row`, which are [`COLUMNS`]. What is not known of every turn may be unreadable.
-fn info(row: &Row<'_>, session: &SessionId, reading: &mut Reading) -> Result<Option<TurnInfo>, Fault> {
+pub(super) fn info(row: &Row<'_>, session: &SessionId, reading: &mut Reading) -> Result<Option<TurnInfo>, Fault> {
     let seq: i64 = row.get(12)?;
     let required = || -> rusqlite::Result<_> {
         Ok(TurnInfo {
@@ -266,6 +237,7 @@ fn info(row: &Row<'_>, session: &SessionId, reading: &mut Reading) -> Result<Opt
             model: None,
             usage: None,
             last_update: None,
+            running_in: None,
         })
     };
     let Some(turn) = reading.of(required(), session, || format!("turn {seq}"))? else { return Ok(None) };

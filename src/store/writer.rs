@@ -7,7 +7,7 @@
 use super::error::{Fault, StoreError};
 use super::flush::Flusher;
 use super::log;
-use super::open::Opened;
+use super::open::{self, Opened};
 use crate::config::Durability;
 use rusqlite::Connection;
 use std::future::Future;
@@ -334,6 +334,9 @@ impl Writer {
         let flushed = self.flusher.finish();
         self.opened.check_presence()?;
         let conn = self.opened.conn;
+        if open::is_read_only(&conn) {
+            return Ok(());
+        }
         // Passive: a reader elsewhere does not hold up the end. The last connection of all moves the rest.
         conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(|error| Fault::from(error).at(&file))?;
         conn.close().map_err(|(_, error)| Fault::from(error).at(&file))?;

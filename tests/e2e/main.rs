@@ -6,6 +6,8 @@ mod buffers;
 mod cancel;
 mod connections;
 mod crash;
+mod crash_accepted;
+mod crash_readers;
 mod deterministic;
 mod drain;
 mod durable;

@@ -303,7 +303,7 @@ async fn whatever_ends_the_session_ends_its_command_with_its_own_cause() {
         editor.exited().await;
     }
     // The connection ends, and pillion itself is killed: nothing is left, and the next process tells it.
-    for (killed, cause, outcome) in [(false, "client_eof", "killed"), (true, "crash_recovered", "killed")] {
+    for (killed, cause, outcome) in [(false, "client_eof", "killed"), (true, "crash_recovered", "unknown")] {
         let home = Home::new();
         let server = ModelServer::start().await;
         let mut editor = pointed_at(&server, &home, &UNTITLED).await;

@@ -9,6 +9,8 @@ export type Abort = {
   attempt_id?: AttemptId;
   boot_id: string;
   came_down_from?: Scope;
+  /** The process that ran the turn died before the turn had ended. If nobody had asked for a stop, that is the cause. */
+  crash?: Crash;
   error_message?: string;
   error_name?: string;
   /** The run did not stop within the grace and was ended from outside. */
@@ -28,8 +30,8 @@ export type Abort = {
   parent_id: MessageId;
   partial: Partial;
   phase: Phase;
-  /** The request whose answer this abort shaped. */
-  prompt_request: PromptRequest;
+  /** The request whose answer this abort shaped; absent if its row could not be read. */
+  prompt_request?: PromptRequest;
   /** Hops in the order in which they happened. */
   propagation: Hop[];
   /** The hop that ended the work. */
@@ -240,7 +242,7 @@ export type ClosedBy =
   /** The request had not been handed to a connection, or there is none to a model in this process. */
   | "not_open";
 
-/** Whether anything was still running or unreadable when the snapshot was taken. */
+/** Whether anything was still running, unreadable or not yet recorded when the snapshot was taken. */
 export type Completeness =
   | "complete"
   | "partial";
@@ -321,6 +323,19 @@ export type ContentBlock =
   /** A pointer to a resource that the model may read with its tools. */
   | { name: string; type: "resource_link"; uri: string };
 
+/** The death of a process. Nobody saw it: it came between the last sign of life and the moment in which it was found. */
+export interface Crash {
+  boot_id: string;
+  /** When and by which process it was found; the boot of that one is the record's own `boot_id`. */
+  found_at: number;
+  found_by: number;
+  /** What the newest row of the turn that has a time is of, and that time: wall clock, milliseconds since 1970. */
+  last_sign: SignOfLife;
+  last_sign_at: number;
+  /** The process that died, and the boot that it ran in. */
+  pid: number;
+}
+
 /** What an answer says about its own turn; the export says the same and more. */
 export interface Diagnostics {
   abort?: Abort;
@@ -357,6 +372,17 @@ export interface EmbeddedResource {
   mimeType?: string;
   text?: string;
   uri: string;
+}
+
+/** What pillion tells of a listed session beyond ACP. */
+export interface EntryExtras {
+  /** The turns that have begun and have no end, the oldest first. */
+  openTurns: OpenTurnEntry[];
+}
+
+/** The `_meta` of a `SessionEntry`. */
+export interface EntryMeta {
+  pillion: EntryExtras;
 }
 
 /** Every diagnostic record of the tree, in the store's order. */
@@ -589,6 +615,17 @@ export interface OpenSessionResult {
   /** The turns of the session that the model did not end, in order. */
   stops?: StopEntry[];
   title?: string;
+}
+
+/** A turn without an end. */
+export interface OpenTurnEntry {
+  /** `false`: the process has died, and the end of the turn could not be recorded. */
+  isRunning: boolean;
+  /** The process that runs it, or ran it. */
+  pid: number;
+  /** When it began: RFC 3339, UTC. */
+  since: string;
+  turnId: TurnId;
 }
 
 /** A piece of a message. Which optional fields stand depends on `kind`. */
@@ -900,6 +937,13 @@ export interface RuleCount {
   rule: string;
 }
 
+/** A process that runs a turn. */
+export interface RunsIn {
+  boot_id: string;
+  /** As the process itself is told; one in another container has numbers of its own. */
+  pid: number;
+}
+
 /** The program that wrote the export. */
 export interface Runtime {
   app_version: string;
@@ -922,6 +966,7 @@ export type Scope =
 
 /** One row of `ListSessionsResult`. */
 export interface SessionEntry {
+  _meta?: EntryMeta;
   cwd: string;
   sessionId: SessionId;
   title?: string;
@@ -1045,6 +1090,18 @@ export interface ShellResult {
   turnId: TurnId;
 }
 
+/** What a process had stored of a turn. */
+export type SignOfLife =
+  | "turn_started"
+  | "model_called"
+  | "tool_call_recorded"
+  | "title_recorded"
+  | "stop_accepted"
+  /** The prompt was taken, and waited. */
+  | "prompt_accepted"
+  /** A piece of the answer. */
+  | "output_kept";
+
 /** What a turn spent on one thing, in all its steps. */
 export interface Spent {
   /** When that began, counted from the arrival of the request. */
@@ -1131,7 +1188,7 @@ export type StreamState =
   | "failed"
   /** Begun; the end was never recorded if an export of a finished turn still shows this. */
   | "open"
-  /** A local abort dropped the stream; `abort_id` names it. */
+  /** A local abort dropped the stream; `abort_id` names it, or `cancel_id` the demand. */
   | "aborted";
 
 /** What happened on one attempt's stream. Times are monotonic microseconds since `created`. */
@@ -1139,6 +1196,8 @@ export interface StreamTrace {
   abort_id?: AbortId;
   attempt: number;
   attempt_id: AttemptId;
+  /** Of a title that outlived its turn: the demand that ended it. */
+  cancel_id?: CancelId;
   counters: StreamCounters;
   /** Wall clock, milliseconds since 1970. */
   created_at: number;
@@ -1176,12 +1235,14 @@ export interface Timeline {
 
 /** One background title generation: stored when it starts and again when it ends. */
 export interface TitleGeneration {
-  /** The abort of the stop that cancelled the generation. */
+  /** The abort of the stop that cancelled the generation with its turn. */
   abort_id?: AbortId;
   /** The title was really stored on the session. */
   applied: boolean;
   /** The last attempt of the model call; its number tells how many there were. */
   attempt?: StreamTrace;
+  /** The demand that cancelled the generation when no turn was left to stop. */
+  cancel_id?: CancelId;
   completed_at?: number;
   /** The attempts before it, in order; each says in `retry` why it was made again. */
   earlier_attempts?: StreamTrace[];
@@ -1284,7 +1345,9 @@ export type ToolOutcome =
   /** It was ended from outside: its process died. */
   | "killed"
   /** It had not returned when the grace was over, and may have gone on by itself. */
-  | "escaped";
+  | "escaped"
+  /** It was running when the process of pillion's died: nobody saw what became of it. */
+  | "unknown";
 
 /** A tool call that could run: stored when it is asked about, when it starts and when it ends; or one that a limit kept from that. Times without a unit are wall clock, milliseconds since 1970. */
 export interface ToolRun {
@@ -1362,6 +1425,8 @@ export interface TurnInfo {
   message_id: MessageId;
   model?: string;
   parent_id: MessageId;
+  /** The process that runs it, while it has no end and its process lives. */
+  running_in?: RunsIn;
   session_id: SessionId;
   started_at: number;
   /** Absent while the turn runs. */

@@ -1,5 +1,6 @@
 //! The story of one stop.
 
+use super::crash;
 use super::story::{Story, counted, duration, wall};
 use super::turns::Turns;
 use super::view::{ABSENT, View};
@@ -42,7 +43,8 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
         story.fact("error", &format!("{}: {}", abort.said("error_name"), abort.said("error_message")));
     }
     story.fact("turn", &turn(abort));
-    story.fact("when", &when(abort));
+    story.fact("when", &if abort.at("crash").is_absent() { when(abort) } else { crash::when(abort) });
+    crash::tell_unstored(abort, story);
     account::tell(abort.said("turn_id"), turns, story);
     story.fact("phase", &phase(abort));
     story.fact("hops", &hops(abort));
@@ -205,6 +207,7 @@ fn running(abort: View<'_>, turns: &Turns<'_>) -> String {
             Some(ToolOutcome::Stopped) => "ended when it was told to",
             Some(ToolOutcome::Killed) => "was ended from outside",
             Some(ToolOutcome::Escaped) => "had not returned when the grace was over and may have gone on",
+            Some(ToolOutcome::Unknown) => "was running when the process died; what became of it is not known",
             None => tool.said("outcome"),
         };
         format!("{} {fate}", tools::named(tool, abort, turns))

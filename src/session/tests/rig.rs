@@ -263,10 +263,11 @@ fn foreign(session: &SessionId, text: &str) -> BeginTurn {
         model: None,
         usage: None,
         last_update: None,
+        running_in: None,
     };
     let (id, connection_id) = (RequestId::from_number(1), ConnectionId::new("theirs"));
     let prompt_request = PromptRequest { id, connection_id, method: None, client: None, transport: None };
-    BeginTurn { turn, prompt, prompt_request }
+    BeginTurn { turn, prompt, prompt_request, accepted_at: 1 }
 }
 
 /// A demand as the wire makes it, of no session yet.

@@ -3,7 +3,7 @@
 //! Invariant: a call is made again by the rule that holds for a turn's, and all attempts with their waits keep to the one time
 //! limit of titles. Each attempt stands in the generation's record when it has ended. The client is not told: nothing of it shows.
 
-use super::{Outcome, Title, words};
+use super::{EndedBy, Outcome, Title, words};
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Boundary, ClosedBy, Confidence, StreamFailure, StreamTrace, TitleGeneration, Usage};
 use crate::protocol::ids::AttemptId;
@@ -48,7 +48,10 @@ impl Asking<'_> {
             let (name, failure) = match heard {
                 Err(Stopped(stop)) => {
                     trace.observe(&ModelEvent::UpstreamClosed(ClosedBy::Us));
-                    trace.aborted(stop.abort_id.clone());
+                    match self.title.ended_by(&stop) {
+                        EndedBy::Abort(abort) => trace.aborted(abort),
+                        EndedBy::Demand(demand) => trace.withdrawn(demand),
+                    }
                     keep(record, trace.trace());
                     return Outcome::Cancelled(stop);
                 }

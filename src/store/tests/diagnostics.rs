@@ -101,6 +101,14 @@ async fn the_newest_state_of_a_record_is_the_record() {
     assert_eq!(
         records,
         [
+            Recorded::Diagnostic(Diagnostic::Lifecycle(LifecycleEvent {
+                event: LifecyclePoint::Accepted,
+                session_id: session_id("s"),
+                turn_id: TurnId::new("t"),
+                at: 99,
+                at_us: None,
+                seq: Some(1),
+            })),
             Recorded::Diagnostic(Diagnostic::Trace(trace("s", "t", "b", StreamState::Open))),
             Recorded::Diagnostic(Diagnostic::ToolRun(tool_run("s", "t", "call", Some(ResultStatus::Interrupted)))),
             Recorded::Diagnostic(Diagnostic::Trace(trace("s", "t", "a", StreamState::Failed))),
@@ -108,7 +116,7 @@ async fn the_newest_state_of_a_record_is_the_record() {
             Recorded::Diagnostic(Diagnostic::Title(title("s", "t", "run", true))),
         ]
     );
-    assert_eq!(rows[3].seq, at_end, "the end of the turn gave the number of its abort");
+    assert_eq!(rows[4].seq, at_end, "the end of the turn gave the number of its abort");
 }
 
 #[tokio::test]

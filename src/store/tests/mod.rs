@@ -11,10 +11,10 @@ mod trust;
 mod turns;
 
 use super::*;
-use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Effect, Partial, Phase, PromptRequest, Scope, TitleState};
+use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Effect, Partial, Phase, PromptRequest, Scope, SignOfLife, TitleState};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{StreamCounters, StreamState, StreamTrace, Timeline, TitleGeneration, TitleSource, Usage, UsageSource};
-use crate::protocol::export::{TurnInfo, TurnKind, TurnStop};
+use crate::protocol::export::{RunsIn, TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::{AbortId, AttemptId, CancelId, ConnectionId, RequestId, TitleRunId, TurnId};
 use crate::protocol::message::{Part, ResultStatus, Role};
 use crate::protocol::tool_run::{Permission, ToolRun};
@@ -121,6 +121,7 @@ fn turn(session: &str, name: &str) -> BeginTurn {
             model: Some("scripted:x".into()),
             usage: None,
             last_update: None,
+            running_in: None,
         },
         prompt: Message {
             message_id: parent_id,
@@ -131,6 +132,7 @@ fn turn(session: &str, name: &str) -> BeginTurn {
             model: None,
         },
         prompt_request: PromptRequest { id: RequestId::from_text("p-1"), ..turn_request() },
+        accepted_at: 99,
     }
 }
 
@@ -175,7 +177,7 @@ fn abort(session: &str, turn: &str) -> Abort {
         noticed_at: None,
         came_down_from: Some(Scope::Connection),
         forced: false,
-        prompt_request: turn_request(),
+        prompt_request: Some(turn_request()),
         phase: Phase::Text,
         title_generation_state: TitleState::InFlight,
         tools_in_flight: Vec::new(),
@@ -195,6 +197,7 @@ fn abort(session: &str, turn: &str) -> Abort {
         reason: None,
         request: None,
         title_run_id: None,
+        crash: None,
         error_name: None,
         error_message: None,
     }
@@ -267,6 +270,7 @@ fn trace(session: &str, turn: &str, attempt: &str, state: StreamState) -> Stream
         finish_reason: None,
         abort_id: None,
         upstream: None,
+        cancel_id: None,
         failure: None,
         watchdogs: None,
         retry: None,
@@ -286,6 +290,7 @@ fn title(session: &str, turn: &str, run: &str, applied: bool) -> TitleGeneration
         completed_at: applied.then_some(140),
         success: applied.then_some(true),
         abort_id: None,
+        cancel_id: None,
         error_name: None,
         error_message: None,
         usage: None,

@@ -118,7 +118,7 @@ async fn a_deleted_session_leaves_nothing_and_takes_its_children_along() {
     rig.store.close().await.expect("closed");
 
     let conn = rusqlite::Connection::open(rig.file()).expect("opened");
-    for (table, left) in [("session", 1), ("turn", 1), ("message", 2), ("part", 3), ("part_text", 1), ("diagnostic", 1)] {
+    for (table, left) in [("session", 1), ("turn", 1), ("message", 2), ("part", 3), ("part_text", 1), ("diagnostic", 2)] {
         let count: i64 = conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("counted");
         assert_eq!(count, left, "{table}");
     }

@@ -22,7 +22,9 @@ async fn a_snapshot_does_not_see_what_is_written_while_it_is_read() {
     go_on.send(()).expect("the snapshot waits");
 
     let (turns, messages, at_seq) = reading.await.expect("taken").expect("a session");
-    assert_eq!((turns, at_seq), (vec![turn("s", "t").turn], 0));
+    let me = this_process();
+    let running_in = Some(RunsIn { pid: me.pid, boot_id: me.boot_id });
+    assert_eq!((turns, at_seq), (vec![TurnInfo { running_in, ..turn("s", "t").turn }], 1));
     assert_eq!(messages[1].parts, [Part::text("before")]);
 
     let now = rig.store.snapshot(&session_id("s"), |snapshot| read(snapshot, "s")).await.expect("taken").expect("a session");
@@ -167,12 +169,12 @@ async fn what_cannot_be_read_is_told_and_hides_nothing_else() {
     let shown: Vec<_> = messages.iter().map(|message| (message.message_id.as_str(), message.parts.clone())).collect();
     let expected = [("t.user", vec![Part::text("world")]), ("t.answer", vec![Part::text("answer kept")]), ("u.answer", vec![])];
     assert_eq!(shown, expected);
-    assert_eq!((aborts, newest), (vec!["u".to_owned()], 4));
+    assert_eq!((aborts, newest), (vec!["u".to_owned()], 6));
     let mut rows: Vec<_> = unreadable.rows.iter().map(|row| row.row.as_str()).collect();
     rows.sort_unstable();
     let expected = [
-        "diagnostic 1",
-        "diagnostic 4",
+        "diagnostic 2",
+        "diagnostic 6",
         "message 3",
         "part 0 of message 1",
         "part_text 1 of message 2",
@@ -211,10 +213,12 @@ async fn a_turn_of_a_dead_process_is_found_whatever_of_it_cannot_be_read() {
          UPDATE turn SET prompt_request = '{}', kind = 'future' WHERE turn_id = 't';
          INSERT INTO diagnostic (session_id, turn_id, kind, record_key, body) VALUES ('s', 't', 'tool_run', 'k', '{}');",
     );
-    let abandoned = rig.store.abandoned_turns().await.expect("found");
-    let found: Vec<_> =
-        abandoned.iter().map(|it| (it.turn.turn_id.as_str(), it.parts.len(), it.next_part, it.prompt_request.id.as_json())).collect();
-    assert_eq!(found, [("t", 1, 2, "null"), ("u", 2, 2, "\"p-1\"")]);
+    let abandoned = rig.store.abandoned().await.expect("found").turns;
+    let found = abandoned.iter().map(|it| {
+        let request = it.prompt_request.as_ref().map(|request| request.id.as_json());
+        (it.turn.turn_id.as_str(), it.parts.len(), it.next_part, request)
+    });
+    assert_eq!(found.collect::<Vec<_>>(), [("t", 1, 2, None), ("u", 2, 2, Some("\"p-1\""))]);
 }
 
 /// Changes rows behind the store's back.

@@ -168,19 +168,35 @@ async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
     assert_eq!(next.owner(&session_id("s")).await, Ok(None));
     next.begin_turn(turn("s", "next")).await.expect("taken over");
     let BeginTurn { turn: lost, prompt_request, .. } = turn("s", "lost");
-    let found = AbandonedTurn {
+    let mut found = next.abandoned().await.expect("read").turns;
+    assert_eq!(found[0].last_sign.0, SignOfLife::OutputKept, "of these rows only the parts are of today");
+    let expected = AbandonedTurn {
         turn: lost,
-        prompt_request,
+        prompt_request: Some(prompt_request),
         parts: vec![Part::text("half a word"), Part::text("gap")],
         next_part: 5,
+        owner: dead_process(),
+        waiting: None,
+        accepted: None,
+        last_sign: found[0].last_sign,
         open_traces: vec![trace("s", "lost", "a2", StreamState::Open)],
         tool_runs: vec![tool_run("s", "lost", "c1", Some(ResultStatus::Completed)), tool_run("s", "lost", "c2", None)],
         title: Some(title("s", "lost", "run", false)),
     };
-    assert_eq!(next.abandoned_turns().await, Ok(vec![found]), "and the live turn is not among them");
+    assert_eq!((found.pop(), found), (Some(expected), Vec::new()), "and the live turn is not among them");
+    let open = next.open_turns().await.expect("read").into_iter().map(|turn| (turn.turn_id, turn.is_alive));
+    assert_eq!(open.collect::<Vec<_>>(), [(TurnId::new("lost"), false), (TurnId::new("next"), true)]);
 
-    next.end_turn(aborted("s", "lost")).await.expect("recovered");
-    assert_eq!(next.abandoned_turns().await, Ok(Vec::new()));
+    let closing = Closing {
+        session_id: session_id("s"),
+        begin: None,
+        end: Some(aborted("s", "lost")),
+        title: Some(title("s", "lost", "run", true)),
+        title_states: Vec::new(),
+    };
+    let (first, second) = (next.close_abandoned(closing.clone()), next.close_abandoned(closing));
+    assert_eq!((first.await, second.await), (Ok(()), Err(StoreError::TurnEnded)), "once");
+    assert_eq!(next.abandoned().await, Ok(Abandoned::default()));
     let held: Option<u32> = rusqlite::Connection::open(rig.file())
         .and_then(|conn| conn.query_row("SELECT owner_pid FROM session", [], |row| row.get(0)))
         .expect("read");
@@ -222,7 +238,7 @@ async fn who_wants_to_be_told_of_an_end_is_told_once_by_a_closed_store_too() {
     };
     end_it(&tell);
     end_it(&tell);
-    assert_eq!(told.recv().await, Some(Ok(0)));
+    assert_eq!(told.recv().await, Some(Ok(1)));
     assert_eq!(told.recv().await, Some(Err(StoreError::TurnEnded)));
     let closed = rig.store.close();
     end_it(&tell);
@@ -265,4 +281,37 @@ async fn ten_thousand_parts_and_pieces_are_cheap() {
     for halves in [added, halves] {
         assert!(halves[1] < halves[0] * 4 + Duration::from_millis(200), "{halves:?}");
     }
+}
+
+#[tokio::test]
+async fn a_prompt_that_waits_is_kept_until_its_turn_begins_or_its_process_is_dead() {
+    let rig = Rig::with_session().await;
+    for name in ["begins", "is forgotten", "is lost"] {
+        rig.store.keep_waiting(turn("s", name)).await.expect("kept");
+    }
+    rig.store.begin_turn(turn("s", "begins")).await.expect("begun");
+    rig.store.forget_waiting(&TurnId::new("is forgotten")).await.expect("forgotten");
+    let next = rig.open_again();
+    assert_eq!(next.abandoned().await, Ok(Abandoned::default()), "its process lives");
+    rig.store.end_turn(end("s", "begins")).await.expect("ended");
+    let Rig { dir, store } = rig;
+    store.close().await.expect("closed");
+    drop(store);
+    // The lock is given back by the thread, which may still be on its way out.
+    let lost = loop {
+        if let Some(lost) = next.abandoned().await.expect("read").turns.pop() {
+            break lost;
+        }
+    };
+    assert_eq!((&lost.turn.turn_id, lost.last_sign), (&TurnId::new("is lost"), (SignOfLife::PromptAccepted, 99)));
+    let begin = lost.waiting.map(|begin| (lost.owner, begin));
+    let closing = Closing { session_id: session_id("s"), begin, end: Some(aborted("s", "is lost")), title: None, title_states: Vec::new() };
+    next.close_abandoned(closing.clone()).await.expect("closed");
+    assert_eq!(next.close_abandoned(closing).await, Err(StoreError::TurnEnded));
+    let history = next.history(&session_id("s")).await.expect("read");
+    assert_eq!(
+        history.messages.iter().map(|message| message.message_id.as_str()).collect::<Vec<_>>(),
+        ["begins.user", "begins.answer", "is lost.user", "is lost.answer"]
+    );
+    drop(dir);
 }

@@ -35,13 +35,16 @@ struct Scene {
     named: Option<Child>,
 }
 
+/// On a busy machine too, what is told to end has the time to do so.
+const UNHURRIED: &str = "[grace]\nhard_ms = 900\n";
+
 /// A command that says when it has begun, and does not end.
 const LONG: &str = "sleep 1000 & echo $$ > fifo; wait";
 
 async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
     let home = Home::new();
     let mut server = ModelServer::start().await;
-    let command = configured(&home, stop.settings(doing));
+    let command = configured(&home, &format!("{UNHURRIED}{}", stop.settings(doing)));
     let url = server.base_url();
     let never = home.script(&never_connected(titled));
     let mut args = if doing == Doing::BeforeRequest { vec!["--model", &never] } else { vec!["--model", "openai:m", "--base-url", &url] };

@@ -2,6 +2,7 @@
 //!
 //! Invariant: whatever arrives is kept in order and must be claimed; [`Editor::finish`] fails on anything that was not.
 
+use super::resolved::assert_resolved;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -329,7 +330,16 @@ impl Editor {
         assert!(left.is_empty(), "nobody claimed {left:#?}");
     }
 
+    /// The first message that is wanted. An export is looked at, whoever asked for it.
     pub async fn claim(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let message = self.wait_for(what, wanted).await;
+        if let Some(export) = message.get("result").and_then(|result| result.get("export")) {
+            assert_resolved(export);
+        }
+        message
+    }
+
+    async fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.unclaimed.iter().position(&wanted) {
             return self.unclaimed.remove(at).expect("it was found there");
         }

@@ -9,5 +9,7 @@ pub(crate) mod journey;
 pub mod model_server;
 pub mod process;
 pub mod raw;
+#[path = "../../support/resolved.rs"]
+pub mod resolved;
 
 pub use editor::{Dialect, Editor, Framing, Home};

@@ -11,6 +11,7 @@ M.PROTOCOL_VERSION = 1
 ---@field attempt_id? pillion.AttemptId
 ---@field boot_id string
 ---@field came_down_from? pillion.Scope
+---@field crash? pillion.Crash The process that ran the turn died before the turn had ended. If nobody had asked for a stop, that is the cause.
 ---@field error_message? string
 ---@field error_name? string
 ---@field forced boolean The run did not stop within the grace and was ended from outside.
@@ -23,7 +24,7 @@ M.PROTOCOL_VERSION = 1
 ---@field parent_id pillion.MessageId The user's message that the turn answers.
 ---@field partial pillion.Partial
 ---@field phase pillion.Phase
----@field prompt_request pillion.PromptRequest The request whose answer this abort shaped.
+---@field prompt_request? pillion.PromptRequest The request whose answer this abort shaped; absent if its row could not be read.
 ---@field propagation pillion.Hop[] Hops in the order in which they happened.
 ---@field propagation_point string The hop that ended the work.
 ---@field reason? string
@@ -192,7 +193,7 @@ M.PROTOCOL_VERSION = 1
 ---| "unknown" # It broke, and nobody can tell at which end.
 ---| "not_open" # The request had not been handed to a connection, or there is none to a model in this process.
 
---- Whether anything was still running or unreadable when the snapshot was taken.
+--- Whether anything was still running, unreadable or not yet recorded when the snapshot was taken.
 ---@alias pillion.Completeness
 ---| "complete"
 ---| "partial"
@@ -262,6 +263,15 @@ M.PROTOCOL_VERSION = 1
 ---@field name? string
 ---@field uri? string
 
+--- The death of a process. Nobody saw it: it came between the last sign of life and the moment in which it was found.
+---@class pillion.Crash
+---@field boot_id string
+---@field found_at integer When and by which process it was found; the boot of that one is the record's own `boot_id`.
+---@field found_by integer
+---@field last_sign pillion.SignOfLife What the newest row of the turn that has a time is of, and that time: wall clock, milliseconds since 1970.
+---@field last_sign_at integer
+---@field pid integer The process that died, and the boot that it ran in.
+
 --- What an answer says about its own turn; the export says the same and more.
 ---@class pillion.Diagnostics
 ---@field abort? pillion.Abort
@@ -290,6 +300,14 @@ M.PROTOCOL_VERSION = 1
 ---@field mimeType? string
 ---@field text? string
 ---@field uri string
+
+--- What pillion tells of a listed session beyond ACP.
+---@class pillion.EntryExtras
+---@field openTurns pillion.OpenTurnEntry[] The turns that have begun and have no end, the oldest first.
+
+--- The `_meta` of a `SessionEntry`.
+---@class pillion.EntryMeta
+---@field pillion pillion.EntryExtras
 
 --- Every diagnostic record of the tree, in the store's order.
 ---@class pillion.ExportDiagnostics
@@ -459,6 +477,13 @@ M.PROTOCOL_VERSION = 1
 ---@field notices? string[]
 ---@field stops? pillion.StopEntry[] The turns of the session that the model did not end, in order.
 ---@field title? string
+
+--- A turn without an end.
+---@class pillion.OpenTurnEntry
+---@field isRunning boolean `false`: the process has died, and the end of the turn could not be recorded.
+---@field pid integer The process that runs it, or ran it.
+---@field since string When it began: RFC 3339, UTC.
+---@field turnId pillion.TurnId
 
 --- A piece of a message. Which optional fields stand depends on `kind`.
 ---@class pillion.Part
@@ -690,6 +715,11 @@ M.PROTOCOL_VERSION = 1
 ---@field count integer
 ---@field rule string
 
+--- A process that runs a turn.
+---@class pillion.RunsIn
+---@field boot_id string
+---@field pid integer As the process itself is told; one in another container has numbers of its own.
+
 --- The program that wrote the export.
 ---@class pillion.Runtime
 ---@field app_version string
@@ -707,6 +737,7 @@ M.PROTOCOL_VERSION = 1
 
 --- One row of `ListSessionsResult`.
 ---@class pillion.SessionEntry
+---@field _meta? pillion.EntryMeta
 ---@field cwd string
 ---@field sessionId pillion.SessionId
 ---@field title? string
@@ -808,6 +839,16 @@ M.PROTOCOL_VERSION = 1
 ---@field stopReason pillion.StopReason `end_turn`, or `cancelled`.
 ---@field turnId pillion.TurnId
 
+--- What a process had stored of a turn.
+---@alias pillion.SignOfLife
+---| "turn_started"
+---| "model_called"
+---| "tool_call_recorded"
+---| "title_recorded"
+---| "stop_accepted"
+---| "prompt_accepted" # The prompt was taken, and waited.
+---| "output_kept" # A piece of the answer.
+
 --- What a turn spent on one thing, in all its steps.
 ---@class pillion.Spent
 ---@field longest_at_us integer When that began, counted from the arrival of the request.
@@ -887,13 +928,14 @@ M.PROTOCOL_VERSION = 1
 ---| "completed"
 ---| "failed"
 ---| "open" # Begun; the end was never recorded if an export of a finished turn still shows this.
----| "aborted" # A local abort dropped the stream; `abort_id` names it.
+---| "aborted" # A local abort dropped the stream; `abort_id` names it, or `cancel_id` the demand.
 
 --- What happened on one attempt's stream. Times are monotonic microseconds since `created`.
 ---@class pillion.StreamTrace
 ---@field abort_id? pillion.AbortId
 ---@field attempt integer
 ---@field attempt_id pillion.AttemptId
+---@field cancel_id? pillion.CancelId Of a title that outlived its turn: the demand that ended it.
 ---@field counters pillion.StreamCounters
 ---@field created_at integer Wall clock, milliseconds since 1970.
 ---@field failure? pillion.StreamFailure
@@ -925,9 +967,10 @@ M.PROTOCOL_VERSION = 1
 
 --- One background title generation: stored when it starts and again when it ends.
 ---@class pillion.TitleGeneration
----@field abort_id? pillion.AbortId The abort of the stop that cancelled the generation.
+---@field abort_id? pillion.AbortId The abort of the stop that cancelled the generation with its turn.
 ---@field applied boolean The title was really stored on the session.
 ---@field attempt? pillion.StreamTrace The last attempt of the model call; its number tells how many there were.
+---@field cancel_id? pillion.CancelId The demand that cancelled the generation when no turn was left to stop.
 ---@field completed_at? integer
 ---@field earlier_attempts? pillion.StreamTrace[] The attempts before it, in order; each says in `retry` why it was made again.
 ---@field error_message? string
@@ -1019,6 +1062,7 @@ M.PROTOCOL_VERSION = 1
 ---| "stopped" # It returned within the grace; its result says what it came to.
 ---| "killed" # It was ended from outside: its process died.
 ---| "escaped" # It had not returned when the grace was over, and may have gone on by itself.
+---| "unknown" # It was running when the process of pillion's died: nobody saw what became of it.
 
 --- A tool call that could run: stored when it is asked about, when it starts and when it ends; or one that a limit kept from that. Times without a unit are wall clock, milliseconds since 1970.
 ---@class pillion.ToolRun
@@ -1088,6 +1132,7 @@ M.PROTOCOL_VERSION = 1
 ---@field message_id pillion.MessageId
 ---@field model? string
 ---@field parent_id pillion.MessageId
+---@field running_in? pillion.RunsIn The process that runs it, while it has no end and its process lives.
 ---@field session_id pillion.SessionId
 ---@field started_at integer
 ---@field stop? pillion.TurnStop Absent while the turn runs.
