@@ -1,7 +1,7 @@
 //! The parts of one process put together: which store, which providers, which tools. `serve` and `cli` start from here.
 
 use crate::build_info;
-use crate::config::{ModelName, ProviderKind, Providers, Settings, Speaks};
+use crate::config::{Limits, ModelName, ProviderKind, Providers, Settings, Speaks};
 use crate::export::{ExportError, ExportOptions, Sanitize, without_secrets, write_export};
 use crate::process::{self, Keeper};
 use crate::protocol::export::{Completeness, Runtime};
@@ -13,7 +13,7 @@ use crate::provider::anthropic::Messages;
 use crate::provider::openai::ChatCompletions;
 use crate::provider::responses::Responses;
 use crate::provider::scripted::Scripted;
-use crate::provider::wire::{Protocol, Remote, RemoteOptions};
+use crate::provider::wire::{AnswerLimits, Protocol, Remote, RemoteOptions};
 use crate::provider::{Provider, reach};
 use crate::session::{self, Exporter, Parts, Refusal};
 use crate::store::{Closing, Store};
@@ -190,8 +190,14 @@ fn remote<P: Protocol>(settings: &Settings, name: &ModelName) -> Result<Arc<dyn 
         base_url: settings.base_url_of(&name.provider).unwrap_or_default().to_owned(),
         model: name.model.clone(),
         api_key: settings.key_of(&name.provider, &env).map_err(|error| error.to_string())?,
+        limits: answer_limits(settings),
     };
     Remote::<P>::new(options).map(|provider| Arc::new(provider) as Arc<dyn Provider>).map_err(|error| error.to_string())
+}
+
+fn answer_limits(settings: &Settings) -> AnswerLimits {
+    let Limits { answer_calls, call, turn_text, .. } = settings.limits;
+    AnswerLimits { calls: answer_calls, call_bytes: call, text_bytes: turn_text }
 }
 
 #[cfg(feature = "local")]

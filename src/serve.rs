@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
 use crate::protocol::connection::ClientProcess;
+use crate::rpc::deadline;
 use crate::rpc::guard::{Connection, Door, Guard, Listener};
 use crate::rpc::logbook::Logbook;
 use crate::rpc::lsp::{Lsp, OpenDocuments};
@@ -46,6 +47,7 @@ pub async fn on_stdio(settings: Settings) -> std::io::Result<EndReason> {
         Kind::Terminal | Kind::File => Interrupt::End,
     };
     let signals = Signals::catch(interrupt)?;
+    deadline::after_signals()?;
     let raised = process::raise_limit();
     let host = Host::new(settings);
     let log = host.start_log();

@@ -1,6 +1,6 @@
-//! The sizes that the wire holds to.
+//! The sizes that the wire and the answers of models hold to.
 
-/// The sizes that the wire holds to, in bytes unless they say otherwise.
+/// The sizes that the wire and the answers of models hold to, in bytes unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub header_line: usize,
@@ -13,6 +13,12 @@ pub struct Limits {
     /// Updates waiting to be written; a result is always admitted.
     pub outbox: usize,
     pub result: usize,
+    /// Tool calls in one answer of a model.
+    pub answer_calls: usize,
+    /// The arguments of one tool call.
+    pub call: usize,
+    /// What a model writes in one turn, thoughts among it.
+    pub turn_text: usize,
 }
 
 impl Default for Limits {
@@ -25,6 +31,9 @@ impl Default for Limits {
             in_flight: 1024,
             outbox: 8 << 20,
             result: 64 << 20,
+            answer_calls: 256,
+            call: 4 << 20,
+            turn_text: 16 << 20,
         }
     }
 }

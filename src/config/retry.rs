@@ -11,10 +11,17 @@ pub struct Retry {
     pub first_delay: Duration,
     /// The longest wait. A provider that asks for a longer one is not asked again.
     pub max_delay: Duration,
+    /// How long a server is waited for that is still loading the model; this counts no attempts.
+    pub loading: Duration,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { max_attempts: 3, first_delay: Duration::from_millis(500), max_delay: Duration::from_secs(30) }
+        Self {
+            max_attempts: 3,
+            first_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(30),
+            loading: Duration::from_secs(600),
+        }
     }
 }

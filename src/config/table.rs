@@ -337,6 +337,18 @@ pub const SETTINGS: &[Setting] = &[
             show: |settings| settings.retry.max_delay.as_secs(),
         },
     },
+    Setting {
+        key: Some("retry.loading_seconds"),
+        variable: None,
+        flag: None,
+        about: "how long a server that is still loading the model is waited for",
+        kind: Kind::Number {
+            least: 0,
+            most: 86_400,
+            set: |settings, seconds| settings.retry.loading = Duration::from_secs(seconds),
+            show: |settings| settings.retry.loading.as_secs(),
+        },
+    },
     allowed("budget.model_calls", "how many model calls a turn may make; 0: as many as it likes", |turn| &mut turn.model_calls),
     allowed("budget.tool_calls", "how many tool calls a turn may ask for; 0: as many as it likes", |turn| &mut turn.tool_calls),
     allowed(
@@ -357,4 +369,9 @@ pub const SETTINGS: &[Setting] = &[
     limit("limits.max_in_flight", "requests that wait for an answer", 1, 1 << 20, |limits| &mut limits.in_flight),
     limit("limits.max_outbox_bytes", "updates that wait to be written", 1 << 12, 1 << 30, |limits| &mut limits.outbox),
     limit("limits.max_result_bytes", "one result", 1 << 12, 1 << 30, |limits| &mut limits.result),
+    limit("limits.max_answer_calls", "tool calls in one answer of the model", 1, 1 << 14, |limits| &mut limits.answer_calls),
+    limit("limits.max_call_bytes", "the arguments of one tool call", 1 << 10, 1 << 26, |limits| &mut limits.call),
+    limit("limits.max_turn_text_bytes", "what the model writes in one turn, its thoughts among it", 1 << 10, 1 << 28, |limits| {
+        &mut limits.turn_text
+    }),
 ];

@@ -1,5 +1,7 @@
 //! The precedence table, and the text of every error a person can cause.
 
+mod providers;
+
 use super::*;
 use crate::policy::Rule;
 use crate::protocol::cause::{BudgetUnit, LOOP_GUARD_SETTING};
@@ -116,6 +118,7 @@ fn nothing_set_gives_the_documented_defaults() {
     retry.max_attempts = 3
     retry.first_delay_ms = 500
     retry.max_delay_seconds = 30
+    retry.loading_seconds = 600
     budget.model_calls = 100
     budget.tool_calls = 0
     budget.output_tokens = 0
@@ -127,6 +130,9 @@ fn nothing_set_gives_the_documented_defaults() {
     limits.max_in_flight = 1024
     limits.max_outbox_bytes = 8388608
     limits.max_result_bytes = 67108864
+    limits.max_answer_calls = 256
+    limits.max_call_bytes = 4194304
+    limits.max_turn_text_bytes = 16777216
     "#);
     assert_eq!(Some(settings.data_dir), user.places.data_dir);
     assert_eq!(Some(settings.log_file), user.places.log_file);
@@ -167,6 +173,7 @@ fn a_file_can_set_everything_that_has_a_key() {
         max_attempts = 7
         first_delay_ms = 8
         max_delay_seconds = 9
+        loading_seconds = 13
         [budget]
         model_calls = 11
         tool_calls = 0
@@ -181,6 +188,9 @@ fn a_file_can_set_everything_that_has_a_key() {
         max_in_flight = 3
         max_outbox_bytes = 5000
         max_result_bytes = 6000
+        max_answer_calls = 14
+        max_call_bytes = 1500
+        max_turn_text_bytes = 1600
     "#;
     for key in SETTINGS.iter().filter_map(|setting| setting.key) {
         assert!(config.contains(key.rsplit('.').next().expect("a name")), "{key} is not in this test");
@@ -201,11 +211,27 @@ fn a_file_can_set_everything_that_has_a_key() {
     let writable = vec!["/a".into(), "/b c".into()];
     assert_eq!(settings.sandbox, Sandbox { mode: SandboxMode::Require, network: SandboxNetwork::On, writable });
     assert_eq!(settings.watchdogs, Watchdogs { connect, first_byte, idle, reasoning, tool, turn });
-    let retry = Retry { max_attempts: 7, first_delay: Duration::from_millis(8), max_delay: Duration::from_secs(9) };
+    let retry = Retry {
+        max_attempts: 7,
+        first_delay: Duration::from_millis(8),
+        max_delay: Duration::from_secs(9),
+        loading: Duration::from_secs(13),
+    };
     assert_eq!(settings.retry, retry);
     let allowance = Allowance { model_calls: 11, tool_calls: 0, output_tokens: 1_000_000_000, identical_calls: 12 };
     assert_eq!(settings.allowance, allowance);
-    let limits = Limits { header_line: 100, header_block: 200, message: 2000, nesting: 20, in_flight: 3, outbox: 5000, result: 6000 };
+    let limits = Limits {
+        header_line: 100,
+        header_block: 200,
+        message: 2000,
+        nesting: 20,
+        in_flight: 3,
+        outbox: 5000,
+        result: 6000,
+        answer_calls: 14,
+        call: 1500,
+        turn_text: 1600,
+    };
     assert_eq!(settings.limits, limits);
     assert_eq!(settings.log_level, tracing::level_filters::LevelFilter::OFF);
 }
@@ -319,126 +345,6 @@ fn a_key_never_travels_in_clear() {
     }
     user.load(&[], &[model, clear]).expect("no key, nothing to protect");
     user.load(&[("PILLION_API_KEY", ""), ("OPENAI_API_KEY", "k")], &[model, clear]).expect("an empty key says: send none");
-}
-
-#[test]
-fn a_key_and_a_base_url_stay_with_the_provider_they_were_given_for() {
-    let user = User::with("base_url = 'https://models.example'");
-    let variables = [
-        ("PILLION_API_KEY", "configured"),
-        ("OPENAI_API_KEY", "openai's"),
-        ("OLLAMA_API_KEY", "ollama's"),
-        ("ANTHROPIC_API_KEY", "anthropic's"),
-    ];
-    let env = |name: &str| lookup(&variables, name);
-    let key = |settings: &Settings, provider| {
-        let key = settings.key_of(&kind(provider), &env).expect("a key");
-        key.map(|key| key.expose_secret().to_owned())
-    };
-    let settings = user.load(&variables, &[("--model", "openai:a")]).expect("settings");
-    assert_eq!(key(&settings, "openai").as_deref(), Some("configured"));
-    assert_eq!(key(&settings, "ollama").as_deref(), Some("ollama's"));
-    assert_eq!(key(&settings, "anthropic").as_deref(), Some("anthropic's"));
-    assert_eq!(key(&settings, "openai-responses").as_deref(), Some("openai's"));
-    assert_eq!(settings.key_of(&ProviderKind::Scripted, &env).expect("none").map(|_| ()), None);
-    assert_eq!(settings.base_url_of(&kind("openai")), Some("https://models.example"));
-    assert_eq!(settings.base_url_of(&kind("ollama")), Some("http://127.0.0.1:11434/v1"));
-
-    let settings = user.load(&variables, &[]).expect("settings");
-    assert_eq!(key(&settings, "openai").as_deref(), Some("openai's"), "no model is configured, so the configured key is nobody's");
-    assert_eq!(key(&settings, "anthropic").as_deref(), Some("anthropic's"));
-    assert_eq!(settings.base_url_of(&kind("ollama")), Some("https://models.example"), "no model chosen: for any");
-}
-
-fn kind(provider: &str) -> ProviderKind {
-    ProviderKind::Remote(provider.into())
-}
-
-#[test]
-fn an_address_of_a_known_vendor_takes_that_vendors_key_alone() {
-    let variables = [("OPENAI_API_KEY", "openai's"), ("OPENROUTER_API_KEY", "router's")];
-    let key = |base_url, variables: &[(&str, &str)]| {
-        let settings = User::with("").load(variables, &[("--model", "openai:a"), ("--base-url", base_url)]).expect("settings");
-        settings.key_of(&kind("openai"), &|name| lookup(variables, name)).map(|key| key.map(|key| key.expose_secret().to_owned()))
-    };
-    assert_eq!(key("https://openrouter.ai/api/v1", &variables).expect("a key").as_deref(), Some("router's"));
-    assert_eq!(key("https://gateway.example/v1", &variables).expect("a key").as_deref(), Some("openai's"), "nobody's: the protocol's own");
-    assert_eq!(key("https://gateway.example/v1", &[]).expect("none is needed"), None);
-    assert_eq!(
-        key("https://openrouter.ai/api/v1", &variables[..1]).expect_err("no key").to_string(),
-        "openai at https://openrouter.ai/api/v1 needs a key, and OPENROUTER_API_KEY is not set; set it where pillion is started"
-    );
-}
-
-#[test]
-fn a_vendor_without_its_key_is_told_by_the_variable_and_whose_the_configured_key_is() {
-    let error = |variables: &[(&str, &str)], flags: &[_], provider: &str| {
-        let settings = User::with("").load(variables, flags).expect("settings");
-        settings.key_of(&kind(provider), &|name| lookup(variables, name)).expect_err("no key").to_string()
-    };
-    let needs = "anthropic at https://api.anthropic.com needs a key, and ANTHROPIC_API_KEY is not set; set it where pillion is started";
-    assert_eq!(error(&[], &[], "anthropic"), needs);
-    let configured = ("PILLION_API_KEY", "k");
-    let whose = "PILLION_API_KEY is the key of the configured model's provider";
-    assert_eq!(error(&[configured], &[], "anthropic"), format!("{needs}; {whose}, and no model is configured"));
-    assert_eq!(error(&[configured], &[("--model", "openai:a")], "anthropic"), format!("{needs}; {whose}, openai"));
-    let none = User::with("").load(&[("PILLION_API_KEY", "")], &[("--model", "anthropic:a")]).expect("settings");
-    assert!(none.key_of(&kind("anthropic"), &|_| None).expect("an empty key says: send none").is_none());
-}
-
-#[test]
-fn providers_of_ones_own_have_an_address_and_the_variable_of_their_key() {
-    let user = User::with(
-        "model = 'gateway:big one'\n[provider.gateway]\nprotocol = 'anthropic'\nbase_url = 'https://gateway.example/v1/?v=2'\n\
-         api_key_env = 'MY_GATEWAY'\n[provider.openai]\napi_key_env = 'WORK_OPENAI'",
-    );
-    let variables = [("MY_GATEWAY", "gateway's"), ("WORK_OPENAI", "work's"), ("OPENAI_API_KEY", "private"), ("ANTHROPIC_API_KEY", "a")];
-    let settings = user.load(&variables, &[]).expect("settings");
-    let key = |provider: &str| {
-        settings.key_of(&kind(provider), &|name| lookup(&variables, name)).map(|key| key.expect("a key").expose_secret().to_owned())
-    };
-    assert_eq!(settings.model.as_ref().map(ToString::to_string).as_deref(), Some("gateway:big one"));
-    assert_eq!(settings.base_url_of(&kind("gateway")), Some("https://gateway.example/v1?v=2"));
-    assert_eq!(settings.providers.get("gateway").map(|gateway| gateway.speaks), Some(Speaks::Messages));
-    assert_eq!((key("gateway").expect("a key"), key("openai").expect("a key")), ("gateway's".into(), "work's".into()));
-    let environment = || variables.map(|(name, value)| (name.into(), format!("{value}-{value}").into()));
-    assert_eq!(settings.known_keys(environment()).count("gateway's-gateway's"), 1, "whatever its variable is called");
-    let left: Vec<_> = settings.command_environment(environment()).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(left, ["TERM", "PAGER", "GIT_PAGER"]);
-}
-
-#[test]
-fn a_provider_that_makes_no_sense_is_told_with_its_line() {
-    let told = [
-        ("provider = 1", "1: `provider` is a section of sections, such as [provider.my-gateway]"),
-        ("[provider]\nx = 1", "2: `provider.x` is a section of sections, such as [provider.my-gateway]"),
-        ("[provider.x]\nbase_url = 'http://h'", "1: [provider.x] needs a `protocol`: openai, openai-responses or anthropic"),
-        ("[provider.x]\nprotocol = 'openai'", "1: [provider.x] needs a `base_url`"),
-        (
-            "[provider.x]\nprotocol = 'grpc'",
-            "2: [provider.x] has the protocol `grpc`, but it must be openai, openai-responses or anthropic",
-        ),
-        ("[provider.openai]\nprotocol = 'anthropic'", "2: [provider.openai] has a `protocol` of its own that cannot be changed"),
-        (
-            "[provider.x]\napi_key_env = 'sk-very-private'",
-            "2: [provider.x] must name the environment variable that holds the key in `api_key_env`, such as MY_GATEWAY_KEY",
-        ),
-        (
-            "[provider.openai]\napi_key = 'sk-very-private'",
-            "2: `provider.openai.api_key`: keys are not read from files; set PILLION_API_KEY or the vendor's own variable",
-        ),
-        (
-            "[provider.openai]\nurl = 'x'",
-            "2: there is no setting `provider.openai.url`; allowed here: `protocol`, `base_url`, `api_key_env`",
-        ),
-        (
-            "[provider.'a b']\nprotocol = 'openai'",
-            "1: [provider.a b] needs another name: letters, digits, dots and dashes, and neither `scripted` nor `local`",
-        ),
-    ];
-    for (config, error) in told {
-        assert_eq!(config_error(config), format!("HOME/config.toml:{error}"), "{config}");
-    }
 }
 
 #[test]

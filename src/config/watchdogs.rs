@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Watchdogs {
     /// From the beginning of a model call until its request is on the way.
     pub connect: Duration,
-    /// From there until the head of the answer.
+    /// From there until the first event of the answer.
     pub first_byte: Duration,
     /// Between two events of an answer.
     pub idle: Duration,

@@ -62,6 +62,8 @@ pub enum Cause {
     },
     /// The connection to the provider failed or broke.
     ProviderTransport,
+    /// The conversation is longer than the model's context holds.
+    ContextOverflow,
     /// The provider's bytes made no sense, or it reported an error inside the stream.
     ProviderProtocol,
     /// The turn had used up what it is allowed; what would have come next did not begin.
@@ -190,6 +192,7 @@ impl Cause {
             | Self::ToolTimeout { .. }
             | Self::ProviderHttp { .. }
             | Self::ProviderTransport
+            | Self::ContextOverflow
             | Self::ProviderProtocol
             | Self::StoreFailure
             | Self::InternalPanic { .. } => EndsAs::Fault,
@@ -218,6 +221,7 @@ impl Cause {
             | Self::ToolTimeout { .. }
             | Self::ProviderHttp { .. }
             | Self::ProviderTransport
+            | Self::ContextOverflow
             | Self::ProviderProtocol
             | Self::Budget { .. }
             | Self::LoopGuard(_)
@@ -238,7 +242,7 @@ impl Cause {
     }
 
     /// Every cause, as it is written on the wire.
-    pub const NAMES: [&str; 26] = [
+    pub const NAMES: [&str; 27] = [
         "client_cancel",
         "rpc_cancel",
         "superseded_by_prompt",
@@ -256,6 +260,7 @@ impl Cause {
         "tool_timeout",
         "provider_http",
         "provider_transport",
+        "context_overflow",
         "provider_protocol",
         "budget",
         "loop_guard",
@@ -287,6 +292,7 @@ impl Cause {
             Self::ToolTimeout { .. } => "tool_timeout",
             Self::ProviderHttp { .. } => "provider_http",
             Self::ProviderTransport => "provider_transport",
+            Self::ContextOverflow => "context_overflow",
             Self::ProviderProtocol => "provider_protocol",
             Self::Budget { .. } => "budget",
             Self::LoopGuard(_) => "loop_guard",
@@ -328,6 +334,7 @@ impl Cause {
             Self::ToolTimeout { limit_ms } => format!("A tool call took longer than {}, its time limit.", seconds(*limit_ms)),
             Self::ProviderHttp { http_status } => format!("The model provider refused the request with HTTP status {http_status}."),
             Self::ProviderTransport => "The connection to the model provider failed.".into(),
+            Self::ContextOverflow => "The conversation is longer than the model's context holds.".into(),
             Self::ProviderProtocol => "The model provider's answer was not understood or reported an error.".into(),
             Self::Budget { limit, unit, setting } => {
                 let many = if *limit == 1 { "" } else { "s" };
@@ -395,6 +402,7 @@ impl Texts for Cause {
             | Self::ToolTimeout { .. }
             | Self::ProviderHttp { .. }
             | Self::ProviderTransport
+            | Self::ContextOverflow
             | Self::ProviderProtocol
             | Self::Budget { .. }
             | Self::StoreFailure

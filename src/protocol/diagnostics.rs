@@ -85,6 +85,8 @@ record! {
             watchdogs: Vec<Watchdog> => Record,
             /// Whether the call is made again; stands where it failed.
             retry: RetryDecision => Record,
+            /// What about the answer was out of the ordinary and did not fail it.
+            notes: Vec<AnswerNote> => Record,
         }
     }
 }
@@ -114,6 +116,34 @@ pub enum ClosedBy {
     Unknown,
     /// The request had not been handed to a connection, or there is none to a model in this process.
     NotOpen,
+}
+
+record! {
+    /// Something about an answer that did not fail it.
+    #[derive(Eq)]
+    pub struct AnswerNote {
+        required {
+            kind: NoteKind => Enum,
+            /// The provider's words, or the names of calls.
+            message: String => Text,
+        }
+    }
+}
+
+/// What about an answer was out of the ordinary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteKind {
+    /// An error came behind the end of an answer that had finished.
+    LateError,
+    /// The finish reason is none that pillion knows.
+    UnknownFinishReason,
+    /// The answer was cut off or refused: its tool calls did not run.
+    CallNotRun,
+    /// Something came that no protocol knows.
+    PassedOver,
+    /// The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to.
+    BudgetNotCounted,
 }
 
 record! {
@@ -157,7 +187,7 @@ pub enum RetryVerdict {
 pub enum WatchdogName {
     /// The request to be on its way.
     Connect,
-    /// The head of the answer.
+    /// The first event of the answer; its head alone is none.
     FirstByte,
     /// The next event of the answer.
     IdleStream,
@@ -227,8 +257,24 @@ record! {
             code: String => Name,
             /// How long the provider asked to be left alone.
             retry_after_ms: u64 => Number,
+            /// What the provider means by it, where pillion acts upon that.
+            meaning: Meaning => Enum,
         }
     }
+}
+
+/// What a provider means by an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Meaning {
+    /// Too much was asked in too short a time.
+    RateLimited,
+    /// The account has nothing left.
+    QuotaExhausted,
+    /// The server has too much to do.
+    Overloaded,
+    /// The server is still loading the model.
+    Loading,
 }
 
 /// Which side of the stream a failure came from.

@@ -1,5 +1,7 @@
 //! What is said between a turn and a model, whoever the vendor is.
 
+pub use super::diagnostics::NoteKind;
+
 use super::diagnostics::{ClosedBy, Usage};
 use super::ids::AttemptId;
 use super::message::Message;
@@ -72,6 +74,11 @@ pub enum ModelEvent {
     Usage(Usage),
     /// The connection is over, or is free for another request: comes before the finish or the failure. The first one counts.
     UpstreamClosed(ClosedBy),
+    /// Something about the answer that does not fail it.
+    Note {
+        kind: NoteKind,
+        message: String,
+    },
     /// The model has ended; nothing but the end of the stream follows.
     Finish {
         reason: FinishReason,

@@ -18,6 +18,8 @@ macro_rules! said {
 said! {
     NOT_HANDED_OVER = "the request could not be handed over";
     NOT_ANSWERED = "the request was sent, and no answer began";
+    ONLY_A_HEAD = "the answer's head came, and nothing of the answer";
+    ONLY_A_HEAD_KEPT_ALIVE = "the answer's head came and the connection was kept alive, but nothing of the answer came";
     ONLY_KEPT_ALIVE = "an answer had begun and was kept alive, but said nothing more";
     FELL_SILENT = "an answer had begun, and nothing more came";
     UNFINISHED = "the stream ended, but the model never said that it had finished";

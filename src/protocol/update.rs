@@ -1,6 +1,7 @@
 //! What pillion tells the client while a turn runs: the `session/update` variants of ACP, no others.
 
 use super::content::ContentBlock;
+use super::diagnostics::NoteKind;
 use super::ids::{MessageId, SessionId, TurnId};
 use super::results::ConfigOption;
 use schemars::JsonSchema;
@@ -78,8 +79,22 @@ pub struct InfoMeta {
 
 /// What pillion tells of a session beyond ACP.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct InfoExtras {
-    pub retry: RetryNotice,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryNotice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<NoteNotice>,
+}
+
+/// Something about the model's answer that did not fail it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NoteNotice {
+    /// As the stream trace names it.
+    pub kind: NoteKind,
+    /// The same for a person.
+    pub sentence: String,
 }
 
 /// A model call has failed and will be made again.

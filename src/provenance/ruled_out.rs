@@ -76,7 +76,7 @@ fn of_cause(cause: &Cause) -> &'static [Family] {
         // Who does not answer may have failed.
         Cause::ConnectTimeout { .. } | Cause::FirstByteTimeout { .. } | Cause::IdleStreamTimeout { .. } => &[TimeLimit, ProviderFailure],
         Cause::TurnTimeout { .. } | Cause::ToolTimeout { .. } => &[TimeLimit],
-        Cause::ProviderHttp { .. } | Cause::ProviderTransport => &[ProviderFailure],
+        Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ContextOverflow => &[ProviderFailure],
         // What was not understood may have been good.
         Cause::ProviderProtocol => &[ProviderFailure, PillionFailure],
         Cause::Budget { .. } | Cause::LoopGuard(_) => &[TurnLimit],

@@ -30,6 +30,7 @@ fn causes() -> Vec<Cause> {
         Cause::ToolTimeout { limit_ms: 1 },
         Cause::ProviderHttp { http_status: 503 },
         Cause::ProviderTransport,
+        Cause::ContextOverflow,
         Cause::ProviderProtocol,
         Cause::Budget { limit: 1, unit: BudgetUnit::ToolCalls, setting: "s".into() },
         Cause::LoopGuard(Box::new(repetition)),
@@ -115,13 +116,14 @@ fn trace(failure: Option<Cause>, fired: bool) -> StreamTrace {
         os_error: None,
         code: None,
         retry_after_ms: None,
+        meaning: None,
     });
     let watchdogs = Some(vec![Watchdog { name: WatchdogName::FirstByte, limit_ms: 1, fired }]);
     StreamTrace { failure, watchdogs, ..serde_json::from_value(json).expect("a trace") }
 }
 
 /// Words of a record, each with the family that must not be ruled out where it stands.
-const CONTRADICTIONS: [(&str, &str); 27] = [
+const CONTRADICTIONS: [(&str, &str); 28] = [
     (r#""cause":"client_cancel""#, "asked_by_client"),
     (r#""cause":"rpc_cancel""#, "asked_by_client"),
     (r#""cause":"superseded_by_prompt""#, "asked_by_client"),
@@ -144,6 +146,7 @@ const CONTRADICTIONS: [(&str, &str); 27] = [
     ("deadline", "time_limit"),
     (r#""fired":true"#, "time_limit"),
     (r#""cause":"provider_"#, "provider_failure"),
+    (r#""cause":"context_overflow""#, "provider_failure"),
     (r#""state":"failed""#, "provider_failure"),
     (r#""phase":"retry_backoff""#, "provider_failure"),
     (r#""cause":"budget""#, "turn_limit"),

@@ -4,7 +4,7 @@
 //! fixed phrases of ours; only `message` may hold a provider's words, cut to [`MESSAGE_LIMIT`].
 
 use crate::protocol::cause::Cause;
-use crate::protocol::diagnostics::{Boundary, ClosedBy, Confidence, StreamFailure};
+use crate::protocol::diagnostics::{Boundary, ClosedBy, Confidence, Meaning, StreamFailure};
 use crate::text::{self, is_name};
 use serde::Deserialize;
 
@@ -87,6 +87,12 @@ kinds! {
         BadHttp = "bad_http",
         /// A success without an event stream.
         NotAStream = "not_a_stream",
+        /// A stream in another vendor's protocol.
+        OtherProtocol = "other_protocol",
+        /// An answer that ended well and held neither words nor a tool call.
+        EmptyAnswer = "empty_answer",
+        /// An answer that grew beyond a limit of pillion's own.
+        AnswerTooLarge = "answer_too_large",
         BadSse = "bad_sse",
         EventTooLarge = "event_too_large",
         BadJson = "bad_json",
@@ -115,6 +121,9 @@ impl ProtocolKind {
             Self::ProviderError | Self::ContextWindow | Self::ModelLoad | Self::ChatTemplate | Self::ModelFailed => Boundary::ProviderError,
             Self::BadHttp
             | Self::NotAStream
+            | Self::OtherProtocol
+            | Self::EmptyAnswer
+            | Self::AnswerTooLarge
             | Self::BadSse
             | Self::EventTooLarge
             | Self::BadJson
@@ -137,6 +146,7 @@ pub fn http(status: u16, message: impl AsRef<str>, code: Option<&str>, evidence:
         os_error: None,
         code: named(code),
         retry_after_ms: None,
+        meaning: code.and_then(Meaning::named),
     })
 }
 
@@ -156,13 +166,14 @@ pub fn transport(kind: TransportKind, message: impl AsRef<str>, evidence: &[&'st
         os_error: None,
         code: None,
         retry_after_ms: None,
+        meaning: None,
     })
 }
 
 /// Bytes that make no sense, or an error that the provider reported inside the stream.
 pub fn protocol(kind: ProtocolKind, message: impl AsRef<str>, code: Option<&str>, evidence: &[&'static str]) -> Box<StreamFailure> {
     Box::new(StreamFailure {
-        cause: Cause::ProviderProtocol,
+        cause: if kind == ProtocolKind::ContextWindow { Cause::ContextOverflow } else { Cause::ProviderProtocol },
         boundary: kind.boundary(),
         confidence: Confidence::Certain,
         evidence: phrases(evidence),
@@ -171,7 +182,65 @@ pub fn protocol(kind: ProtocolKind, message: impl AsRef<str>, code: Option<&str>
         os_error: None,
         code: named(code),
         retry_after_ms: None,
+        meaning: code.and_then(Meaning::named),
     })
+}
+
+/// The names that vendors give to errors which pillion acts upon, each in lower case.
+const QUOTA_NAMES: &[&str] = &[
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "billing_error",
+    "credit_balance_too_low",
+    "insufficient_credits",
+    "insufficient_balance",
+    "insufficient_funds",
+    "payment_required",
+    "quota_exhausted",
+    "exceeded_current_quota_error",
+    "budget_exceeded",
+    "access_terminated_error",
+];
+const RATE_NAMES: &[&str] = &[
+    "rate_limit_error",
+    "rate_limit_exceeded",
+    "rate_limit_reached_error",
+    "rate_limit",
+    "rate_limited",
+    "ratelimiterror",
+    "too_many_requests",
+    "toomanyrequests",
+    "throttlingexception",
+    "throttling_error",
+    "throttling_exception",
+    "resource_exhausted",
+    "tokens_per_minute",
+    "requests_per_minute",
+    "1302",
+];
+const BUSY_NAMES: &[&str] = &[
+    "overloaded_error",
+    "overloaded",
+    "engine_overloaded",
+    "engine_overloaded_error",
+    "server_is_overloaded",
+    "slow_down",
+    "server_overloaded",
+    "unavailable",
+    "unavailable_error",
+    "service_unavailable",
+    "serviceunavailableexception",
+    "model_overloaded",
+];
+
+impl Meaning {
+    /// What an error of this name means.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let is = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+        let table = [(QUOTA_NAMES, Self::QuotaExhausted), (RATE_NAMES, Self::RateLimited), (BUSY_NAMES, Self::Overloaded)];
+        table.into_iter().find(|(names, _)| is(names)).map(|(_, meaning)| meaning)
+    }
 }
 
 fn phrases(evidence: &[&'static str]) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod client;
+pub mod deadline;
 pub mod dialect;
 pub mod editor;
 pub mod envelope;

@@ -1,20 +1,22 @@
 //! One model call, streamed to the client as it comes. Every wait races the token.
 
 use super::history;
-use super::retry;
+use super::retry::{self, Loading};
 use super::saver::Saver;
 use super::toolcalls::Call;
 use super::trace::{Asked, AttemptTrace};
 use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::{Bitten, StreamWatch};
 use crate::protocol::abort::Phase;
-use crate::protocol::diagnostics::{Boundary, ClosedBy, StreamFailure};
+use crate::protocol::diagnostics::{Boundary, ClosedBy, Meaning, StreamFailure};
 use crate::protocol::message::Part;
-use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
+use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, NoteKind};
 use crate::protocol::nesting::kept;
 use crate::protocol::said;
 use crate::protocol::turn::Lane;
+use crate::protocol::update::{InfoExtras, InfoMeta, NoteNotice, SessionUpdate};
 use crate::provider::failure::{TransportKind, transport};
+use crate::provider::wire::AnswerLimits;
 use crate::store::{Diagnostic, StoreError};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -34,6 +36,8 @@ pub(super) enum Broken {
     /// The stream failed. With a wait, the call may be made again after it.
     Failed {
         fault: Fault,
+        /// What the provider means by it.
+        meaning: Option<Meaning>,
         again_after: Option<Duration>,
     },
 }
@@ -53,6 +57,8 @@ struct Answer<'a> {
     finish: Option<FinishReason>,
     /// Something of it has come.
     has_begun: bool,
+    /// What the model has written in this turn, in bytes.
+    written: usize,
 }
 
 /// Makes the call: the `attempt`th of this step. `call_ids` are those of the conversation so far; those of the answer come to them.
@@ -60,7 +66,7 @@ pub(super) async fn run(
     job: &TurnJob,
     (step, attempt): (u64, u64),
     request: ModelRequest,
-    call_ids: &mut HashSet<String>,
+    (call_ids, loading): (&mut HashSet<String>, &mut Loading),
     saver: &mut Saver,
 ) -> Result<Answered, Broken> {
     let (context, ledger) = (&job.context, &job.ledger);
@@ -72,7 +78,7 @@ pub(super) async fn run(
     context.record(Diagnostic::Trace(trace.trace().clone()));
     ledger.attempt_begins(trace);
     tracing::debug!(step, provider = job.provider.name(), "a model call starts");
-    let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None, has_begun: false };
+    let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None, has_begun: false, written: written(job) };
     let mut stream = job.provider.stream(request);
     let mut stopped = pin!(job.token.stopped());
     let editor = context.channel.editor();
@@ -100,7 +106,7 @@ pub(super) async fn run(
                 let bitten = Instant::now();
                 let_go(job, stream);
                 ledger.attempt_ends(|trace| trace.watched(watch.records(Bitten::Yes)));
-                return Err(failed(job, step, watch.failure(), bitten));
+                return Err(failed(job, step, watch.failure(), bitten, loading));
             }
         };
         match event {
@@ -108,14 +114,21 @@ pub(super) async fn run(
             Some(Ok(event)) => {
                 watch.observe(&event);
                 answer.take(event);
+                if answer.written > context.settings.limits.turn_text {
+                    let_go(job, stream);
+                    return Err(failed(job, step, too_much_text(context.settings.limits.turn_text), Instant::now(), loading));
+                }
             }
-            Some(Err(failure)) => return Err(failed(job, step, failure, Instant::now())),
+            Some(Err(failure)) => return Err(failed(job, step, failure, Instant::now(), loading)),
         }
         saver.note();
     }
-    let Some(reason) = answer.finish else { return Err(failed(job, step, unfinished(), Instant::now())) };
+    let Some(reason) = answer.finish else { return Err(failed(job, step, unfinished(), Instant::now(), loading)) };
     if let Some(trace) = ledger.attempt_ends(AttemptTrace::completed) {
         tracing::debug!(step, attempt_id = %trace.attempt_id, calls = answer.calls.len(), "the model call is complete");
+        if step == 1 && context.settings.allowance.output_tokens > 0 && trace.usage.output_tokens.is_none() {
+            tell(job, NoteKind::BudgetNotCounted, "");
+        }
         context.record(Diagnostic::Trace(trace));
     }
     Ok(Answered { reason, calls: answer.calls })
@@ -141,8 +154,15 @@ impl Answer<'_> {
             | ModelEvent::UpstreamClosed(_) => {}
             ModelEvent::ToolBegins { .. } | ModelEvent::ToolInput { .. } => ledger.enter(Phase::ToolInput),
             ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
-            ModelEvent::Text(text) => ledger.text(text),
-            ModelEvent::Reasoning(text) => ledger.reasoning(text),
+            ModelEvent::Text(text) => {
+                self.written += text.len();
+                ledger.text(text);
+            }
+            ModelEvent::Reasoning(text) => {
+                self.written += text.len();
+                ledger.reasoning(text);
+            }
+            ModelEvent::Note { kind, message } => tell(self.job, kind, &message),
             ModelEvent::ToolCall { call_id, tool, input } => {
                 ledger.enter(Phase::ToolInput);
                 let input = kept(input);
@@ -167,8 +187,34 @@ fn is_of_the_answer(event: &ModelEvent) -> bool {
         | ModelEvent::KeptAlive
         | ModelEvent::ResponseId(_)
         | ModelEvent::Usage(_)
+        | ModelEvent::Note { .. }
         | ModelEvent::UpstreamClosed(_) => false,
     }
+}
+
+/// What the model has written in this turn before, in bytes.
+fn written(job: &TurnJob) -> usize {
+    job.ledger.parts().iter().map(|part| part.text.as_ref().map_or(0, String::len)).sum()
+}
+
+/// Tells the client what a person should know about the answer.
+fn tell(job: &TurnJob, kind: NoteKind, message: &str) {
+    let sentence = match kind {
+        NoteKind::UnknownFinishReason => format!("The model ended for a reason that pillion does not know: {message:?}."),
+        NoteKind::CallNotRun => format!("The answer was not whole, so what it asked for was not run: {message}."),
+        NoteKind::BudgetNotCounted => {
+            "The provider does not say how many tokens the model writes: budget.output_tokens cannot be held to.".to_owned()
+        }
+        // They changed nothing; the record has them.
+        NoteKind::LateError | NoteKind::PassedOver => return,
+    };
+    let pillion = InfoExtras { retry: None, note: Some(NoteNotice { kind, sentence }) };
+    job.ledger.tell(SessionUpdate::SessionInfoUpdate { title: None, updated_at: None, meta: Some(InfoMeta { pillion }) });
+}
+
+fn too_much_text(limit: usize) -> StreamFailure {
+    let limits = AnswerLimits { calls: 0, call_bytes: 0, text_bytes: limit };
+    *limits.too_much_text()
 }
 
 /// The failure of a stream that is over and has no finish.
@@ -186,7 +232,7 @@ fn let_go(job: &TurnJob, stream: BoxStream<'static, Result<ModelEvent, StreamFai
 }
 
 /// Ends the attempt's trace with its failure, and with what is to become of the call.
-fn failed(job: &TurnJob, step: u64, failure: StreamFailure, at: Instant) -> Broken {
+fn failed(job: &TurnJob, step: u64, failure: StreamFailure, at: Instant, loading: &mut Loading) -> Broken {
     let fault = Fault {
         cause: failure.cause.clone(),
         point: if failure.boundary == Boundary::Watchdog { "watchdog.fired" } else { "provider.stream_failed" },
@@ -196,13 +242,13 @@ fn failed(job: &TurnJob, step: u64, failure: StreamFailure, at: Instant) -> Brok
     };
     let by_watchdog = failure.boundary == Boundary::Watchdog;
     tracing::info!(step, kind = failure.kind, "the model call has failed");
-    let mut again_after = None;
-    let ended = job.ledger.attempt_ends(|trace| again_after = retry::fail(trace, failure, &job.context.settings.retry, None));
-    let Some(trace) = ended else { return Broken::Failed { fault, again_after } };
+    let (meaning, mut again_after) = (failure.meaning, None);
+    let ended = job.ledger.attempt_ends(|trace| again_after = retry::fail(trace, failure, &job.context.settings.retry, None, loading));
+    let Some(trace) = ended else { return Broken::Failed { fault, meaning, again_after } };
     if again_after.is_some() {
         job.context.record(Diagnostic::Trace(trace));
     } else if by_watchdog || trace.upstream.is_some_and(|upstream| upstream.closed_by == ClosedBy::Us) {
         job.ledger.hop(DROPPED);
     }
-    Broken::Failed { fault, again_after }
+    Broken::Failed { fault, meaning, again_after }
 }

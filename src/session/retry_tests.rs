@@ -20,7 +20,7 @@ fn decided_within(time_left: Option<Duration>, attempt: u64, events: &[ModelEven
     let asked = Asked { provider: "fake", model: "m", is_remote: true };
     let mut trace = AttemptTrace::begin(AttemptId::new("a"), place, (1, attempt), asked, Provenance::deterministic());
     events.iter().for_each(|event| trace.observe(event));
-    let again_after = fail(&mut trace, failure, &Retry::default(), time_left);
+    let again_after = fail(&mut trace, failure, &Retry::default(), time_left, &mut Loading::default());
     let decision = trace.trace().retry.clone().expect("a decision");
     assert_eq!(again_after.map(millis), decision.delay_ms);
     decision

@@ -1,7 +1,7 @@
 //! The stream trace of one attempt, kept while its events pass by.
 
 use crate::protocol::diagnostics::{
-    ClosedBy, RetryDecision, StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Upstream, Usage, Watchdog,
+    AnswerNote, ClosedBy, RetryDecision, StreamCounters, StreamFailure, StreamState, StreamTrace, Timeline, Upstream, Usage, Watchdog,
 };
 use crate::protocol::ids::{AbortId, AttemptId, CancelId, SessionId, TurnId};
 use crate::protocol::model::ModelEvent;
@@ -62,6 +62,7 @@ impl AttemptTrace {
             upstream: None,
             cancel_id: None,
             failure: None,
+            notes: None,
             watchdogs: None,
             retry: None,
         });
@@ -94,6 +95,10 @@ impl AttemptTrace {
             }
             ModelEvent::KeptAlive => return,
             ModelEvent::UpstreamClosed(by) => return self.closed(*by, now),
+            ModelEvent::Note { kind, message } => {
+                self.trace.notes.get_or_insert_default().push(AnswerNote { kind: *kind, message: message.clone() });
+                return;
+            }
             ModelEvent::ResponseId(id) => {
                 self.trace.response_id = Some(id.clone());
                 false

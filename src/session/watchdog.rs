@@ -51,6 +51,8 @@ pub(super) struct StreamWatch {
     since: Instant,
     /// When the answer last said something; what merely keeps the connection alive does not count.
     heard: Instant,
+    /// The answer's head has come.
+    has_head: bool,
     /// How long an answer may be kept alive without saying anything.
     patience: Duration,
     /// Set anew only when it rings too early: a timer for each event of a fast stream would cost more than the event.
@@ -70,19 +72,23 @@ impl StreamWatch {
         let patience = settings.idle.max(settings.reasoning);
         let since = Instant::now();
         let alarm = Box::pin(tokio::time::sleep_until(since + settings.connect));
-        Self { limits, armed: WatchdogName::Connect, since, heard: since, patience, alarm }
+        Self { limits, armed: WatchdogName::Connect, since, heard: since, has_head: false, patience, alarm }
     }
 
     /// Something came: the next thing is waited for from now on.
     pub(super) fn observe(&mut self, event: &ModelEvent) {
-        self.armed = match event {
-            ModelEvent::RequestSent => WatchdogName::FirstByte,
-            _ => WatchdogName::IdleStream,
-        };
-        if *event == ModelEvent::KeptAlive {
-            self.since = Instant::now();
-        } else {
-            self.again();
+        match event {
+            ModelEvent::RequestSent => {
+                self.armed = WatchdogName::FirstByte;
+                self.again();
+            }
+            // A server can answer at once and read the prompt for minutes: only what is of the answer ends the wait for it.
+            ModelEvent::Headers { .. } => self.has_head = true,
+            ModelEvent::KeptAlive => self.since = Instant::now(),
+            _ => {
+                self.armed = WatchdogName::IdleStream;
+                self.again();
+            }
         }
     }
 
@@ -112,7 +118,14 @@ impl StreamWatch {
         let limit_ms = millis(self.end().1);
         let (cause, kind, seen) = match self.armed {
             WatchdogName::Connect => (Cause::ConnectTimeout { limit_ms }, "connect_timeout", said::NOT_HANDED_OVER),
-            WatchdogName::FirstByte => (Cause::FirstByteTimeout { limit_ms }, "first_byte_timeout", said::NOT_ANSWERED),
+            WatchdogName::FirstByte => {
+                let seen = match (self.has_head, self.since > self.heard) {
+                    (false, _) => said::NOT_ANSWERED,
+                    (true, false) => said::ONLY_A_HEAD,
+                    (true, true) => said::ONLY_A_HEAD_KEPT_ALIVE,
+                };
+                (Cause::FirstByteTimeout { limit_ms }, "first_byte_timeout", seen)
+            }
             WatchdogName::IdleStream if self.since > self.heard => {
                 (Cause::IdleStreamTimeout { limit_ms }, "idle_stream_timeout", said::ONLY_KEPT_ALIVE)
             }
@@ -128,6 +141,7 @@ impl StreamWatch {
             os_error: None,
             code: None,
             retry_after_ms: None,
+            meaning: None,
         }
     }
 

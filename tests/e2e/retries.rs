@@ -68,6 +68,29 @@ async fn a_busy_provider_is_asked_again_when_it_wants_to_be() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_loading_its_model_is_waited_for() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let url = server.base_url();
+    let (mut editor, session) = opened(&home, &["--model", "openai:m", "--base-url", &url], "max_attempts = 1\nfirst_delay_ms = 1").await;
+    let prompt = editor.prompt(&session, "go").await;
+    let body = json!({ "error": { "code": 503, "message": "Loading model", "type": "unavailable_error" } }).to_string();
+    for attempt in 2..5 {
+        server.next_request().await.error(503, &[], &body).await;
+        let told = notice(&editor.next_update("session_info_update").await);
+        assert_eq!((&told["attempt"], &told["maxAttempts"]), (&json!(attempt), &json!(attempt)));
+        assert_eq!(told["sentence"], "The model server is still loading the model.");
+    }
+    server.next_request().await.answer("here").await;
+    let answer = editor.result(&prompt).await;
+    assert_eq!(answer["stopReason"], "end_turn");
+    let failure = &answer["diagnostics"]["stream_traces"][0]["failure"];
+    assert_eq!(fields(failure, &["code", "meaning"]), json!({ "code": "unavailable_error", "meaning": "loading" }));
+    editor.ignore_updates();
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stops_the_last_attempt_stops_the_turn() {
     let home = Home::new();
     let refused = json!([{ "http_error": { "status": 503, "message": "down" } }]);

@@ -86,6 +86,50 @@ async fn an_answer_that_does_not_begin() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_alone_begins_no_answer() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let url = server.base_url();
+    let mut asked: Option<Exchange> = None;
+    let play = async || {
+        let mut exchange = server.next_request().await;
+        exchange.head().await;
+        asked = Some(exchange);
+    };
+    let (error, trace) = stream_limit(&["--model", "openai:plain", "--base-url", &url], &home, "first_byte_seconds", play).await;
+    assert_eq!(error["data"]["cause"], "first_byte_timeout");
+    assert_eq!(trace["watchdogs"], watchdogs("first_byte"));
+    assert_eq!(
+        (&trace["http_status"], &trace["failure"]["message"]),
+        (&json!(200), &json!("the answer's head came, and nothing of the answer"))
+    );
+    asked.expect("a request").closed_by_client().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_reads_a_long_prompt_is_waited_for_while_it_says_that_it_is_there() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let url = server.base_url();
+    let args: Vec<&str> = ["--model", "openai:plain", "--base-url", &url].into_iter().chain(UNTITLED).collect();
+    let mut editor = Editor::spawn(configured(&home, &config("first_byte_seconds")), Framing::Headers, Dialect::Lsp, &args);
+    editor.initialize().await;
+    let session = editor.new_session(&home).await;
+    let prompt = editor.prompt(&session, "go").await;
+    let mut exchange = server.next_request().await;
+    exchange.head().await;
+    for _ in 0..4 {
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        exchange.raw(b":\n\n").await;
+    }
+    exchange.answer("read").await;
+    let answer = editor.result(&prompt).await;
+    assert_eq!((&answer["stopReason"], answer["diagnostics"].get("abort")), (&json!("end_turn"), None));
+    editor.ignore_updates();
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_stops_arriving() {
     let home = Home::new();
     let mut server = ModelServer::start().await;

@@ -60,6 +60,13 @@ export type Abort = {
 /** The record of what ended a run. */
 export type AbortId = string;
 
+/** Something about an answer that did not fail it. */
+export interface AnswerNote {
+  kind: NoteKind;
+  /** The provider's words, or the names of calls. */
+  message: string;
+}
+
 /** A tool call that the model had begun to write; nothing of it is kept. */
 export interface ArrivingCall {
   /** Of its input, as far as it had arrived. */
@@ -202,6 +209,8 @@ export type Cause =
   | { cause: "provider_http"; http_status: number }
   /** The connection to the provider failed or broke. */
   | { cause: "provider_transport" }
+  /** The conversation is longer than the model's context holds. */
+  | { cause: "context_overflow" }
   /** The provider's bytes made no sense, or it reported an error inside the stream. */
   | { cause: "provider_protocol" }
   /** The turn had used up what it is allowed; what would have come next did not begin. */
@@ -441,7 +450,8 @@ export interface Incident {
 
 /** What pillion tells of a session beyond ACP. */
 export interface InfoExtras {
-  retry: RetryNotice;
+  note?: NoteNotice;
+  retry?: RetryNotice;
 }
 
 /** The `_meta` of a `session_info_update`. */
@@ -555,6 +565,17 @@ export interface ListSessionsResult {
   sessions: SessionEntry[];
 }
 
+/** What a provider means by an error. */
+export type Meaning =
+  /** Too much was asked in too short a time. */
+  | "rate_limited"
+  /** The account has nothing left. */
+  | "quota_exhausted"
+  /** The server has too much to do. */
+  | "overloaded"
+  /** The server is still loading the model. */
+  | "loading";
+
 /** One message of a conversation. */
 export interface Message {
   /** Wall clock, milliseconds since 1970. */
@@ -597,6 +618,27 @@ export interface NewSessionResult {
   /** What was sent but has no effect, in plain words. */
   notices?: string[];
   sessionId: SessionId;
+}
+
+/** What about an answer was out of the ordinary. */
+export type NoteKind =
+  /** An error came behind the end of an answer that had finished. */
+  | "late_error"
+  /** The finish reason is none that pillion knows. */
+  | "unknown_finish_reason"
+  /** The answer was cut off or refused: its tool calls did not run. */
+  | "call_not_run"
+  /** Something came that no protocol knows. */
+  | "passed_over"
+  /** The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to. */
+  | "budget_not_counted";
+
+/** Something about the model's answer that did not fail it. */
+export interface NoteNotice {
+  /** As the stream trace names it. */
+  kind: NoteKind;
+  /** The same for a person. */
+  sentence: string;
 }
 
 /** `session/load` and `session/resume`. */
@@ -1175,6 +1217,8 @@ export type StreamFailure = {
   evidence: string[];
   /** A stable class of the message, such as `connection_refused`. */
   kind: string;
+  /** What the provider means by it, where pillion acts upon that. */
+  meaning?: Meaning;
   message: string;
   /** The operating system's error number. */
   os_error?: number;
@@ -1205,6 +1249,8 @@ export interface StreamTrace {
   finish_reason?: string;
   http_status?: number;
   model: string;
+  /** What about the answer was out of the ordinary and did not fail it. */
+  notes?: AnswerNote[];
   provider: string;
   request_id?: string;
   response_id?: string;
@@ -1520,7 +1566,7 @@ export interface Watchdog {
 export type WatchdogName =
   /** The request to be on its way. */
   | "connect"
-  /** The head of the answer. */
+  /** The first event of the answer; its head alone is none. */
   | "first_byte"
   /** The next event of the answer. */
   | "idle_stream";

@@ -69,7 +69,13 @@ struct InfoMeta {
 
 #[derive(Deserialize)]
 struct InfoExtras {
-    retry: Retry,
+    retry: Option<Retry>,
+    note: Option<Note>,
+}
+
+#[derive(Deserialize)]
+struct Note {
+    sentence: String,
 }
 
 #[derive(Deserialize)]
@@ -95,9 +101,13 @@ impl<O: Write, E: Write> Show<O, E> {
             (_, Update::Answer { content: ContentBlock::Text { text } }) => self.text(&text)?,
             (_, Update::Call { title }) => self.note(&title),
             (_, Update::Info { title: Some(title), .. }) => self.note(&format!("title: {title}")),
-            (_, Update::Info { meta: Some(InfoMeta { pillion: InfoExtras { retry } }), .. }) => {
-                let Retry { attempt, max_attempts, delay_ms, sentence } = retry;
-                self.note(&format!("{sentence} Attempt {attempt} of {max_attempts} in {delay_ms} ms."));
+            (_, Update::Info { meta: Some(InfoMeta { pillion: InfoExtras { retry, note } }), .. }) => {
+                if let Some(Retry { attempt, max_attempts, delay_ms, sentence }) = retry {
+                    self.note(&format!("{sentence} Attempt {attempt} of {max_attempts} in {delay_ms} ms."));
+                }
+                if let Some(Note { sentence }) = note {
+                    self.note(&sentence);
+                }
             }
             _ => {}
         }

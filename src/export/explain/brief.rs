@@ -118,7 +118,7 @@ fn who(abort: View<'_>) -> String {
         | Cause::ToolTimeout { .. } => "Nobody asked for it: it is a time limit of pillion's settings.".into(),
         Cause::Budget { setting, .. } => format!("Nobody asked for it: it is the limit that {setting} sets."),
         Cause::LoopGuard(repetition) => format!("Nobody asked for it: it is the limit that {} sets.", repetition.setting),
-        Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol => {
+        Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol | Cause::ContextOverflow => {
             "Nobody asked for it: the call of the model failed.".into()
         }
         Cause::StoreFailure | Cause::InternalPanic { .. } => "Nobody asked for it: pillion itself failed.".into(),
@@ -163,6 +163,7 @@ fn now(abort: View<'_>, turns: &Turns<'_>) -> String {
         Cause::IdleStreamTimeout { .. } => time("watchdog.idle_seconds"),
         Cause::TurnTimeout { .. } => time("watchdog.turn_seconds"),
         Cause::ToolTimeout { .. } => time("watchdog.tool_seconds"),
+        Cause::ContextOverflow => "Choose a model with a larger context, or begin a new session first. ".into(),
         Cause::ProviderHttp { http_status: 401 | 403 } => "Check the key of the model's provider first. ".into(),
         Cause::ProviderHttp { http_status: 404 } => "Check the model's name and its provider's address first. ".into(),
         Cause::ProviderHttp { http_status: 429 | 500.. } => "Wait a little first. ".into(),

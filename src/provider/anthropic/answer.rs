@@ -1,34 +1,22 @@
-//! A message as it grows: events of the stream in, model events out.
+//! A message as it comes: events of the stream in, what they say out.
 
-use super::event::{Block, Counts, Delta, Event, Message, MessageDelta};
+use super::event::{Block, Counts, Delta, Event, Message};
 use super::request;
-use crate::protocol::diagnostics::StreamFailure;
-use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
-use crate::provider::wire::calls::{CallIds, WholeCall};
-use crate::provider::wire::{Endpoint, KeyHeader, Protocol, Reading, fault};
-use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::collections::VecDeque;
+use crate::protocol::model::{ModelRequest, NoteKind};
+use crate::provider::wire::answer::{Answer, Source};
+use crate::provider::wire::calls::{Arguments, Piece};
+use crate::provider::wire::loose::Index;
+use crate::provider::wire::said::{Said, reports};
+use crate::provider::wire::{KeyHeader, Protocol, Reading, Unread};
 
-/// The Messages API, and what is known of a message so far.
-#[derive(Debug)]
+/// The Messages API, and what only it tells of a message.
+#[derive(Debug, Default)]
 pub struct Messages {
-    ids: CallIds,
-    calls: Vec<Call>,
     counts: Counts,
-    /// The stop reason as the vendor wrote it.
-    stop: Option<String>,
     /// The message has begun: what is told only once was told.
     begun: bool,
-}
-
-/// A tool call, and the index of its block.
-#[derive(Debug)]
-struct Call {
-    index: u64,
-    whole: WholeCall,
-    /// The input that came with the block's beginning; deltas replace it.
-    given: String,
+    /// The last block that is no call of ours: the vendor's own tools have inputs too.
+    others: Index,
 }
 
 /// The data of the last event, where no stop reason came before it.
@@ -40,6 +28,7 @@ impl Protocol for Messages {
     const HEADERS: &'static [(&'static str, &'static str)] = &[("anthropic-version", "2023-06-01")];
     const REQUEST_ID: &'static str = "request-id";
     const UNFINISHED: &'static [&'static str] = &["no stop reason had arrived", "no message_stop had arrived"];
+    const LAST: &'static str = STOP_EVENT;
 
     /// The vendor's own base URL has no version in it; those of many gateways have.
     fn path(base: &str) -> String {
@@ -51,103 +40,112 @@ impl Protocol for Messages {
         request::body(model, request)
     }
 
-    fn begin(request: &ModelRequest) -> Self {
-        Self { ids: CallIds::new(request), calls: Vec::new(), counts: Counts::default(), stop: None, begun: false }
-    }
-
-    fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<Reading, Box<StreamFailure>> {
-        let event: Event<'_> = fault::parsed(data, endpoint)?;
-        match event.r#type.said().as_deref() {
-            Some("message_start") => self.message(fault::field(event.message, endpoint)?, out),
-            Some("content_block_start") => self.block(event.index, fault::field(event.content_block, endpoint)?, out),
-            Some("content_block_delta") => self.delta(event.index, fault::field(event.delta, endpoint)?, out),
-            Some("message_delta") => self.end(fault::field(event.delta, endpoint)?, event.usage, out),
-            Some("error") => return Err(fault::reported(endpoint, data)),
-            Some(STOP_EVENT) => return Ok(Reading::IsOver),
-            // `content_block_stop` says nothing that the message's end does not say; `ping` and what is yet to come, nothing at all.
+    fn read(&mut self, name: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
+        let event: Event<'_> = serde_json::from_str(data)?;
+        let kind = event.r#type.as_str();
+        let kind = if kind.is_empty() { name } else { kind };
+        if kind == "error" || reports(event.error) {
+            return Err(Said::read(data).into());
+        }
+        match kind {
+            STOP_EVENT => return Ok(Reading::IsOver),
+            "message" => {
+                let whole: Message<'_> = serde_json::from_str(data)?;
+                self.whole(whole, answer)?;
+                return Ok(Reading::IsOver);
+            }
             _ => {}
         }
-        Ok(Reading::GoesOn)
-    }
-
-    fn is_finished(&self) -> bool {
-        self.stop.is_some()
-    }
-
-    fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
-        let raw = self.stop.take().unwrap_or_else(|| STOP_EVENT.to_owned());
-        let reason = match raw.as_str() {
-            "max_tokens" | "model_context_window_exceeded" => FinishReason::MaxTokens,
-            "refusal" => FinishReason::Refusal,
-            // `end_turn`, `tool_use`, `stop_sequence`; `pause_turn` comes only with tools that run at the vendor, and none is
-            // asked for. The calls themselves decide.
-            _ if self.calls.is_empty() => FinishReason::EndTurn,
-            _ => FinishReason::ToolCalls,
-        };
-        // A call in a message that was cut off may be cut off itself: it is not handed on.
-        if reason == FinishReason::ToolCalls {
-            self.ids.hand_out(self.calls.drain(..).map(Call::whole), out)?;
+        // What an event says is known by what is in it; its type only says it once more.
+        let is_known = event.message.0.is_some() || event.content_block.0.is_some() || event.delta.0.is_some();
+        if !is_known && !matches!(kind, "ping" | "content_block_stop" | "message_start" | "message_delta" | "content_block_delta") {
+            return Ok(Reading::Unknown);
         }
-        out.extend(self.counts.usage().map(ModelEvent::Usage));
-        out.push_back(ModelEvent::Finish { reason, raw });
-        Ok(())
+        if let Some(message) = event.message.0 {
+            self.message(message, answer)?;
+        } else if let Some(usage) = event.usage {
+            self.counts.take(usage);
+        }
+        if let Some(block) = event.content_block.0 {
+            self.block(event.index, block, Source::Delta, answer)?;
+        }
+        if let Some(delta) = event.delta.0 {
+            self.delta(event.index, delta, answer)?;
+        }
+        answer.usage(self.counts.usage());
+        Ok(Reading::GoesOn)
     }
 }
 
 impl Messages {
-    fn message(&mut self, message: Message<'_>, out: &mut VecDeque<ModelEvent>) {
+    fn message(&mut self, message: Message<'_>, answer: &mut Answer) -> Result<(), Unread> {
         if std::mem::replace(&mut self.begun, true) {
-            return;
+            return Ok(());
         }
-        out.extend(message.id.said().map(|id| ModelEvent::ResponseId(id.into_owned())));
+        answer.named(message.id.as_str());
         if let Some(usage) = message.usage {
             self.counts.take(usage);
             self.counts.forget_output();
             // Told now, so that an answer which never ends still says what was paid for it.
-            out.extend(self.counts.usage().map(ModelEvent::Usage));
+            answer.usage(self.counts.usage());
+            answer.tell_usage();
         }
+        for (n, block) in message.content.0.into_iter().enumerate() {
+            self.block(Index(i64::try_from(n).ok()), block, Source::Whole, answer)?;
+        }
+        Ok(())
     }
 
-    fn block(&mut self, index: u64, block: Block<'_>, out: &mut VecDeque<ModelEvent>) {
-        match block.r#type.said().as_deref() {
-            Some("text") => out.extend(block.text.said().map(|text| ModelEvent::Text(text.into_owned()))),
-            Some("thinking") => out.extend(block.thinking.said().map(|text| ModelEvent::Reasoning(text.into_owned()))),
-            Some("tool_use") => {
-                let text = |words: Option<_>| words.map(Cow::into_owned).unwrap_or_default();
-                let whole = WholeCall { id: text(block.id.said()), name: text(block.name.said()), arguments: String::new() };
-                let given = block.input.map(|input| input.get().to_owned()).unwrap_or_default();
-                self.calls.push(Call { index, whole, given });
-            }
-            _ => {}
+    /// A message that came in one piece.
+    fn whole(&mut self, message: Message<'_>, answer: &mut Answer) -> Result<(), Unread> {
+        answer.named(message.id.as_str());
+        for (n, block) in message.content.0.into_iter().enumerate() {
+            self.block(Index(i64::try_from(n).ok()), block, Source::Whole, answer)?;
         }
-    }
-
-    fn delta(&mut self, index: u64, delta: Delta<'_>, out: &mut VecDeque<ModelEvent>) {
-        out.extend(delta.thinking.said().map(|text| ModelEvent::Reasoning(text.into_owned())));
-        out.extend(delta.text.said().map(|text| ModelEvent::Text(text.into_owned())));
-        if let Some(json) = delta.partial_json.said()
-            && let Some(call) = self.calls.iter_mut().rfind(|call| call.index == index)
-        {
-            call.whole.arguments.push_str(&json);
-            out.push_back(ModelEvent::ToolInput { bytes: json.len() });
-        }
-    }
-
-    fn end(&mut self, delta: MessageDelta<'_>, usage: Option<&RawValue>, out: &mut VecDeque<ModelEvent>) {
-        if let Some(usage) = usage {
+        if let Some(usage) = message.usage {
             self.counts.take(usage);
+            answer.usage(self.counts.usage());
         }
-        if let Some(stop) = delta.stop_reason.said() {
-            self.stop = Some(stop.into_owned());
+        answer.ended(message.stop_reason.as_str())?;
+        Ok(())
+    }
+
+    fn block(&mut self, index: Index, block: Block<'_>, source: Source, answer: &mut Answer) -> Result<(), Unread> {
+        let kind = block.r#type.as_str();
+        let is_call = kind == "tool_use" || (kind.is_empty() && !block.name.as_str().is_empty());
+        if is_call {
+            let (id, name) = (block.id.text(), block.name.text());
+            answer.call(Piece { id, index, name, arguments: Arguments::given(block.input), begins: true, ..Piece::default() })?;
+            return Ok(());
+        }
+        self.others = index;
+        if kind == "thinking" {
+            answer.thought(block.thinking.as_str(), source)?;
+        } else if matches!(kind, "text" | "") {
+            answer.text(block.text.as_str(), source)?;
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, index: Index, delta: Delta<'_>, answer: &mut Answer) -> Result<(), Unread> {
+        answer.thought(delta.thinking.as_str(), Source::Delta)?;
+        answer.text(delta.text.as_str(), Source::Delta)?;
+        if let Some(json) = delta.partial_json
+            && (self.others.0.is_none() || self.others != index)
+        {
+            let piece = Piece { index, arguments: Arguments::more(Some(json)), ..Piece::default() };
+            // A call is always announced: input that belongs to none cannot be run.
+            if answer.begins_a_call(&piece) {
+                answer.note(NoteKind::PassedOver, json.get());
+            } else {
+                answer.call(piece)?;
+            }
         }
         // The vendor's word to the person: often the only one of a message that was refused.
-        let explanation = delta.stop_details.and_then(|details| details.explanation.said());
-        out.extend(explanation.map(|words| ModelEvent::Text(words.into_owned())));
-    }
-}
-
-impl Call {
-    fn whole(self) -> WholeCall {
-        if self.whole.arguments.is_empty() { WholeCall { arguments: self.given, ..self.whole } } else { self.whole }
+        if let Some(details) = delta.stop_details.0 {
+            answer.text(details.explanation.as_str(), Source::Delta)?;
+        }
+        answer.ended(delta.stop_reason.as_str())?;
+        Ok(())
     }
 }

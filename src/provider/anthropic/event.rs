@@ -1,38 +1,47 @@
 //! What the events of a message stream look like, as far as they are read.
 //!
-//! Invariant: an event that is not known is passed over, whatever is in it.
+//! Invariant: an event that is not known is passed over, whatever is in it; a field of another type than the vendor's is read
+//! as what it plainly means, or as nothing.
 
-use crate::protocol::diagnostics::{Usage, UsageSource};
-use crate::provider::wire::words::{Words, index};
+use crate::protocol::diagnostics::Usage;
+use crate::provider::wire::loose::{Index, Lax, Many};
+use crate::provider::wire::usage::{self, counted};
+use crate::provider::wire::words::Words;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Any event. What is in its fields is read only where the type is known.
+/// Any event, or a whole message.
 #[derive(Debug, Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(borrow, default)]
     pub(super) r#type: Words<'a>,
-    #[serde(default, deserialize_with = "index")]
-    pub(super) index: u64,
+    #[serde(default)]
+    pub(super) index: Index,
     /// `message_start`
     #[serde(borrow, default)]
-    pub(super) message: Option<&'a RawValue>,
+    pub(super) message: Lax<Message<'a>>,
     /// `content_block_start`
     #[serde(borrow, default)]
-    pub(super) content_block: Option<&'a RawValue>,
+    pub(super) content_block: Lax<Block<'a>>,
     /// `content_block_delta`, `message_delta`
     #[serde(borrow, default)]
-    pub(super) delta: Option<&'a RawValue>,
+    pub(super) delta: Lax<Delta<'a>>,
     /// `message_delta`
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
 }
 
+/// A message: its beginning, or all of it.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(borrow, default)]
     pub(super) id: Words<'a>,
+    #[serde(borrow, default)]
+    pub(super) content: Many<Block<'a>>,
+    #[serde(borrow, default)]
+    pub(super) stop_reason: Words<'a>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
 }
@@ -54,28 +63,24 @@ pub(super) struct Block<'a> {
     pub(super) input: Option<&'a RawValue>,
 }
 
-/// More of a block. The type says which of the fields there is; the others are empty.
+/// More of a block, or the end of the message.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Delta<'a> {
     #[serde(borrow, default)]
     pub(super) text: Words<'a>,
     #[serde(borrow, default)]
     pub(super) thinking: Words<'a>,
+    /// A string of JSON; some servers send the object itself.
     #[serde(borrow, default)]
-    pub(super) partial_json: Words<'a>,
-}
-
-/// The end of the message.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct MessageDelta<'a> {
+    pub(super) partial_json: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) stop_reason: Words<'a>,
     #[serde(borrow, default)]
-    pub(super) stop_details: Option<StopDetails<'a>>,
+    pub(super) stop_details: Lax<StopDetails<'a>>,
 }
 
 /// Why the model refused.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct StopDetails<'a> {
     #[serde(borrow, default)]
     pub(super) explanation: Words<'a>,
@@ -92,10 +97,10 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Takes what is counted in `usage`; what is not keeps its last count.
+    /// Takes what is counted in `usage`; what is not keeps its last count, and a zero takes nothing back.
     pub(super) fn take(&mut self, usage: &RawValue) {
-        let Ok(usage) = serde_json::from_str::<Value>(usage.get()) else { return };
-        let newer = |old: &mut Option<u64>, pointer: &str| *old = usage.pointer(pointer).and_then(Value::as_u64).or(*old);
+        let counts = usage::Counts::read(usage);
+        let newer = |old: &mut Option<u64>, pointer: &str| *old = counts.some_at(&[pointer]).or(*old).or_else(|| counts.at(&[pointer]));
         newer(&mut self.uncached, "/input_tokens");
         newer(&mut self.cache_read, "/cache_read_input_tokens");
         newer(&mut self.cache_written, "/cache_creation_input_tokens");
@@ -110,14 +115,14 @@ impl Counts {
 
     /// All of it, if anything was counted. The input is the whole prompt, as other vendors count it.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let input = self.uncached.map(|uncached| uncached + self.cache_read.unwrap_or(0) + self.cache_written.unwrap_or(0));
-        (input.is_some() || self.output.is_some()).then_some(Usage {
-            source: UsageSource::Provider,
+        let input = [self.uncached, self.cache_read, self.cache_written].into_iter().flatten().reduce(u64::saturating_add);
+        counted(Usage {
             input_tokens: input,
             output_tokens: self.output,
             reasoning_tokens: self.thinking,
             cached_input_tokens: self.cache_read,
             cache_write_input_tokens: self.cache_written,
+            ..Usage::absent()
         })
     }
 }

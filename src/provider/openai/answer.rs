@@ -1,25 +1,22 @@
-//! An answer as it grows: events of the stream in, model events out.
+//! Chat completions as they come: events of the stream in, what they say out.
 
-use super::calls::Calls;
-use super::chunk::{CallDelta, Chunk, Delta};
+use super::chunk::{ArgumentsOf, CallDelta, Choice, Chunk, Delta, FunctionDelta};
 use super::request;
-use crate::protocol::diagnostics::{StreamFailure, Usage, UsageSource};
-use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
-use crate::provider::failure::{ProtocolKind, protocol};
-use crate::provider::wire::words::Words;
-use crate::provider::wire::{Endpoint, KeyHeader, Protocol, Reading, fault};
-use serde_json::Value;
-use std::collections::VecDeque;
+use crate::protocol::diagnostics::Usage;
+use crate::protocol::model::ModelRequest;
+use crate::provider::wire::answer::{Answer, Source};
+use crate::provider::wire::calls::{Arguments, Piece};
+use crate::provider::wire::loose::{Index, Lax};
+use crate::provider::wire::said::{Said, reports};
+use crate::provider::wire::usage::{Counts, counted};
+use crate::provider::wire::{KeyHeader, Protocol, Reading, Unread};
+use serde_json::value::RawValue;
 
-/// Chat completions, and what is known of an answer so far.
-#[derive(Debug)]
+/// Chat completions, and what only they tell of an answer.
+#[derive(Debug, Default)]
 pub struct ChatCompletions {
-    calls: Calls,
-    usage: Option<Usage>,
-    /// The finish reason as the provider wrote it.
-    finish: Option<String>,
-    refused: bool,
-    named: bool,
+    /// The choice that is ours: nobody asked for a second.
+    choice: Option<i64>,
 }
 
 impl Protocol for ChatCompletions {
@@ -28,115 +25,104 @@ impl Protocol for ChatCompletions {
     const HEADERS: &'static [(&'static str, &'static str)] = &[];
     const REQUEST_ID: &'static str = "x-request-id";
     const UNFINISHED: &'static [&'static str] = &["no finish reason had arrived", "no [DONE] had arrived"];
+    const LAST: &'static str = "[DONE]";
 
     fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
         request::body(model, request)
     }
 
-    fn begin(request: &ModelRequest) -> Self {
-        Self { calls: Calls::new(request), usage: None, finish: None, refused: false, named: false }
-    }
-
-    fn is_finished(&self) -> bool {
-        self.finish.is_some()
-    }
-
-    fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<Reading, Box<StreamFailure>> {
-        if data == DONE {
-            return Ok(Reading::IsOver);
+    fn read(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
+        let chunk: Chunk<'_> = serde_json::from_str(data)?;
+        if chunk.object == "error" || reports(chunk.error) {
+            return Err(Said::read(data).into());
         }
-        let chunk: Chunk<'_> = fault::parsed(data, endpoint)?;
-        if chunk.error.is_some() || chunk.object == "error" {
-            return Err(fault::reported(endpoint, data));
+        if chunk.choices.is_none() && chunk.usage.is_none() {
+            return Ok(Reading::Unknown);
         }
-        if !self.named
-            && let Some(id) = chunk.id.said()
-        {
-            self.named = true;
-            out.push_back(ModelEvent::ResponseId(id.into_owned()));
-        }
+        answer.named(chunk.id.as_str());
         if let Some(usage) = chunk.usage {
-            self.usage = read_usage(usage.get()).or(self.usage.take());
+            answer.usage(read_usage(usage));
         }
-        // Only the first choice is ours; nobody asked for a second.
-        let Some(choice) = chunk.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0) else {
+        let is_whole = chunk.object == "chat.completion";
+        let Some(choice) = chunk.choices.and_then(|many| many.0.into_iter().find(|choice| self.is_ours(choice.index))) else {
             return Ok(Reading::GoesOn);
         };
-        if let Some(delta) = choice.delta {
-            self.delta(delta, out);
-        }
-        match choice.finish_reason.said() {
-            Some(raw) if FAILED.contains(&&*raw) => {
-                let said = format!("the provider ended the answer with the finish reason {raw:?}");
-                Err(protocol(ProtocolKind::ProviderError, said, Some(&raw), &["the finish reason names a failure"]))
-            }
-            Some(raw) => {
-                self.finish = Some(raw.into_owned());
-                Ok(Reading::GoesOn)
-            }
-            None => Ok(Reading::GoesOn),
-        }
-    }
-
-    fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
-        let raw = self.finish.take().unwrap_or_else(|| DONE.to_owned());
-        let reason = match raw.as_str() {
-            "length" | "max_tokens" => FinishReason::MaxTokens,
-            "content_filter" | "refusal" | "sensitive" => FinishReason::Refusal,
-            _ if self.refused => FinishReason::Refusal,
-            // Ollama says `stop` with tool calls, vLLM says `tool_calls` without any: the calls themselves decide.
-            _ if self.calls.is_empty() => FinishReason::EndTurn,
-            _ => FinishReason::ToolCalls,
-        };
-        // A call in an answer that was cut off may be cut off itself: it is not handed on.
-        if reason == FinishReason::ToolCalls {
-            self.calls.finish(out)?;
-        }
-        out.extend(self.usage.take().map(ModelEvent::Usage));
-        out.push_back(ModelEvent::Finish { reason, raw });
-        Ok(())
+        self.choice(choice, answer)?;
+        Ok(if is_whole && !answer.has_ended() { Reading::IsOver } else { Reading::GoesOn })
     }
 }
 
 impl ChatCompletions {
-    fn delta(&mut self, delta: Delta<'_>, out: &mut VecDeque<ModelEvent>) {
-        if let Some(thought) = delta.reasoning_content.said().or_else(|| delta.reasoning.said()) {
-            out.push_back(ModelEvent::Reasoning(thought.into_owned()));
+    /// A choice without a number is ours, and so is the one with the lowest.
+    fn is_ours(&mut self, index: Index) -> bool {
+        let Some(index) = index.0.filter(|index| *index > 0) else {
+            self.choice = Some(0);
+            return true;
+        };
+        index <= *self.choice.get_or_insert(index)
+    }
+
+    fn choice(&self, choice: Choice<'_>, answer: &mut Answer) -> Result<(), Unread> {
+        if let Some(delta) = choice.delta.0 {
+            delta.read(Source::Delta, Arguments::more, answer)?;
         }
-        if let Some(text) = delta.content.said() {
-            out.push_back(ModelEvent::Text(text.into_owned()));
+        if let Some(message) = choice.message.0 {
+            message.read(Source::Whole, Arguments::all, answer)?;
         }
-        if let Some(text) = delta.refusal.said() {
-            self.refused = true;
-            out.push_back(ModelEvent::Text(text.into_owned()));
+        answer.text(choice.text.as_str(), Source::Delta)?;
+        if reports(choice.error) {
+            return Err(Said::read(choice.error.map_or("", RawValue::get)).into());
         }
-        let old = delta.function_call.map(|function| CallDelta { index: Some(0), id: Words::default(), function: Some(function) });
-        for call in delta.tool_calls.into_iter().flatten().chain(old) {
-            let bytes = self.calls.add(call);
-            if bytes > 0 {
-                out.push_back(ModelEvent::ToolInput { bytes });
-            }
+        answer.ended(choice.finish_reason.as_str())?;
+        Ok(())
+    }
+}
+
+impl<'a> Delta<'a> {
+    fn read(self, source: Source, arguments: ArgumentsOf<'a>, answer: &mut Answer) -> Result<(), Unread> {
+        let (text, thought) = self.content.parts();
+        let (details, detailed) = self.reasoning_details.parts();
+        let spellings = [self.reasoning_content.text(), self.reasoning.text(), detailed, details, thought];
+        if let Some(thought) = spellings.into_iter().find(|thought| !thought.is_empty()) {
+            answer.thought(&thought, source)?;
+        }
+        if !text.is_empty() {
+            answer.tagged_text(&text, source)?;
+        }
+        answer.refusal(self.refusal.as_str(), source)?;
+        for call in self.tool_calls.0 {
+            answer.call(call.piece(arguments))?;
+        }
+        if let Some(function) = self.function_call.0 {
+            let call = CallDelta { index: Index(Some(0)), function: Lax(Some(function)), ..CallDelta::default() };
+            answer.call(call.piece(arguments))?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> CallDelta<'a> {
+    fn piece(self, arguments: ArgumentsOf<'a>) -> Piece<'a> {
+        let FunctionDelta { name, arguments: json } = self.function.0.unwrap_or_default();
+        let name = if name.as_str().is_empty() { self.name } else { name };
+        Piece {
+            id: self.id.text(),
+            index: self.index,
+            name: name.text(),
+            arguments: arguments(json.or(self.arguments)),
+            ..Piece::default()
         }
     }
 }
 
-/// The data of the last event.
-const DONE: &str = "[DONE]";
-
-/// Finish reasons with which servers say that they did not finish.
-const FAILED: &[&str] = &["error", "abort", "network_error", "insufficient_system_resource"];
-
-/// Usage, if there is any in it; numbers that are no counts are left out.
-fn read_usage(json: &str) -> Option<Usage> {
-    let value: Value = serde_json::from_str(json).ok()?;
-    let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_u64);
-    let usage = Usage {
-        source: UsageSource::Provider,
-        input_tokens: count("/prompt_tokens"),
-        output_tokens: count("/completion_tokens"),
-        reasoning_tokens: count("/completion_tokens_details/reasoning_tokens"),
-        cached_input_tokens: count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens")),
-        cache_write_input_tokens: count("/prompt_tokens_details/cache_write_tokens"),
-    };
-    (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then_some(usage)
+fn read_usage(json: &RawValue) -> Option<Usage> {
+    let counts = Counts::read(json);
+    counted(Usage {
+        input_tokens: counts.some_at(&["/prompt_tokens", "/input_tokens"]),
+        output_tokens: counts.at(&["/completion_tokens", "/output_tokens"]),
+        reasoning_tokens: counts.at(&["/completion_tokens_details/reasoning_tokens"]),
+        cached_input_tokens: counts.at(&["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens"]),
+        cache_write_input_tokens: counts.at(&["/prompt_tokens_details/cache_write_tokens"]),
+        ..Usage::absent()
+    })
 }

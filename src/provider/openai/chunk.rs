@@ -1,14 +1,15 @@
 //! What a `chat.completion.chunk` looks like, as far as it is read.
 //!
 //! Invariant: one pass over an event's text, borrowing from it; what compatible servers leave out, set to null or send as
-//! another type than the vendor does is read as "nothing", never an error.
+//! another type than the vendor does is read as what it plainly means, or as nothing, never an error.
 
+use crate::provider::wire::calls::Arguments;
+use crate::provider::wire::loose::{Index, Lax, Many};
 use crate::provider::wire::words::Words;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
-/// One event of the stream.
+/// One event of the stream, or a whole answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
@@ -16,8 +17,9 @@ pub(super) struct Chunk<'a> {
     /// `error` where vLLM reports one.
     #[serde(borrow, default)]
     pub(super) object: Words<'a>,
+    /// Absent where the event is none of this protocol's.
     #[serde(borrow, default)]
-    pub(super) choices: Option<Vec<Choice<'a>>>,
+    pub(super) choices: Option<Many<Choice<'a>>>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -27,11 +29,19 @@ pub(super) struct Chunk<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice<'a> {
     #[serde(default)]
-    pub(super) index: Option<u64>,
+    pub(super) index: Index,
     #[serde(borrow, default)]
-    pub(super) delta: Option<Delta<'a>>,
+    pub(super) delta: Lax<Delta<'a>>,
+    /// In the place of `delta`, or beside the last one, as a whole.
+    #[serde(borrow, default)]
+    pub(super) message: Lax<Delta<'a>>,
+    /// The words of the protocol before chats.
+    #[serde(borrow, default)]
+    pub(super) text: Words<'a>,
     #[serde(borrow, default)]
     pub(super) finish_reason: Words<'a>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,26 +51,33 @@ pub(super) struct Delta<'a> {
     /// DeepSeek, llama.cpp, older vLLM.
     #[serde(borrow, default)]
     pub(super) reasoning_content: Words<'a>,
-    /// Ollama, OpenRouter, newer vLLM. A server that sends both spellings means the same words.
+    /// Ollama, OpenRouter, newer vLLM. A server that sends several spellings means the same words.
     #[serde(borrow, default)]
     pub(super) reasoning: Words<'a>,
     #[serde(borrow, default)]
+    pub(super) reasoning_details: Words<'a>,
+    #[serde(borrow, default)]
     pub(super) refusal: Words<'a>,
     #[serde(borrow, default)]
-    pub(super) tool_calls: Option<Vec<CallDelta<'a>>>,
+    pub(super) tool_calls: Many<CallDelta<'a>>,
     /// The form before `tool_calls`.
     #[serde(borrow, default)]
-    pub(super) function_call: Option<FunctionDelta<'a>>,
+    pub(super) function_call: Lax<FunctionDelta<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct CallDelta<'a> {
     #[serde(default)]
-    pub(super) index: Option<u64>,
+    pub(super) index: Index,
     #[serde(borrow, default)]
     pub(super) id: Words<'a>,
     #[serde(borrow, default)]
-    pub(super) function: Option<FunctionDelta<'a>>,
+    pub(super) function: Lax<FunctionDelta<'a>>,
+    /// Where a server leaves `function` out and puts its fields here.
+    #[serde(borrow, default)]
+    pub(super) name: Words<'a>,
+    #[serde(borrow, default)]
+    pub(super) arguments: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,31 +89,5 @@ pub(super) struct FunctionDelta<'a> {
     pub(super) arguments: Option<&'a RawValue>,
 }
 
-impl FunctionDelta<'_> {
-    /// The piece of arguments as text.
-    pub(super) fn arguments(&self) -> Cow<'_, str> {
-        let Some(raw) = self.arguments else { return Cow::Borrowed("") };
-        match serde_json::from_str::<Words<'_>>(raw.get()) {
-            Ok(words) if raw.get().starts_with('"') => words.said().unwrap_or_default(),
-            _ => Cow::Borrowed(raw.get()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_come_as_a_string_as_an_object_or_not_at_all() {
-        for (json, want) in [
-            (r#"{"arguments":"{\"a\":1}"}"#, r#"{"a":1}"#),
-            (r#"{"arguments":{"a": 1}}"#, r#"{"a": 1}"#),
-            (r#"{"arguments":""}"#, ""),
-            (r#"{"arguments":null}"#, ""),
-            (r#"{"name":"x"}"#, ""),
-        ] {
-            assert_eq!(serde_json::from_str::<FunctionDelta<'_>>(json).unwrap().arguments(), want, "{json}");
-        }
-    }
-}
+/// How much of a call's arguments a delta or a message brings.
+pub(super) type ArgumentsOf<'a> = fn(Option<&'a RawValue>) -> Arguments<'a>;

@@ -1,7 +1,6 @@
 //! OpenAI-compatible chat completions, against any base URL (OpenAI, Ollama, llama.cpp, LM Studio, vLLM, OpenRouter ...).
 
 mod answer;
-mod calls;
 mod chunk;
 mod request;
 #[cfg(test)]

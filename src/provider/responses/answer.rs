@@ -1,29 +1,19 @@
-//! A response as it grows: events of the stream in, model events out.
+//! A response as it comes: events of the stream in, what they say out.
 
-use super::event::{self, Event, Item, Response};
+use super::event::{self, Event, Item, Part, Response};
 use super::request;
-use crate::protocol::diagnostics::{StreamFailure, Usage};
-use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest};
-use crate::provider::wire::calls::{CallIds, WholeCall};
-use crate::provider::wire::{Endpoint, KeyHeader, Protocol, Reading, fault};
+use crate::protocol::model::ModelRequest;
+use crate::provider::wire::answer::{Answer, Source};
+use crate::provider::wire::calls::{Arguments, Piece};
+use crate::provider::wire::said::{Said, reports};
+use crate::provider::wire::words::Words;
+use crate::provider::wire::{KeyHeader, Protocol, Reading, Unread};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
-/// The Responses API, and what is known of a response so far.
-#[derive(Debug)]
-pub struct Responses {
-    ids: CallIds,
-    /// Each call with the index of its item.
-    calls: Vec<(u64, WholeCall)>,
-    usage: Option<Usage>,
-    /// How the response ended, as the vendor wrote it.
-    end: Option<String>,
-    refused: bool,
-    named: bool,
-}
-
-/// The last data of servers that end every stream alike.
-const DONE: &str = "[DONE]";
+/// The Responses API.
+#[derive(Debug, Default)]
+pub struct Responses;
 
 impl Protocol for Responses {
     const PATH: &'static str = "/responses";
@@ -31,132 +21,151 @@ impl Protocol for Responses {
     const HEADERS: &'static [(&'static str, &'static str)] = &[];
     const REQUEST_ID: &'static str = "x-request-id";
     const UNFINISHED: &'static [&'static str] = &["neither response.completed nor response.incomplete had arrived"];
+    const LAST: &'static str = "[DONE]";
 
     fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
         request::body(model, request)
     }
 
-    fn begin(request: &ModelRequest) -> Self {
-        Self { ids: CallIds::new(request), calls: Vec::new(), usage: None, end: None, refused: false, named: false }
-    }
-
-    fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<Reading, Box<StreamFailure>> {
-        if data == DONE {
-            return Ok(Reading::IsOver);
-        }
-        let event: Event<'_> = fault::parsed(data, endpoint)?;
-        let Some(kind) = event.r#type.said() else { return Ok(Reading::GoesOn) };
-        match &*kind {
-            "response.created" | "response.in_progress" => {
-                let response: Response<'_> = fault::field(event.response, endpoint)?;
-                self.name(response, out);
+    fn read(&mut self, name: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
+        let mut event: Event<'_> = serde_json::from_str(data)?;
+        let kind = std::mem::take(&mut event.r#type).text();
+        let kind = if kind.is_empty() { name } else { &*kind };
+        match kind {
+            "response.output_text.delta" => answer.text(&words(event.delta)?.text(), Source::Delta)?,
+            "response.output_text.done" => answer.text(event.text.as_str(), Source::TextDone)?,
+            "response.refusal.delta" => answer.refusal(&words(event.delta)?.text(), Source::Delta)?,
+            "response.refusal.done" => answer.refusal(event.refusal.as_str(), Source::TextDone)?,
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" | "response.reasoning.delta" => {
+                answer.thought(&words(event.delta)?.text(), Source::Delta)?;
             }
-            "response.output_text.delta" => out.extend(event.delta.said().map(|text| ModelEvent::Text(text.into_owned()))),
-            "response.refusal.delta" => {
-                self.refused = true;
-                out.extend(event.delta.said().map(|text| ModelEvent::Text(text.into_owned())));
-            }
-            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                out.extend(event.delta.said().map(|text| ModelEvent::Reasoning(text.into_owned())));
+            "response.reasoning_summary_text.done" | "response.reasoning_text.done" => {
+                answer.thought(event.text.as_str(), Source::TextDone)?
             }
             // The parts of a summary are paragraphs.
-            "response.reasoning_summary_part.added" if event.summary_index > 0 => out.push_back(ModelEvent::Reasoning("\n\n".into())),
+            "response.reasoning_summary_part.added" if event.summary_index.0 > Some(0) => answer.thought("\n\n", Source::Delta)?,
+            "response.content_part.done" => {
+                if let Some(part) = event.part.0 {
+                    part.read(Source::PartDone, answer)?;
+                }
+            }
             "response.output_item.added" | "response.output_item.done" => {
-                self.item(event.output_index, fault::field(event.item, endpoint)?, out);
+                let is_done = kind.ends_with("done");
+                if let Some(item) = event.item.0 {
+                    item.read(event.output_index, is_done.then_some(Source::ItemDone), answer)?;
+                }
             }
             "response.function_call_arguments.delta" => {
-                if let Some(json) = event.delta.said() {
-                    self.call(event.output_index).arguments.push_str(&json);
-                    out.push_back(ModelEvent::ToolInput { bytes: json.len() });
-                }
+                answer.call(Piece {
+                    item: event.item_id.text(),
+                    index: event.output_index,
+                    arguments: Arguments::more(event.delta),
+                    ..Piece::default()
+                })?;
             }
             "response.function_call_arguments.done" => {
-                if let Some(json) = event.arguments.said() {
-                    self.call(event.output_index).arguments = json.into_owned();
-                }
+                answer.call(Piece {
+                    item: event.item_id.text(),
+                    index: event.output_index,
+                    arguments: Arguments::all(event.arguments),
+                    ..Piece::default()
+                })?;
             }
-            "response.completed" => return Ok(self.end("completed", fault::field(event.response, endpoint)?, out)),
-            "response.incomplete" => return Ok(self.end("incomplete", fault::field(event.response, endpoint)?, out)),
             "response.failed" | "response.cancelled" => {
-                let response: Response<'_> = fault::field(event.response, endpoint)?;
-                out.extend(response.usage.and_then(event::usage).map(ModelEvent::Usage));
-                // Not the whole response: it repeats the request.
-                let error = if event.response.is_some() { response.error.map_or("", |error| error.get()) } else { data };
-                return Err(fault::reported(endpoint, error));
+                let response = event.response.0.unwrap_or_default();
+                response.usage(answer);
+                return Err(response.error.map_or_else(Said::default, |error| Said::read(error.get())).into());
             }
-            "error" => return Err(fault::reported(endpoint, data)),
-            // What is done has been told by its deltas; what is not known says nothing.
-            _ => {}
+            "response.completed" | "response.incomplete" | "response.done" => {
+                return event.response.0.unwrap_or_default().end(kind.trim_start_matches("response."), answer);
+            }
+            "error" => return Err(Said::read(data).into()),
+            _ => return other(kind, event, data, answer),
         }
         Ok(Reading::GoesOn)
     }
+}
 
-    fn is_finished(&self) -> bool {
-        self.end.is_some()
+/// What is known by what is in it, where its type says nothing.
+fn other(kind: &str, event: Event<'_>, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
+    if let Some(response) = event.response.0 {
+        answer.named(response.id.as_str());
+        return Ok(Reading::GoesOn);
+    }
+    if kind.is_empty() {
+        if let Some(item) = event.item.0 {
+            item.read(event.output_index, Some(Source::ItemDone), answer)?;
+            return Ok(Reading::GoesOn);
+        }
+        let whole: Response<'_> = serde_json::from_str(data)?;
+        if whole.object == "response" || !whole.output.0.is_empty() {
+            return whole.end("completed", answer);
+        }
+    }
+    // What is done has been told by its deltas; what is not known says nothing.
+    Ok(if kind.starts_with("response.") { Reading::GoesOn } else { Reading::Unknown })
+}
+
+/// The words of a delta.
+fn words(json: Option<&RawValue>) -> Result<Words<'_>, serde_json::Error> {
+    json.map_or_else(|| Ok(Words::default()), |json| serde_json::from_str(json.get()))
+}
+
+impl Response<'_> {
+    fn usage(&self, answer: &mut Answer) {
+        answer.usage(self.usage.and_then(event::usage));
+        answer.tell_usage();
     }
 
-    fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
-        let raw = self.end.take().unwrap_or_else(|| DONE.to_owned());
-        let reason = match raw.as_str() {
-            "content_filter" => FinishReason::Refusal,
-            "completed" | DONE if self.refused => FinishReason::Refusal,
-            "completed" | DONE if self.calls.is_empty() => FinishReason::EndTurn,
-            "completed" | DONE => FinishReason::ToolCalls,
-            // Incomplete for whatever reason: `max_output_tokens` is the only other one that there is.
-            _ => FinishReason::MaxTokens,
-        };
-        // A call in a response that was cut off may be cut off itself: it is not handed on.
-        if reason == FinishReason::ToolCalls {
-            self.ids.hand_out(self.calls.drain(..).map(|(_, call)| call), out)?;
+    /// The last event. A response that was cut short says why.
+    fn end(self, kind: &str, answer: &mut Answer) -> Result<Reading, Unread> {
+        answer.named(self.id.as_str());
+        for item in self.output.0 {
+            item.read(Default::default(), Some(Source::Whole), answer)?;
         }
-        out.extend(self.usage.take().map(ModelEvent::Usage));
-        out.push_back(ModelEvent::Finish { reason, raw });
+        answer.usage(self.usage.and_then(event::usage));
+        let status = self.status.as_str();
+        if reports(self.error) || matches!(status, "failed" | "cancelled") {
+            answer.tell_usage();
+            return Err(self.error.map_or_else(Said::default, |error| Said::read(error.get())).into());
+        }
+        let why = self.incomplete_details.0.map(|details| details.reason.text()).filter(|reason| !reason.is_empty());
+        let ended = if status == "incomplete" || kind == "incomplete" { "incomplete" } else { "completed" };
+        answer.ended(&why.unwrap_or(Cow::Borrowed(ended)))?;
+        Ok(Reading::IsOver)
+    }
+}
+
+impl Item<'_> {
+    /// An item as it begins, or all of it from such a source. Some servers tell only the second.
+    fn read(self, index: crate::provider::wire::loose::Index, whole: Option<Source>, answer: &mut Answer) -> Result<(), Unread> {
+        let kind = self.r#type.as_str();
+        let is_call = kind == "function_call" || (kind.is_empty() && self.arguments.is_some());
+        if is_call {
+            let (id, item, name) = (self.call_id.text(), self.id.text(), self.name.text());
+            answer.call(Piece { id, item, index, name, arguments: Arguments::all(self.arguments), ..Piece::default() })?;
+            return Ok(());
+        }
+        let Some(source) = whole else { return Ok(()) };
+        let is_thought = kind == "reasoning";
+        for part in self.summary.0.into_iter().chain(self.content.0) {
+            if is_thought {
+                answer.thought(part.text.as_str(), source)?;
+            } else {
+                part.read(source, answer)?;
+            }
+        }
         Ok(())
     }
 }
 
-impl Responses {
-    fn name(&mut self, response: Response<'_>, out: &mut VecDeque<ModelEvent>) {
-        if let Some(id) = response.id.said().filter(|_| !self.named) {
-            self.named = true;
-            out.push_back(ModelEvent::ResponseId(id.into_owned()));
+impl Part<'_> {
+    fn read(self, source: Source, answer: &mut Answer) -> Result<(), Unread> {
+        match self.r#type.as_str() {
+            "reasoning_text" | "summary_text" => answer.thought(self.text.as_str(), source)?,
+            "refusal" => answer.refusal(self.refusal.as_str(), source)?,
+            _ => answer.text(self.text.as_str(), source)?,
         }
-    }
-
-    /// An item as it begins or as it is when it is done. Some servers tell only the second.
-    fn item(&mut self, index: u64, item: Item<'_>, out: &mut VecDeque<ModelEvent>) {
-        if item.r#type != "function_call" {
-            return;
-        }
-        let call = self.call(index);
-        for (field, words) in [(&mut call.id, item.call_id), (&mut call.name, item.name)] {
-            if let Some(words) = words.said() {
-                *field = words.into_owned();
-            }
-        }
-        if let Some(json) = item.arguments.said() {
-            if call.arguments.is_empty() {
-                out.push_back(ModelEvent::ToolInput { bytes: json.len() });
-            }
-            call.arguments = json.into_owned();
-        }
-    }
-
-    /// The call at this index of the output.
-    fn call(&mut self, index: u64) -> &mut WholeCall {
-        let at = self.calls.iter().position(|(at, _)| *at == index).unwrap_or_else(|| {
-            self.calls.push((index, WholeCall::default()));
-            self.calls.len() - 1
-        });
-        &mut self.calls[at].1
-    }
-
-    /// The last event. A response that was cut short says why.
-    fn end(&mut self, status: &str, mut response: Response<'_>, out: &mut VecDeque<ModelEvent>) -> Reading {
-        self.usage = response.usage.and_then(event::usage);
-        let reason = response.incomplete_details.take().and_then(|details| details.reason.said());
-        self.end = Some(reason.map_or_else(|| status.to_owned(), Cow::into_owned));
-        self.name(response, out);
-        Reading::IsOver
+        Ok(())
     }
 }

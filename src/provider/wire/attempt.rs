@@ -3,9 +3,13 @@
 //! Invariant: the stream owns its connection, so that dropping it at any point closes the connection at once; and it ends
 //! with [`ModelEvent::Finish`] or with a failure, never with neither.
 
-use super::events::{Events, Next};
+use super::answer::{Answer, Tail};
+use super::body::{Body, Decoded, EVENT_LIMIT, More, ReadError};
 use super::fault::{self, ErrorBody, Extent, Stage};
-use super::{Endpoint, Protocol, Reading};
+use super::limits::AnswerLimits;
+use super::progress::Progress;
+use super::said::Said;
+use super::{Endpoint, Protocol, Reading, waits};
 use crate::net;
 use crate::protocol::diagnostics::{ClosedBy, StreamFailure};
 use crate::protocol::model::{ModelEvent, ModelRequest};
@@ -16,18 +20,23 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Response, StatusCode};
-use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::str::Utf8Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// As much as is read of an error's body.
 const ERROR_BODY_LIMIT: usize = 64 << 10;
 /// How long an error's body may take.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
-/// How long the usage and the end of the stream may take once the model has finished.
+/// How long the rest of the stream may take once the model has finished.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
+/// The same where a call is not whole yet.
+const CALL_TIME: Duration = Duration::from_secs(30);
+/// An event from this size on is read on a thread of its own, so that nobody waits for it.
+const LARGE_EVENT: usize = 64 << 10;
 
 /// Where others than the vendor itself put an id of a request.
 const REQUEST_ID_HEADERS: [&str; 6] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"];
@@ -36,58 +45,75 @@ const REQUEST_ID_HEADERS: [&str; 6] = ["x-request-id", "request-id", "apim-reque
 pub(super) fn open<P: Protocol>(
     endpoint: Arc<Endpoint>,
     model: Arc<str>,
+    limits: AnswerLimits,
     request: ModelRequest,
 ) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
-    let answer = P::begin(&request);
-    let phase = Phase::Unsent { model, request };
-    let attempt = Box::new(Attempt { endpoint, answer, phase, ready: VecDeque::new(), has_ended: false });
+    let answer = Answer::begin(&request, limits);
+    let progress = Progress { protocol: P::default(), answer, endpoint: Arc::clone(&endpoint), model };
+    let (progress, phase) = (Some(Box::new(progress)), Phase::Unsent { request });
+    let attempt = Box::new(Attempt { endpoint, progress, phase, finished: None, has_ended: false });
     stream::unfold(attempt, |mut attempt| async move { attempt.next().await.map(|event| (event, attempt)) }).boxed()
 }
 
 struct Attempt<P> {
     endpoint: Arc<Endpoint>,
-    answer: P,
+    /// Absent only while a large event is read elsewhere.
+    progress: Option<Box<Progress<P>>>,
     phase: Phase,
-    /// What was read and not handed out yet.
-    ready: VecDeque<ModelEvent>,
+    /// Since when the model has finished, and how much it had said then.
+    finished: Option<(Instant, usize)>,
     /// The provider has ended its answer, whatever was said in it.
     has_ended: bool,
 }
 
 enum Phase {
-    Unsent { model: Arc<str>, request: ModelRequest },
+    Unsent { request: ModelRequest },
     Sending { response: BoxFuture<'static, Result<Response, reqwest::Error>>, handed_over: Option<oneshot::Receiver<()>> },
     Refused(Response),
-    Reading(Box<Events>),
+    Reading { body: Box<Body>, status: StatusCode },
     Failed(Box<StreamFailure>),
     Ended,
 }
 
 impl<P: Protocol> Attempt<P> {
     async fn next(&mut self) -> Option<Result<ModelEvent, StreamFailure>> {
+        // Many events can lie ready: other tasks get their turn, and a cancel is seen, between them.
+        tokio::task::consume_budget().await;
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
+            match self.answer().pop() {
+                Some(ModelEvent::Note { kind, message }) => {
+                    return Some(Ok(ModelEvent::Note { kind, message: self.endpoint.clean(message) }));
+                }
+                Some(event) => return Some(Ok(event)),
+                None => {}
             }
             let advanced = match std::mem::replace(&mut self.phase, Phase::Ended) {
-                Phase::Unsent { model, request } => self.send(&model, &request),
+                Phase::Unsent { request } => self.send(&request),
                 Phase::Sending { response, handed_over } => self.wait_for_head(response, handed_over).await,
                 Phase::Refused(response) => Err(self.refusal(response).await),
-                Phase::Reading(events) => self.read(events).await,
+                Phase::Reading { body, status } => self.read(body, status).await,
                 Phase::Failed(failure) => return Some(Err(*failure)),
                 Phase::Ended => return None,
             };
             // What the same event said before it failed is handed out first.
             self.phase = advanced.unwrap_or_else(|failure| {
                 let by = if self.has_ended { ClosedBy::Provider } else { closed_by(&failure) };
-                self.ready.push_back(ModelEvent::UpstreamClosed(by));
+                self.answer().tell(ModelEvent::UpstreamClosed(by));
                 Phase::Failed(failure)
             });
         }
     }
 
-    fn send(&mut self, model: &str, request: &ModelRequest) -> Result<Phase, Box<StreamFailure>> {
-        let body = P::body(model, request).map_err(|error| {
+    fn progress(&mut self) -> &mut Progress<P> {
+        self.progress.as_mut().expect(WAITED_FOR)
+    }
+
+    fn answer(&mut self) -> &mut Answer {
+        &mut self.progress().answer
+    }
+
+    fn send(&mut self, request: &ModelRequest) -> Result<Phase, Box<StreamFailure>> {
+        let body = P::body(&self.progress().model, request).map_err(|error| {
             let message = format!("the request could not be written as JSON: {error}");
             protocol(ProtocolKind::BadJson, message, None, &["nothing was sent"])
         })?;
@@ -119,11 +145,15 @@ impl<P: Protocol> Attempt<P> {
         tokio::select! {
             biased;
             told = &mut handed_over => {
-                self.ready.extend(told.is_ok().then_some(ModelEvent::RequestSent));
+                if told.is_ok() {
+                    self.answer().tell(ModelEvent::RequestSent);
+                }
                 Ok(Phase::Sending { response, handed_over: None })
             }
             answer = &mut response => {
-                self.ready.extend(handed_over.try_recv().is_ok().then_some(ModelEvent::RequestSent));
+                if handed_over.try_recv().is_ok() {
+                    self.answer().tell(ModelEvent::RequestSent);
+                }
                 self.head(answer)
             }
         }
@@ -133,96 +163,173 @@ impl<P: Protocol> Attempt<P> {
         let response = answer.map_err(|error| fault::network(&self.endpoint, error, Stage::BeforeHead))?;
         let status = response.status();
         let request_id = request_id::<P>(response.headers(), &self.endpoint);
-        self.ready.push_back(ModelEvent::Headers { http_status: status.as_u16(), request_id });
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        // Servers forget the right type more often than they send another thing, so only what cannot be a stream is refused.
-        let no_stream = ["application/json", "text/html"].iter().any(|other| content_type.starts_with(other));
-        if !status.is_success() || no_stream { Ok(Phase::Refused(response)) } else { Ok(Phase::Reading(Box::new(Events::new(response)))) }
+        self.answer().tell(ModelEvent::Headers { http_status: status.as_u16(), request_id });
+        // Servers forget the right content type, and name a wrong one: what a body is, its first bytes say.
+        Ok(if status.is_success() { Phase::Reading { body: Box::new(Body::new(response)), status } } else { Phase::Refused(response) })
     }
 
-    async fn read(&mut self, mut events: Box<Events>) -> Result<Phase, Box<StreamFailure>> {
-        // Many events can lie ready in one read: other tasks get their turn, and a cancel is seen, between them.
-        tokio::task::consume_budget().await;
-        let (next, by) = if self.answer.is_finished() {
-            match tokio::time::timeout(SETTLE_TIME, events.whole()).await {
-                Ok(next @ Next::Failed(_)) => (next, ClosedBy::Unknown),
-                Ok(next) => (next, ClosedBy::Provider),
-                Err(_elapsed) => (Next::End, ClosedBy::Us),
-            }
-        } else {
-            (events.next().await, ClosedBy::Provider)
-        };
-        match next {
-            Next::Bytes => {
-                self.ready.push_back(ModelEvent::KeptAlive);
-                Ok(Phase::Reading(events))
-            }
-            Next::Event(event) => match event.data.as_deref().map(str::trim).filter(|data| !data.is_empty()) {
-                Some(data) if event.event.as_deref() == Some("error") => Err(fault::reported(&self.endpoint, data)),
-                Some(data) => match self.answer.read(data, &self.endpoint, &mut self.ready)? {
-                    Reading::GoesOn => {
-                        if self.ready.is_empty() {
-                            self.ready.push_back(ModelEvent::KeptAlive);
-                        }
-                        Ok(Phase::Reading(events))
-                    }
-                    Reading::IsOver => {
-                        events.give_back(SETTLE_TIME);
-                        self.finish(by)
-                    }
-                },
-                None => {
-                    self.ready.push_back(ModelEvent::KeptAlive);
-                    Ok(Phase::Reading(events))
+    /// Reads one event, or as much of it as comes.
+    async fn read(&mut self, mut body: Box<Body>, status: StatusCode) -> Result<Phase, Box<StreamFailure>> {
+        let mut has_more = false;
+        loop {
+            match self.take(&mut body, Place::Within).await? {
+                Some(Reading::IsOver) => {
+                    body.give_back(SETTLE_TIME);
+                    return self.finish(ClosedBy::Provider);
                 }
-            },
-            // The model had finished: what happened to the connection after that did not happen to the answer.
-            Next::Failed(_) | Next::End if self.answer.is_finished() => self.finish(by),
-            Next::Failed(error) => Err(events.fault(error, &self.endpoint)),
-            Next::End => {
-                self.has_ended = true;
-                let message = format!("{} ended the stream before the model had finished", self.endpoint.origin());
-                let evidence = [&["the body ended in good order"], P::UNFINISHED].concat();
-                Err(transport(TransportKind::UnexpectedEof, message, &evidence))
+                Some(_) => return Ok(Phase::Reading { body, status }),
+                None if has_more => {
+                    self.answer().tell(ModelEvent::KeptAlive);
+                    return Ok(Phase::Reading { body, status });
+                }
+                None => {}
             }
+            let more = match self.patience() {
+                Some(until) => tokio::time::timeout_at(until, body.more()).await.ok(),
+                None => Some(body.more().await),
+            };
+            let (by, broken) = match more {
+                Some(More::Bytes) => {
+                    has_more = true;
+                    continue;
+                }
+                Some(More::End) => (ClosedBy::Provider, None),
+                Some(More::Failed(error)) => (ClosedBy::Unknown, Some(error)),
+                None => (ClosedBy::Us, None),
+            };
+            self.has_ended = by == ClosedBy::Provider;
+            return self.end(body, status, by, broken).await;
         }
     }
 
+    /// Takes the next event, if all of it has come. A large one is read on another thread.
+    async fn take(&mut self, body: &mut Body, place: Place) -> Result<Option<Reading>, Box<StreamFailure>> {
+        let event = match place {
+            Place::Within => body.reader.next(),
+            Place::AtEnd => body.reader.end(),
+        };
+        let Some(event) = event.map_err(|error| self.bad_text(error))? else { return Ok(None) };
+        if event.data.len() < LARGE_EVENT {
+            let progress = self.progress.as_mut().expect(WAITED_FOR);
+            return progress.take(event.name, event.data).map(Some);
+        }
+        let (name, data) = (event.name.to_owned(), event.data.to_owned());
+        let mut progress = self.progress.take().expect(WAITED_FOR);
+        let read = tokio::task::spawn_blocking(move || {
+            let reading = progress.take(&name, &data);
+            (progress, reading)
+        });
+        let (progress, reading) = read.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        self.progress = Some(progress);
+        reading.map(Some)
+    }
+
+    /// Until when the rest of the stream is waited for: not at all before the model has finished, and anew after each word.
+    fn patience(&mut self) -> Option<Instant> {
+        let (tail, said) = (self.answer().tail(), self.answer().said());
+        let patience = match tail {
+            Tail::NotYet => {
+                self.finished = None;
+                return None;
+            }
+            Tail::Likely => CALL_TIME,
+            Tail::Certain => SETTLE_TIME,
+        };
+        let since = match self.finished {
+            Some((since, then)) if then == said => since,
+            _ => Instant::now(),
+        };
+        self.finished = Some((since, said));
+        Some(since + patience)
+    }
+
+    /// The body is over, in good order or not. What happened to the connection after the model had finished did not happen to the
+    /// answer.
+    async fn end(
+        &mut self,
+        mut body: Box<Body>,
+        status: StatusCode,
+        by: ClosedBy,
+        broken: Option<ReadError>,
+    ) -> Result<Phase, Box<StreamFailure>> {
+        loop {
+            match self.take(&mut body, Place::AtEnd).await {
+                Ok(None) => break,
+                Ok(Some(Reading::IsOver)) => return self.finish(by),
+                Ok(Some(_)) => {}
+                // Half an event.
+                Err(failure) if failure.kind == ProtocolKind::BadJson.name() || self.answer().has_ended() => break,
+                Err(failure) => return Err(failure),
+            }
+        }
+        if self.answer().has_ended() {
+            return self.finish(by);
+        }
+        if let Some(error) = broken {
+            return Err(self.broken(error));
+        }
+        let words = self.endpoint.clean(body.reader.words().to_owned());
+        if !words.is_empty() && !self.answer().is_understood {
+            return Err(fault::not_a_stream(&self.endpoint, status, P::PATH, &Said::read(&words)));
+        }
+        let mut message = format!("{} ended the stream before the model had finished", self.endpoint.origin());
+        if !words.is_empty() {
+            message = format!("{message}; it said: {words}");
+        }
+        let evidence = [&["the body ended in good order"], P::UNFINISHED].concat();
+        Err(transport(TransportKind::UnexpectedEof, message, &evidence))
+    }
+
     fn finish(&mut self, by: ClosedBy) -> Result<Phase, Box<StreamFailure>> {
-        self.ready.push_back(ModelEvent::UpstreamClosed(by));
-        self.answer.finish(&mut self.ready)?;
+        self.answer().tell(ModelEvent::UpstreamClosed(by));
+        self.answer().finish(P::LAST)?;
         Ok(Phase::Ended)
     }
 
-    /// Why an answer that is no event stream was given.
+    /// Why an answer whose status is no success was given.
     async fn refusal(&mut self, response: Response) -> Box<StreamFailure> {
-        let (status, headers) = (response.status(), response.headers().clone());
+        let status = response.status();
+        let asked = waits::in_headers(response.headers());
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = error_body(response).await;
         self.has_ended = body.extent == Extent::Whole;
-        refusal::<P>(&self.endpoint, status, &headers, &body)
+        let failure = fault::status(&self.endpoint, status, location.as_deref(), &body);
+        Box::new(StreamFailure { retry_after_ms: asked.or(failure.retry_after_ms), ..*failure })
+    }
+
+    fn bad_text(&self, error: Utf8Error) -> Box<StreamFailure> {
+        let message = format!("{}: {error}", self.endpoint.origin());
+        protocol(ProtocolKind::BadSse, message, None, &["an event is no valid UTF-8"])
+    }
+
+    fn broken(&self, error: ReadError) -> Box<StreamFailure> {
+        let origin = self.endpoint.origin();
+        match error {
+            ReadError::Network(error) => fault::network(&self.endpoint, error, Stage::InBody),
+            ReadError::TooLarge => {
+                let message = format!("{origin} sent an event of more than {EVENT_LIMIT} bytes");
+                protocol(ProtocolKind::EventTooLarge, message, None, &["an event grew beyond the limit"])
+            }
+            ReadError::Undecodable(_) => {
+                protocol(ProtocolKind::BadSse, format!("{origin}: {error}"), None, &["the event stream could not be read"])
+            }
+        }
     }
 }
 
-fn refusal<P: Protocol>(endpoint: &Endpoint, status: StatusCode, headers: &HeaderMap, body: &ErrorBody) -> Box<StreamFailure> {
-    let retry_after_ms = retry_after(headers);
-    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-    if !status.is_success() {
-        let failure = fault::status(endpoint, status, location, body);
-        return Box::new(StreamFailure { retry_after_ms, ..*failure });
-    }
-    let is_error =
-        serde_json::from_slice::<serde_json::Value>(&body.bytes).is_ok_and(|value| value.get("error").is_some_and(|e| !e.is_null()));
-    if is_error {
-        return fault::reported(endpoint, &String::from_utf8_lossy(&body.bytes));
-    }
-    let message =
-        format!("{} answered {status} without an event stream; check that the base URL ends where {} follows", endpoint.origin(), P::PATH);
-    protocol(ProtocolKind::NotAStream, message, None, &["the content type is not that of an event stream"])
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Within,
+    /// Behind it the body is over.
+    AtEnd,
 }
+
+const WAITED_FOR: &str = "a large event that is read elsewhere is waited for";
 
 async fn error_body(response: Response) -> ErrorBody {
     let mut body = ErrorBody { bytes: Vec::new(), extent: Extent::Incomplete };
-    let mut chunks = response.bytes_stream();
+    let mut chunks = Decoded::new(response);
     let read = async {
         while let Some(chunk) = chunks.next().await {
             let Ok(chunk) = chunk else { return };
@@ -238,21 +345,6 @@ async fn error_body(response: Response) -> ErrorBody {
     // A body that does not come must not hide the status that has come.
     let _ = tokio::time::timeout(ERROR_BODY_TIME, read).await;
     body
-}
-
-/// How long the provider asks to be left alone: in milliseconds, as some vendors say it, in seconds, or until a date.
-fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let said = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    if let Some(ms) = said("retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()).filter(|ms| ms.is_finite() && *ms >= 0.0) {
-        return u64::try_from(Duration::try_from_secs_f64(ms / 1000.0).ok()?.as_millis()).ok();
-    }
-    let said = said("retry-after")?;
-    if let Ok(seconds) = said.parse::<u64>() {
-        return seconds.checked_mul(1000);
-    }
-    let until = jiff::fmt::rfc2822::parse(said).ok()?.timestamp();
-    // A date that is over asks for nothing more.
-    u64::try_from(until.duration_since(jiff::Timestamp::now()).as_millis().max(0)).ok()
 }
 
 /// The provider's id of the request, if it is fit to be kept.

@@ -4,13 +4,13 @@
 //! library's own error type wherever there is one.
 
 use super::Endpoint;
+use super::reasons::Reason;
+use super::said::Said;
 use crate::net::NetError;
-use crate::protocol::diagnostics::{Confidence, StreamFailure};
+use crate::protocol::cause::Cause;
+use crate::protocol::diagnostics::{Confidence, Meaning, StreamFailure};
 use crate::provider::failure::{ProtocolKind, TransportKind, http, protocol, transport};
 use reqwest::StatusCode;
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
 use std::error::Error;
 use std::io;
 
@@ -40,13 +40,13 @@ pub(super) enum Extent {
 
 /// An answer whose status is no success.
 pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&str>, body: &ErrorBody) -> Box<StreamFailure> {
-    let said = Said::in_body(&body.bytes);
+    let said = Said::read(&String::from_utf8_lossy(&body.bytes));
     let mut text = format!("{} answered {status}", endpoint.origin());
     if let Some(location) = location.filter(|_| status.is_redirection()) {
         let target = location.split(['?', '#']).next().unwrap_or_default();
         text = format!("{text} and points to {target}; redirects are not followed, set the base URL to the right place");
     }
-    let (message, code) = said.told();
+    let message = said.told();
     if !message.is_empty() {
         text = format!("{text}: {message}");
     }
@@ -55,38 +55,71 @@ pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&
         Extent::Cut => "the error body was longer than the limit and was cut",
         Extent::Incomplete => "the error body did not arrive whole",
     };
-    http(status.as_u16(), endpoint.clean(text), code.map(|c| endpoint.clean(c)).as_deref(), &["the answer's status is an error", extent])
+    let status = status.as_u16();
+    // A code that repeats the status says nothing.
+    let code = said.code().filter(|code| *code != status.to_string()).map(|code| endpoint.clean(code));
+    let failure = http(status, endpoint.clean(text), code.as_deref(), &["the answer's status is an error", extent]);
+    meant(failure, &said, Some(status))
 }
 
 /// An error that the provider reported inside a stream.
-pub(in crate::provider) fn reported(endpoint: &Endpoint, data: &str) -> Box<StreamFailure> {
-    let (message, code) = Said::in_body(data.as_bytes()).told();
+pub(super) fn reported(endpoint: &Endpoint, said: &Said) -> Box<StreamFailure> {
+    let message = said.told();
     let message = if message.is_empty() { "the provider reported an error inside the stream".to_owned() } else { message };
-    let code = code.map(|code| endpoint.clean(code));
-    protocol(ProtocolKind::ProviderError, endpoint.clean(message), code.as_deref(), &["an error object arrived inside the stream"])
+    let code = said.code().map(|code| endpoint.clean(code));
+    let evidence = ["an error object arrived inside the stream"];
+    meant(protocol(ProtocolKind::ProviderError, endpoint.clean(message), code.as_deref(), &evidence), said, None)
 }
 
-/// Data that is no JSON, or not of the vendor's shape.
-fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Box<StreamFailure> {
-    let evidence = match error.classify() {
-        serde_json::error::Category::Data => "an event's data is JSON of another shape than the protocol has",
-        _ => "an event's data is no JSON",
+/// The failure with what the provider means by it.
+fn meant(mut failure: Box<StreamFailure>, said: &Said, status: Option<u16>) -> Box<StreamFailure> {
+    if said.is_context_overflow(status) {
+        failure.cause = Cause::ContextOverflow;
+        return failure;
+    }
+    failure.meaning = said.means(status);
+    failure.retry_after_ms = failure.meaning.and_then(|_| said.wait_ms());
+    failure
+}
+
+/// A finish reason that names a failure.
+pub(super) fn ended(reason: Reason, raw: &str) -> Box<StreamFailure> {
+    let message = format!("the provider ended the answer with the finish reason {raw:?}");
+    let mut failure = protocol(ProtocolKind::ProviderError, message, Some(raw), &["the finish reason names a failure"]);
+    failure.meaning = failure.meaning.or((reason == Reason::Busy).then_some(Meaning::Overloaded));
+    failure
+}
+
+/// An answer that ended well and said nothing.
+pub(super) fn empty(raw: &str, has_thought: bool) -> Box<StreamFailure> {
+    let (message, evidence) = if has_thought {
+        ("the model thought and then ended without an answer", "the answer held thoughts, but neither words nor a tool call")
+    } else {
+        ("the model ended without an answer", "the answer held neither words nor a tool call")
     };
+    let message = format!("{message} (finish reason {raw:?})");
+    protocol(ProtocolKind::EmptyAnswer, message, None, &[evidence])
+}
+
+/// A success whose body is something else than events.
+pub(super) fn not_a_stream(endpoint: &Endpoint, status: StatusCode, path: &str, said: &Said) -> Box<StreamFailure> {
+    let (origin, words) = (endpoint.origin(), said.told());
+    let message =
+        format!("{origin} answered {status} without an event stream ({words}); check that the base URL ends where {path} follows");
+    let evidence = ["the body holds words, but no event"];
+    meant(protocol(ProtocolKind::NotAStream, endpoint.clean(message), None, &evidence), said, None)
+}
+
+/// An answer in another protocol than was asked in.
+pub(super) fn other_protocol(endpoint: &Endpoint, speaks: &str, mend: &str) -> Box<StreamFailure> {
+    let message = format!("{} answers in {speaks}, which is not the protocol that it was asked in; {mend}", endpoint.origin());
+    protocol(ProtocolKind::OtherProtocol, message, None, &["the answer has the shape of another protocol"])
+}
+
+/// Data that is no JSON.
+pub(super) fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Box<StreamFailure> {
     let message = format!("an event from {} could not be read: {error}", endpoint.origin());
-    protocol(ProtocolKind::BadJson, endpoint.clean(message), None, &[evidence])
-}
-
-/// An event's data, or a part of it, in the shape that is known of it.
-pub(in crate::provider) fn parsed<'a, T: Deserialize<'a>>(json: &'a str, endpoint: &Endpoint) -> Result<T, Box<StreamFailure>> {
-    serde_json::from_str(json).map_err(|error| bad_json(endpoint, &error))
-}
-
-/// A field of a known event; one that is missing says nothing.
-pub(in crate::provider) fn field<'a, T>(json: Option<&'a RawValue>, endpoint: &Endpoint) -> Result<T, Box<StreamFailure>>
-where
-    T: Deserialize<'a> + Default,
-{
-    json.map_or_else(|| Ok(T::default()), |json| parsed(json.get(), endpoint))
+    protocol(ProtocolKind::BadJson, endpoint.clean(message), None, &["an event's data is no JSON"])
 }
 
 /// No client could be set up.
@@ -209,84 +242,9 @@ fn story(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// What an error body says.
-#[derive(Debug, Default)]
-struct Said {
-    message: String,
-    code: Option<String>,
-    /// The kind of error, where the vendor gives one beside the code.
-    kind: Option<String>,
-}
-
-impl Said {
-    /// Reads the shapes that are in use: `{error: {message, code, type}}`, `{error: text}`, `{message}`, `{detail}`, a list
-    /// of one of them, or plain text.
-    fn in_body(body: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(body);
-        let text = text.trim();
-        let Ok(mut value) = serde_json::from_str::<Value>(text) else {
-            let message = if text.starts_with('<') { "the body is a web page, not an API's answer" } else { text };
-            return Self { message: message.to_owned(), ..Self::default() };
-        };
-        if let Some(first) = value.get_mut(0) {
-            value = first.take();
-        }
-        let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(&value);
-        let message = match error {
-            Value::String(text) => text.clone(),
-            _ => match ["message", "detail"].into_iter().find_map(|field| error.get(field)) {
-                Some(Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
-                None => error.to_string(),
-            },
-        };
-        let name = |field: &str| match error.get(field)? {
-            // `error` only says that it is one.
-            Value::String(name) if !name.is_empty() && name != "error" => Some(name.clone()),
-            Value::Number(name) => Some(name.to_string()),
-            _ => None,
-        };
-        let (code, kind) = (name("code"), name("type"));
-        Self { message, code: code.clone().or_else(|| kind.clone()), kind: kind.filter(|_| code.is_some()) }
-    }
-
-    /// Message and code. A kind that is not the code stands in front of the message.
-    fn told(self) -> (String, Option<String>) {
-        let message = match &self.kind {
-            Some(kind) if self.code.as_ref() != Some(kind) => format!("{kind}: {}", self.message),
-            _ => self.message,
-        };
-        (message, self.code)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_shape_of_an_error_body_is_read() {
-        let said = |message: &str, code: Option<&str>| (message.to_owned(), code.map(str::to_owned));
-        for (body, want) in [
-            (r#"{"error":{"message":"no","type":"auth","code":"bad_key"}}"#, said("auth: no", Some("bad_key"))),
-            (r#"{"error":{"message":"no","type":"auth","code":null}}"#, said("no", Some("auth"))),
-            (r#"{"error":"model not found"}"#, said("model not found", None)),
-            (
-                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"req_1"}"#,
-                said("Overloaded", Some("overloaded_error")),
-            ),
-            (r#"{"type":"error","code":null,"message":"gone","param":null,"sequence_number":3}"#, said("gone", None)),
-            (r#"{"id":"resp_1","error":{"code":"server_error","message":"broke"},"usage":null}"#, said("broke", Some("server_error"))),
-            (r#"{"object":"error","message":"too long","code":400}"#, said("too long", Some("400"))),
-            (r#"[{"error":{"message":"quota","code":429}}]"#, said("quota", Some("429"))),
-            (r#"{"detail":[{"msg":"missing"}]}"#, said(r#"[{"msg":"missing"}]"#, None)),
-            ("upstream timed out\n", said("upstream timed out", None)),
-            ("<html><title>502</title>", said("the body is a web page, not an API's answer", None)),
-            ("", said("", None)),
-        ] {
-            assert_eq!(Said::in_body(body.as_bytes()).told(), want, "{body}");
-        }
-    }
 
     #[test]
     fn a_wrapped_error_is_found_and_told_once() {

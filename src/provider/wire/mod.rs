@@ -3,28 +3,44 @@
 //!
 //! Invariant: a key leaves this room only in the one header of its vendor, in a request to the configured endpoint.
 
+pub(super) mod answer;
 mod attempt;
+mod body;
 pub(super) mod calls;
+mod documents;
 mod endpoint;
-mod events;
-pub(super) mod fault;
+mod fault;
 pub(super) mod history;
+mod limits;
+pub(super) mod loose;
+#[cfg(test)]
+mod mutation_tests;
+mod progress;
+mod reasons;
 mod remote;
+pub(super) mod said;
+mod sse;
+mod tags;
 #[cfg(test)]
 pub(super) mod testing;
+mod told;
+pub(super) mod usage;
+mod waits;
 pub(super) mod words;
 
-pub use endpoint::{Endpoint, KeyHeader, OptionsError};
+pub use answer::Answer;
 #[cfg(test)]
-pub(super) use events::EVENT_LIMIT;
+pub(super) use body::EVENT_LIMIT;
+pub use endpoint::{Endpoint, KeyHeader, OptionsError};
+pub use limits::AnswerLimits;
 pub use remote::{Remote, RemoteOptions};
 
 use crate::protocol::diagnostics::StreamFailure;
-use crate::protocol::model::{ModelEvent, ModelRequest};
-use std::collections::VecDeque;
+use crate::protocol::model::ModelRequest;
+use said::Said;
 
-/// A vendor's protocol. A value of it reads one answer.
-pub trait Protocol: Sized + Send + 'static {
+/// A vendor's protocol. A value of it reads one answer, and keeps what only its vendor tells.
+pub trait Protocol: Default + Send + 'static {
     /// Where requests go, below the base URL.
     const PATH: &'static str;
     /// The header that carries the key.
@@ -35,6 +51,8 @@ pub trait Protocol: Sized + Send + 'static {
     const REQUEST_ID: &'static str;
     /// What is missing when a stream ends before the model has finished, as evidence.
     const UNFINISHED: &'static [&'static str];
+    /// The last event, which is the finish reason where no other was given.
+    const LAST: &'static str;
 
     /// The path of requests below the base URL's, which does not end with a slash; it may be the whole already.
     fn path(base: &str) -> String {
@@ -47,28 +65,46 @@ pub trait Protocol: Sized + Send + 'static {
     /// None that JSON of strings can have; serde's signature is handed on.
     fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error>;
 
-    /// Begins the answer to `request`.
-    fn begin(request: &ModelRequest) -> Self;
-
-    /// Reads one event's data, which is not empty; what it says goes to `out`, also before a failure.
+    /// Reads one event: its name, if it has one, and its data, an object. What it says goes to `answer`, also before a failure.
     ///
     /// # Errors
-    /// The data makes no sense, or reports a failure of the provider.
-    fn read(&mut self, data: &str, endpoint: &Endpoint, out: &mut VecDeque<ModelEvent>) -> Result<Reading, Box<StreamFailure>>;
-
-    /// Whether the model has said that it finished: what happens to the connection after that is no failure.
-    fn is_finished(&self) -> bool;
-
-    /// The end of an answer that finished, or whose last event has come: tool calls, usage, and the finish.
-    ///
-    /// # Errors
-    /// A tool call cannot be handed on.
-    fn finish(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>>;
+    /// The data is no JSON (and nothing of it was read), or reports a failure of the provider.
+    fn read(&mut self, name: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread>;
 }
 
-/// Whether an event was the last.
+/// What an event was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     GoesOn,
+    /// It was the last.
     IsOver,
+    /// There was nothing in it that the protocol knows.
+    Unknown,
+}
+
+/// Why an event was not read.
+#[derive(Debug)]
+pub enum Unread {
+    Json(serde_json::Error),
+    /// The provider reports an error.
+    Error(Said),
+    Failure(Box<StreamFailure>),
+}
+
+impl From<serde_json::Error> for Unread {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl From<Said> for Unread {
+    fn from(said: Said) -> Self {
+        Self::Error(said)
+    }
+}
+
+impl From<Box<StreamFailure>> for Unread {
+    fn from(failure: Box<StreamFailure>) -> Self {
+        Self::Failure(failure)
+    }
 }

@@ -1,6 +1,6 @@
 //! A model behind a vendor's protocol.
 
-use super::{Endpoint, OptionsError, Protocol, attempt};
+use super::{AnswerLimits, Endpoint, OptionsError, Protocol, attempt};
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};
 use crate::provider::Provider;
@@ -15,6 +15,7 @@ pub struct Remote<P> {
     name: Arc<str>,
     model: Arc<str>,
     endpoint: Arc<Endpoint>,
+    limits: AnswerLimits,
     protocol: PhantomData<fn() -> P>,
 }
 
@@ -27,6 +28,8 @@ pub struct RemoteOptions {
     pub base_url: String,
     pub model: String,
     pub api_key: Option<SecretString>,
+    /// What one answer may hold.
+    pub limits: AnswerLimits,
 }
 
 impl<P: Protocol> Remote<P> {
@@ -36,7 +39,13 @@ impl<P: Protocol> Remote<P> {
     /// The base URL or the key cannot be used.
     pub fn new(options: RemoteOptions) -> Result<Self, OptionsError> {
         let endpoint = Endpoint::new::<P>(&options.base_url, options.api_key)?;
-        Ok(Self { name: options.name, model: options.model.into(), endpoint: Arc::new(endpoint), protocol: PhantomData })
+        Ok(Self {
+            name: options.name,
+            model: options.model.into(),
+            endpoint: Arc::new(endpoint),
+            limits: options.limits,
+            protocol: PhantomData,
+        })
     }
 }
 
@@ -50,6 +59,6 @@ impl<P: Protocol> Provider for Remote<P> {
     }
 
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
-        attempt::open::<P>(Arc::clone(&self.endpoint), Arc::clone(&self.model), request)
+        attempt::open::<P>(Arc::clone(&self.endpoint), Arc::clone(&self.model), self.limits, request)
     }
 }

@@ -1,10 +1,10 @@
 //! What the tests of the vendor protocols share: requests, a provider at a server of the test's own, and what it said.
 
-use super::{Protocol, Remote, RemoteOptions};
+use super::{AnswerLimits, Protocol, Remote, RemoteOptions};
 use crate::protocol::diagnostics::{Boundary, StreamFailure, Usage, UsageSource};
 use crate::protocol::ids::{AttemptId, MessageId};
 use crate::protocol::message::{Message, Part, Role};
-use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, Purpose};
+use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, NoteKind, Purpose};
 use crate::provider::Provider;
 use crate::provider::model_server::{Exchange, ModelServer};
 use futures_util::StreamExt;
@@ -21,8 +21,17 @@ pub(in crate::provider) type Told = (Vec<ModelEvent>, Option<StreamFailure>);
 
 pub(in crate::provider) const KEY: &str = "sk-canary-5f2a";
 
+const LIMITS: AnswerLimits = AnswerLimits { calls: 64, call_bytes: 1 << 20, text_bytes: 8 << 20 };
+
 pub(in crate::provider) fn provider<P: Protocol>(base_url: String) -> Remote<P> {
-    Remote::new(RemoteOptions { name: "vendor".into(), base_url, model: "m-1".into(), api_key: Some(SecretString::from(KEY)) }).unwrap()
+    Remote::new(RemoteOptions {
+        name: "vendor".into(),
+        base_url,
+        model: "m-1".into(),
+        api_key: Some(SecretString::from(KEY)),
+        limits: LIMITS,
+    })
+    .unwrap()
 }
 
 pub(in crate::provider) fn request(messages: Vec<Message>) -> ModelRequest {
@@ -134,6 +143,10 @@ pub(in crate::provider) fn usage(input: u64, output: u64) -> Usage {
 
 pub(in crate::provider) fn finish(reason: FinishReason, raw: &str) -> ModelEvent {
     ModelEvent::Finish { reason, raw: raw.into() }
+}
+
+pub(in crate::provider) fn note(kind: NoteKind, message: &str) -> ModelEvent {
+    ModelEvent::Note { kind, message: message.into() }
 }
 
 pub(in crate::provider) fn call(call_id: &str, tool: &str, input: Value) -> ModelEvent {

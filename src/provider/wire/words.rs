@@ -1,28 +1,44 @@
-//! Strings and indices of a vendor's event, as servers send them.
+//! The texts of a vendor's event, as servers send them.
 //!
-//! Invariant: they are borrowed from the event wherever its text has no escapes; null, and any other type than the
-//! vendor's, is read as "nothing", never an error.
+//! Invariant: they are borrowed from the event wherever its text has no escapes; null, and what holds no text, is read as
+//! "nothing", never an error.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// A string, or nothing. A list of parts is read as their text.
+/// A string, or nothing. Content parts, alone or in a list, are read as their text; what they hold of thoughts stands apart.
 #[derive(Debug, Default)]
-pub(in crate::provider) struct Words<'a>(Cow<'a, str>);
+pub(in crate::provider) struct Words<'a> {
+    text: Cow<'a, str>,
+    thought: Cow<'a, str>,
+}
 
 impl<'a> Words<'a> {
-    /// The words, if there are any.
-    pub(in crate::provider) fn said(self) -> Option<Cow<'a, str>> {
-        (!self.0.is_empty()).then_some(self.0)
+    /// The words, empty if there are none.
+    pub(in crate::provider) fn text(self) -> Cow<'a, str> {
+        self.text
+    }
+
+    pub(in crate::provider) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Words and thoughts.
+    pub(in crate::provider) fn parts(self) -> (Cow<'a, str>, Cow<'a, str>) {
+        (self.text, self.thought)
+    }
+
+    fn of(text: impl Into<Cow<'a, str>>) -> Self {
+        Self { text: text.into(), thought: Cow::Borrowed("") }
     }
 }
 
 impl PartialEq<&str> for Words<'_> {
     fn eq(&self, other: &&str) -> bool {
-        self.0 == *other
+        self.text == *other
     }
 }
 
@@ -32,19 +48,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Words<'a> {
     }
 }
 
-/// An index; 0 where there is none.
-pub(in crate::provider) fn index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    Ok(raw.get().parse().unwrap_or(0))
-}
-
 struct WordsVisitor;
 
-/// One part of a list of content parts; what has no text (a picture, a thought) adds nothing.
+/// One content part; a picture has neither of these.
 #[derive(Deserialize)]
 struct ContentPart<'a> {
     #[serde(borrow, default)]
+    r#type: Words<'a>,
+    #[serde(borrow, default)]
     text: Words<'a>,
+    #[serde(borrow, default)]
+    content: Words<'a>,
+    #[serde(borrow, default)]
+    refusal: Words<'a>,
+    #[serde(borrow, default)]
+    thinking: Words<'a>,
+    #[serde(borrow, default)]
+    summary: Words<'a>,
 }
 
 impl<'de> Visitor<'de> for WordsVisitor {
@@ -55,24 +75,37 @@ impl<'de> Visitor<'de> for WordsVisitor {
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Words(Cow::Borrowed(text)))
+        Ok(Words::of(text))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Words(Cow::Owned(text.to_owned())))
+        Ok(Words::of(text.to_owned()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        let mut text = String::new();
-        while let Some(part) = parts.next_element::<ContentPart<'de>>()? {
-            text.push_str(&part.text.0);
+        let mut all = Words::default();
+        while let Some(part) = parts.next_element::<Words<'de>>()? {
+            for (all, part) in [(&mut all.text, part.text), (&mut all.thought, part.thought)] {
+                if all.is_empty() {
+                    *all = part;
+                } else if !part.is_empty() {
+                    all.to_mut().push_str(&part);
+                }
+            }
         }
-        Ok(Words(Cow::Owned(text)))
+        Ok(all)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Words::default())
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+        let part = ContentPart::deserialize(MapAccessDeserializer::new(fields))?;
+        let text = [part.text.text, part.content.text, part.refusal.text].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        let thought = [part.thinking.text, part.summary.text].into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+        let kind = part.r#type.text;
+        if kind.starts_with("thinking") || kind.starts_with("reasoning") {
+            let thought = if thought.is_empty() { text } else { thought };
+            return Ok(Words { text: Cow::Borrowed(""), thought });
+        }
+        Ok(Words { text, thought })
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -83,16 +116,16 @@ impl<'de> Visitor<'de> for WordsVisitor {
         Ok(Words::default())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Words::default())
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Words::of(number.to_string()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Words::default())
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Words::of(number.to_string()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Words::default())
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Words::of(number.to_string()))
     }
 }
 
@@ -106,16 +139,24 @@ mod tests {
 
     #[test]
     fn plain_text_is_borrowed_and_escaped_text_is_owned() {
-        assert!(matches!(words(r#""hello""#).said(), Some(Cow::Borrowed("hello"))));
-        assert!(matches!(words(r#""a\nb""#).said(), Some(Cow::Owned(text)) if text == "a\nb"));
+        assert!(matches!(words(r#""hello""#).text(), Cow::Borrowed("hello")));
+        assert!(matches!(words(r#""a\nb""#).text(), Cow::Owned(text) if text == "a\nb"));
     }
 
     #[test]
-    fn what_servers_do_instead_of_a_string_is_nothing_or_its_text() {
-        for json in ["null", "7", "-1", "1.5", "true", "{\"a\":[1]}", "\"\"", "[]"] {
-            assert!(words(json).said().is_none(), "{json}");
+    fn what_servers_send_instead_of_a_string_is_its_text_or_nothing() {
+        for json in ["null", "true", "{\"a\":[1]}", "\"\"", "[]", "[null,{}]"] {
+            assert_eq!(words(json).text(), "", "{json}");
         }
-        let parts = r#"[{"type":"thinking","thinking":[]},{"type":"text","text":"a"},{"type":"text","text":"b"}]"#;
-        assert_eq!(words(parts).said().as_deref(), Some("ab"));
+        for (json, text, thought) in [
+            ("7", "7", ""),
+            (r#"{"type":"text","text":"a"}"#, "a", ""),
+            (r#"["a",{"text":"b"},null,{"type":"output_text","text":"c"}]"#, "abc", ""),
+            (r#"[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"}]"#, "a", "hm"),
+            (r#"[{"type":"reasoning.text","text":"x"},{"type":"reasoning.summary","summary":"y"}]"#, "", "xy"),
+            (r#"{"type":"reasoning.encrypted","data":"abc"}"#, "", ""),
+        ] {
+            assert_eq!(words(json).parts(), (text.into(), thought.into()), "{json}");
+        }
     }
 }

@@ -3,7 +3,18 @@
 use super::*;
 use proptest::prelude::*;
 
-const SMALL: Limits = Limits { header_line: 24, header_block: 48, message: 8, nesting: 128, in_flight: 4, outbox: 64, result: 64 };
+const SMALL: Limits = Limits {
+    header_line: 24,
+    header_block: 48,
+    message: 8,
+    nesting: 128,
+    in_flight: 4,
+    outbox: 64,
+    result: 64,
+    answer_calls: 1,
+    call: 1,
+    turn_text: 1,
+};
 
 /// A frame that outlives its input.
 #[derive(Debug, Clone, PartialEq, Eq)]

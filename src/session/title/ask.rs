@@ -12,9 +12,10 @@ use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
 use crate::protocol::said;
 use crate::provenance::{CancelToken, Stopped};
 use crate::provider::Provider;
+use crate::provider::failure::ProtocolKind;
 use crate::session::attempt;
 use crate::session::context::SessionContext;
-use crate::session::retry;
+use crate::session::retry::{self, Loading};
 use crate::session::trace::{Asked, AttemptTrace};
 use crate::text::first;
 use futures_util::StreamExt;
@@ -41,6 +42,7 @@ impl Asking<'_> {
         let settings = &self.context.settings;
         let deadline = Instant::now() + settings.title_timeout;
         let mut attempt = 1;
+        let mut loading = Loading::default();
         loop {
             let mut trace = self.begin(record, attempt);
             let stream = self.model.stream(request(&trace, record, prompt));
@@ -60,6 +62,7 @@ impl Asking<'_> {
                     keep(record, trace.trace());
                     return titled(&text);
                 }
+                Ok(Ok(Err(failure))) if failure.kind == ProtocolKind::EmptyAnswer.name() => ("empty_title", failure),
                 Ok(Ok(Err(failure))) => ("provider_failure", failure),
                 Ok(Err(_elapsed)) => {
                     trace.observe(&ModelEvent::UpstreamClosed(ClosedBy::Us));
@@ -68,7 +71,7 @@ impl Asking<'_> {
             };
             let message = failure.message.clone();
             let time_left = deadline.saturating_duration_since(Instant::now());
-            let again_after = retry::fail(&mut trace, failure, &settings.retry, Some(time_left));
+            let again_after = retry::fail(&mut trace, failure, &settings.retry, Some(time_left), &mut loading);
             keep(record, trace.trace());
             let Some(delay) = again_after else { return Outcome::Failed { name, message } };
             self.title.goes_on(self.context, record);
@@ -126,7 +129,8 @@ async fn listen(
             | ModelEvent::ToolInput { .. }
             | ModelEvent::ToolCall { .. }
             | ModelEvent::Usage(_)
-            | ModelEvent::UpstreamClosed(_) => {}
+            | ModelEvent::UpstreamClosed(_)
+            | ModelEvent::Note { .. } => {}
         }
     }
     if is_finished { Ok(text) } else { Err(attempt::unfinished()) }
@@ -160,5 +164,6 @@ fn timed_out(seconds: f32) -> StreamFailure {
         os_error: None,
         code: None,
         retry_after_ms: None,
+        meaning: None,
     }
 }

@@ -274,6 +274,7 @@ fn trace(session: &str, turn: &str, attempt: &str, state: StreamState) -> Stream
         failure: None,
         watchdogs: None,
         retry: None,
+        notes: None,
     }
 }
 

@@ -121,6 +121,7 @@ pub(super) enum Stop {
     ProcessDied,
     Signal,
     ProviderHttp,
+    ContextOverflow,
     ProviderTransport,
     ProviderProtocol,
     ConnectTimeout,
@@ -128,7 +129,7 @@ pub(super) enum Stop {
     IdleStreamTimeout,
 }
 
-pub(super) const STOPS: [Stop; 18] = [
+pub(super) const STOPS: [Stop; 19] = [
     Stop::ClientCancel,
     Stop::RpcCancel,
     Stop::Superseded,
@@ -142,6 +143,7 @@ pub(super) const STOPS: [Stop; 18] = [
     Stop::ProcessDied,
     Stop::Signal,
     Stop::ProviderHttp,
+    Stop::ContextOverflow,
     Stop::ProviderTransport,
     Stop::ProviderProtocol,
     Stop::ConnectTimeout,
@@ -165,6 +167,7 @@ impl Stop {
             Self::ProcessDied => "client_process_died",
             Self::Signal => "signal",
             Self::ProviderHttp => "provider_http",
+            Self::ContextOverflow => "context_overflow",
             Self::ProviderTransport => "provider_transport",
             Self::ProviderProtocol => "provider_protocol",
             Self::ConnectTimeout => "connect_timeout",
@@ -188,7 +191,7 @@ impl Stop {
             Self::WriteFailed => "wire.write_failed",
             Self::ProcessDied => "process.died",
             Self::Signal => "process.signal",
-            Self::ProviderHttp | Self::ProviderTransport | Self::ProviderProtocol => "provider.stream_failed",
+            Self::ProviderHttp | Self::ContextOverflow | Self::ProviderTransport | Self::ProviderProtocol => "provider.stream_failed",
             Self::ConnectTimeout | Self::FirstByteTimeout | Self::IdleStreamTimeout => "watchdog.fired",
         }
     }
@@ -216,6 +219,7 @@ impl Stop {
         matches!(
             self,
             Self::ProviderHttp
+                | Self::ContextOverflow
                 | Self::ProviderTransport
                 | Self::ProviderProtocol
                 | Self::ConnectTimeout
@@ -259,7 +263,7 @@ impl Stop {
     /// Hops of a fault behind the one at which it came in: what pillion itself let go of.
     pub(super) fn fault_hops(self) -> &'static [&'static str] {
         match self {
-            Self::ProviderHttp | Self::ProviderTransport => &[],
+            Self::ProviderHttp | Self::ContextOverflow | Self::ProviderTransport => &[],
             _ => &["turn.stream_dropped"],
         }
     }
@@ -271,7 +275,7 @@ impl Stop {
             (_, Doing::BeforeRequest) => Some("not_open"),
             // The answer had come to its end.
             (_, Doing::AwaitingPermission | Doing::ToolRunning | Doing::RetryBackoff) => Some("provider"),
-            (Self::ProviderHttp | Self::ProviderTransport, _) => Some("provider"),
+            (Self::ProviderHttp | Self::ContextOverflow | Self::ProviderTransport, _) => Some("provider"),
             _ => Some("us"),
         }
     }
@@ -281,7 +285,7 @@ impl Stop {
         match self {
             Self::Superseded => !matches!(doing, Doing::Queued | Doing::CommandRunning),
             Self::TurnTimeout => doing != Doing::Queued,
-            Self::ProviderHttp | Self::FirstByteTimeout => doing == Doing::WaitingForModel,
+            Self::ProviderHttp | Self::ContextOverflow | Self::FirstByteTimeout => doing == Doing::WaitingForModel,
             Self::ConnectTimeout => doing == Doing::BeforeRequest,
             Self::IdleStreamTimeout => matches!(doing, Doing::Reasoning | Doing::Text | Doing::ToolInput),
             Self::ProviderTransport | Self::ProviderProtocol => {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// Words of a record with the family that they show something of.
-const SHOWN: [(&str, &str); 19] = [
+const SHOWN: [(&str, &str); 20] = [
     (r#""cause":"client_cancel""#, "asked_by_client"),
     (r#""cause":"rpc_cancel""#, "asked_by_client"),
     (r#""cause":"superseded_by_prompt""#, "asked_by_client"),
@@ -22,12 +22,13 @@ const SHOWN: [(&str, &str); 19] = [
     ("_timeout\"", "time_limit"),
     (r#""fired":true"#, "time_limit"),
     (r#""cause":"provider_"#, "provider_failure"),
+    (r#""cause":"context_overflow""#, "provider_failure"),
     (r#""state":"failed""#, "provider_failure"),
     (r#""permission":"limit""#, "turn_limit"),
 ];
 
 /// Causes for which nobody has asked.
-const UNASKED: [&str; 13] = [
+const UNASKED: [&str; 14] = [
     "connect_timeout",
     "first_byte_timeout",
     "idle_stream_timeout",
@@ -35,6 +36,7 @@ const UNASKED: [&str; 13] = [
     "tool_timeout",
     "provider_http",
     "provider_transport",
+    "context_overflow",
     "provider_protocol",
     "budget",
     "loop_guard",

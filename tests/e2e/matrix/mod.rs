@@ -163,8 +163,12 @@ async fn stopped(scene: &mut Scene, stop: Stop) -> Value {
         Stop::Shutdown => *request = Some(editor.request("shutdown", Value::Null).await),
         Stop::TurnTimeout | Stop::ConnectTimeout | Stop::FirstByteTimeout | Stop::IdleStreamTimeout => {}
         Stop::ProviderHttp => answer.take().expect("an answer").error(400, &[], "{}").await,
+        Stop::ContextOverflow => {
+            let body = json!({ "error": { "message": "too long", "code": "context_length_exceeded" } }).to_string();
+            answer.take().expect("an answer").error(400, &[], &body).await;
+        }
         Stop::ProviderTransport => answer.take().expect("an answer").reset(),
-        Stop::ProviderProtocol => answer.as_mut().expect("an answer").raw(b"data: no json\n\n").await,
+        Stop::ProviderProtocol => answer.as_mut().expect("an answer").raw(b"data: {\"choices\":[{\n\n").await,
         Stop::Eof => editor.hang_up(),
         Stop::ExitWithoutShutdown => editor.notify("exit", Value::Null).await,
         Stop::BrokenFraming => editor.raw(b"no header at all\r\n\r\n").await,

@@ -41,7 +41,7 @@ M.PROTOCOL_VERSION = 1
 ---@field tools_in_flight pillion.ToolInFlight[]
 ---@field turn_id pillion.TurnId
 ---@field via_ctx_abort boolean It came down through an enclosing scope (`came_down_from`), not as a request to this run.
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"context_overflow"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
@@ -57,6 +57,11 @@ M.PROTOCOL_VERSION = 1
 
 --- The record of what ended a run.
 ---@alias pillion.AbortId string
+
+--- Something about an answer that did not fail it.
+---@class pillion.AnswerNote
+---@field kind pillion.NoteKind
+---@field message string The provider's words, or the names of calls.
 
 --- A tool call that the model had begun to write; nothing of it is kept.
 ---@class pillion.ArrivingCall
@@ -134,7 +139,7 @@ M.PROTOCOL_VERSION = 1
 ---@field session_id pillion.SessionId
 ---@field source? string
 ---@field turn_id? pillion.TurnId The turn that it came to be about.
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"context_overflow"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
@@ -162,7 +167,7 @@ M.PROTOCOL_VERSION = 1
 
 --- What stopped a run, with the data that belongs to it. On the wire: `"cause": "signal", "signal_name": "SIGTERM"`.
 ---@class pillion.Cause
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"context_overflow"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
@@ -353,7 +358,8 @@ M.PROTOCOL_VERSION = 1
 
 --- What pillion tells of a session beyond ACP.
 ---@class pillion.InfoExtras
----@field retry pillion.RetryNotice
+---@field note? pillion.NoteNotice
+---@field retry? pillion.RetryNotice
 
 --- The `_meta` of a `session_info_update`.
 ---@class pillion.InfoMeta
@@ -431,6 +437,13 @@ M.PROTOCOL_VERSION = 1
 ---@field nextCursor? string
 ---@field sessions pillion.SessionEntry[]
 
+--- What a provider means by an error.
+---@alias pillion.Meaning
+---| "rate_limited" # Too much was asked in too short a time.
+---| "quota_exhausted" # The account has nothing left.
+---| "overloaded" # The server has too much to do.
+---| "loading" # The server is still loading the model.
+
 --- One message of a conversation.
 ---@class pillion.Message
 ---@field created_at integer Wall clock, milliseconds since 1970.
@@ -463,6 +476,19 @@ M.PROTOCOL_VERSION = 1
 ---@field modes pillion.SessionModes
 ---@field notices? string[] What was sent but has no effect, in plain words.
 ---@field sessionId pillion.SessionId
+
+--- What about an answer was out of the ordinary.
+---@alias pillion.NoteKind
+---| "late_error" # An error came behind the end of an answer that had finished.
+---| "unknown_finish_reason" # The finish reason is none that pillion knows.
+---| "call_not_run" # The answer was cut off or refused: its tool calls did not run.
+---| "passed_over" # Something came that no protocol knows.
+---| "budget_not_counted" # The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to.
+
+--- Something about the model's answer that did not fail it.
+---@class pillion.NoteNotice
+---@field kind pillion.NoteKind As the stream trace names it.
+---@field sentence string The same for a person.
 
 --- `session/load` and `session/resume`.
 ---@class pillion.OpenSessionParams
@@ -906,10 +932,11 @@ M.PROTOCOL_VERSION = 1
 ---@field confidence pillion.Confidence
 ---@field evidence string[]
 ---@field kind string A stable class of the message, such as `connection_refused`.
+---@field meaning? pillion.Meaning What the provider means by it, where pillion acts upon that.
 ---@field message string
 ---@field os_error? integer The operating system's error number.
 ---@field retry_after_ms? integer How long the provider asked to be left alone.
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"context_overflow"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
@@ -942,6 +969,7 @@ M.PROTOCOL_VERSION = 1
 ---@field finish_reason? string
 ---@field http_status? integer
 ---@field model string
+---@field notes? pillion.AnswerNote[] What about the answer was out of the ordinary and did not fail it.
 ---@field provider string
 ---@field request_id? string
 ---@field response_id? string
@@ -1106,7 +1134,7 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.TurnFailure
 ---@field diagnostics pillion.Diagnostics
 ---@field turnId pillion.TurnId
----@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
+---@field cause "client_cancel"|"rpc_cancel"|"superseded_by_prompt"|"client_eof"|"client_framing_broken"|"client_write_failed"|"client_process_died"|"shutdown_request"|"exit_without_shutdown"|"signal"|"connect_timeout"|"first_byte_timeout"|"idle_stream_timeout"|"turn_timeout"|"tool_timeout"|"provider_http"|"provider_transport"|"context_overflow"|"provider_protocol"|"budget"|"loop_guard"|"store_failure"|"session_closed"|"session_deleted"|"internal_panic"|"crash_recovered"|"unknown"
 ---@field superseding_turn_id? pillion.TurnId
 ---@field pid? integer
 ---@field signal_name? string
@@ -1204,7 +1232,7 @@ M.PROTOCOL_VERSION = 1
 --- What a watchdog waits for.
 ---@alias pillion.WatchdogName
 ---| "connect" # The request to be on its way.
----| "first_byte" # The head of the answer.
+---| "first_byte" # The first event of the answer; its head alone is none.
 ---| "idle_stream" # The next event of the answer.
 
 --- What a prompt does when its session is running something.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::protocol::diagnostics::Usage;
-use crate::protocol::model::FinishReason;
+use crate::protocol::model::{FinishReason, NoteKind};
+use crate::provider::wire::testing::note;
 
 /// What [`TOOLS`] says.
 fn tools() -> Vec<ModelEvent> {
@@ -74,15 +75,17 @@ async fn each_stop_reason_is_told_for_what_it_is() {
         ("max_tokens", FinishReason::MaxTokens),
         ("model_context_window_exceeded", FinishReason::MaxTokens),
         ("refusal", FinishReason::Refusal),
-        ("yet_unknown", FinishReason::EndTurn),
     ] {
         assert_eq!(answer(&[begin(), text("x"), stop(raw), end()]).await, [ModelEvent::Text("x".into()), finish(reason, raw)]);
     }
     // Several ends of the message: the last reason counts.
     assert_eq!(answer(&[begin(), stop("end_turn"), stop("max_tokens"), end()]).await, [finish(FinishReason::MaxTokens, "max_tokens")]);
     // A server that forgets the reason, and one that forgets the end.
-    assert_eq!(answer(&[begin(), end()]).await, [finish(FinishReason::EndTurn, "message_stop")]);
-    assert_eq!(answer(&[begin(), stop("end_turn")]).await, [finish(FinishReason::EndTurn, "end_turn")]);
+    let x = ModelEvent::Text("x".into());
+    assert_eq!(answer(&[begin(), text("x"), end()]).await, [x.clone(), finish(FinishReason::EndTurn, "message_stop")]);
+    assert_eq!(answer(&[begin(), text("x"), stop("end_turn")]).await, [x.clone(), finish(FinishReason::EndTurn, "end_turn")]);
+    let unknown = note(NoteKind::UnknownFinishReason, "yet_unknown");
+    assert_eq!(answer(&[begin(), text("x"), stop("yet_unknown"), end()]).await, [x, unknown, finish(FinishReason::EndTurn, "yet_unknown")]);
 }
 
 #[tokio::test]
@@ -95,6 +98,7 @@ async fn a_refusal_says_why_and_its_half_call_is_not_handed_on() {
         [
             ModelEvent::ToolInput { bytes: 13 },
             ModelEvent::Text("This request was declined.".into()),
+            note(NoteKind::CallNotRun, "write_file"),
             ModelEvent::Usage(counted),
             finish(FinishReason::Refusal, "refusal"),
         ]
@@ -133,6 +137,7 @@ async fn what_servers_do_that_the_vendor_does_not_is_understood() {
             ModelEvent::ToolInput { bytes: 5 },
             ModelEvent::ToolInput { bytes: 3 },
             ModelEvent::ToolInput { bytes: 2 },
+            note(NoteKind::PassedOver, "\"of no block\""),
             call("p", "a", json!({"x": 1})),
             call("q", "a", Value::String("[1]".into())),
             call("call_1_3", "a", json!({"y": 2})),

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::protocol::diagnostics::Usage;
-use crate::protocol::model::FinishReason;
-use crate::provider::wire::testing::{call, finish, usage};
+use crate::protocol::model::{FinishReason, NoteKind};
+use crate::provider::wire::testing::{call, finish, note, usage};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -126,8 +126,9 @@ async fn servers_that_leave_out_index_or_id_are_understood() {
     // Every call at index 0, told apart by their ids; and two calls with one id.
     let zeros = ["q", "r", "r"].map(|id| tool_delta(json!({"index": 0, "id": id, "function": {"name": id, "arguments": "{}"}})));
     assert_eq!(answer(&zeros[..2], "tool_calls").await[..2], [call("q", "q", json!({})), call("r", "r", json!({}))]);
-    let twins = [0, 1].map(|index| tool_delta(json!({"index": index, "id": "t", "function": {"name": "a", "arguments": "{}"}})));
-    assert_eq!(answer(&twins, "tool_calls").await[..2], [call("t", "a", json!({})), call("call_1_2", "a", json!({}))]);
+    let twins =
+        [0, 1].map(|index| tool_delta(json!({"index": index, "id": "t", "function": {"name": "a", "arguments": format!("[{index}]")}})));
+    assert_eq!(answer(&twins, "tool_calls").await[..2], [call("t", "a", json!("[0]")), call("call_1_2", "a", json!("[1]"))]);
     // The form before tool_calls.
     let old = [json!({"function_call": {"name": "a", "arguments": "{\"x\""}}), json!({"function_call": {"arguments": ":3}"}})];
     assert_eq!(answer(&old, "function_call").await[0], call("call_1_1", "a", json!({"x": 3})));
@@ -174,7 +175,10 @@ async fn each_finish_reason_is_told_for_what_it_is() {
     assert_eq!(refused, [ModelEvent::Text("I cannot.".into()), finish(FinishReason::Refusal, "stop")]);
     // A call in an answer that was cut off is not handed on.
     let call = tool_delta(json!({"index": 0, "id": "c", "function": {"name": "a", "arguments": "{}"}}));
-    assert_eq!(answer(&[call], "length").await, [finish(FinishReason::MaxTokens, "length")]);
+    assert_eq!(answer(&[call], "length").await, [note(NoteKind::CallNotRun, "a"), finish(FinishReason::MaxTokens, "length")]);
+    let unknown = answer(std::slice::from_ref(&words), "vibes").await;
+    let told = note(NoteKind::UnknownFinishReason, "vibes");
+    assert_eq!(unknown, [ModelEvent::Text("x".into()), told, finish(FinishReason::EndTurn, "vibes")]);
 }
 
 #[tokio::test]

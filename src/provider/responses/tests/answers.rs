@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::protocol::diagnostics::Usage;
-use crate::protocol::model::FinishReason;
+use crate::protocol::model::{FinishReason, NoteKind};
+use crate::provider::wire::testing::note;
 
 /// What [`TOOLS`] says.
 fn tools() -> Vec<ModelEvent> {
@@ -77,7 +78,9 @@ async fn each_end_is_told_for_what_it_is() {
     ] {
         // A call in a response that was cut off is not handed on.
         let half = if raw == "completed" { String::new() } else { half.clone() };
-        let want = [ModelEvent::Text("x".into()), ModelEvent::Usage(usage(9, 3)), finish(reason, raw)];
+        let told = (!half.is_empty()).then(|| note(NoteKind::CallNotRun, "a call without a name"));
+        let want = [ModelEvent::Text("x".into())].into_iter().chain(told);
+        let want: Vec<_> = want.chain([ModelEvent::Usage(usage(9, 3)), finish(reason, raw)]).collect();
         assert_eq!(answer(&[begin(), text("x"), half, end]).await, want, "{raw}");
     }
     // A server that ends as chat completions do.
