@@ -292,6 +292,8 @@ record! {
             not_read_since: u64 => Time,
             /// Tool calls that the model had begun to write and that were never made, if there were any.
             tool_inputs: Vec<ArrivingCall> => Record,
+            /// How many more of them there were than are listed, if there were more.
+            tool_inputs_not_listed: u64 => Number,
         }
     }
 }

@@ -140,6 +140,8 @@ pub enum NoteKind {
     UnknownFinishReason,
     /// The answer was cut off or refused: its tool calls did not run.
     CallNotRun,
+    /// The model ended in order to call tools, and no call had come.
+    CallMissing,
     /// Something came that no protocol knows.
     PassedOver,
     /// The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to.

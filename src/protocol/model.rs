@@ -57,6 +57,8 @@ pub enum ModelEvent {
     /// A tool call begins, or goes on after another one: the arguments that follow are its. What the model has not named yet is
     /// empty.
     ToolBegins {
+        /// Which call of the answer, counted from 0 in the order in which they begin.
+        nth: usize,
         call_id: String,
         tool: String,
     },

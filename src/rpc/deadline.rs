@@ -30,3 +30,59 @@ pub fn after_signals() -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Child, Command, Stdio};
+
+    /// Set in the process that is to be told to end.
+    const BUSY: &str = "PILLION_TEST_BUSY";
+    const READY: &str = "ready to be ended";
+
+    /// A child that does not outlive the test.
+    struct Ours(Child);
+
+    impl Drop for Ours {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// A runtime whose workers all do something that never ends.
+    fn be_busy() {
+        after_signals().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        for _ in 0..2 {
+            runtime.spawn(async {
+                writeln!(io::stdout(), "{READY}").unwrap();
+                loop {
+                    thread::park();
+                }
+            });
+        }
+        loop {
+            thread::park();
+        }
+    }
+
+    #[test]
+    fn a_process_whose_workers_are_all_busy_ends_when_it_is_told_to() {
+        if crate::process::variable(BUSY).is_some() {
+            be_busy();
+        }
+        let name = "rpc::deadline::tests::a_process_whose_workers_are_all_busy_ends_when_it_is_told_to";
+        for signal in [Signal::TERM, Signal::HUP] {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            let child = command.args(["--exact", name, "--nocapture"]).env(BUSY, "1").stdout(Stdio::piped()).spawn().unwrap();
+            let mut child = Ours(child);
+            let lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+            assert_eq!(lines.filter(|line| line.ends_with(READY)).take(2).count(), 2);
+            kill_process(Pid::from_child(&child.0), signal).unwrap();
+            assert_eq!(child.0.wait().unwrap().code(), Some(128 + signal.as_raw()));
+        }
+    }
+}

@@ -59,6 +59,8 @@ struct Answer<'a> {
     has_begun: bool,
     /// What the model has written in this turn, in bytes.
     written: usize,
+    /// The provider says how many tokens the model writes.
+    is_counted: bool,
 }
 
 /// Makes the call: the `attempt`th of this step. `call_ids` are those of the conversation so far; those of the answer come to them.
@@ -78,7 +80,7 @@ pub(super) async fn run(
     context.record(Diagnostic::Trace(trace.trace().clone()));
     ledger.attempt_begins(trace);
     tracing::debug!(step, provider = job.provider.name(), "a model call starts");
-    let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None, has_begun: false, written: written(job) };
+    let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None, has_begun: false, written: written(job), is_counted: false };
     let mut stream = job.provider.stream(request);
     let mut stopped = pin!(job.token.stopped());
     let editor = context.channel.editor();
@@ -124,11 +126,11 @@ pub(super) async fn run(
         saver.note();
     }
     let Some(reason) = answer.finish else { return Err(failed(job, step, unfinished(), Instant::now(), loading)) };
+    if step == 1 && context.settings.allowance.output_tokens > 0 && !answer.is_counted {
+        answer.take(ModelEvent::Note { kind: NoteKind::BudgetNotCounted, message: String::new() });
+    }
     if let Some(trace) = ledger.attempt_ends(AttemptTrace::completed) {
         tracing::debug!(step, attempt_id = %trace.attempt_id, calls = answer.calls.len(), "the model call is complete");
-        if step == 1 && context.settings.allowance.output_tokens > 0 && trace.usage.output_tokens.is_none() {
-            tell(job, NoteKind::BudgetNotCounted, "");
-        }
         context.record(Diagnostic::Trace(trace));
     }
     Ok(Answered { reason, calls: answer.calls })
@@ -147,11 +149,8 @@ impl Answer<'_> {
                 ledger.enter(Phase::WaitingForModel);
                 self.job.stopwatch.enter(Lane::ModelWait);
             }
-            ModelEvent::Headers { .. }
-            | ModelEvent::KeptAlive
-            | ModelEvent::ResponseId(_)
-            | ModelEvent::Usage(_)
-            | ModelEvent::UpstreamClosed(_) => {}
+            ModelEvent::Headers { .. } | ModelEvent::KeptAlive | ModelEvent::ResponseId(_) | ModelEvent::UpstreamClosed(_) => {}
+            ModelEvent::Usage(usage) => self.is_counted |= usage.output_tokens.is_some(),
             ModelEvent::ToolBegins { .. } | ModelEvent::ToolInput { .. } => ledger.enter(Phase::ToolInput),
             ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
             ModelEvent::Text(text) => {
@@ -202,6 +201,7 @@ fn tell(job: &TurnJob, kind: NoteKind, message: &str) {
     let sentence = match kind {
         NoteKind::UnknownFinishReason => format!("The model ended for a reason that pillion does not know: {message:?}."),
         NoteKind::CallNotRun => format!("The answer was not whole, so what it asked for was not run: {message}."),
+        NoteKind::CallMissing => "The model said that it calls a tool, and no call came.".to_owned(),
         NoteKind::BudgetNotCounted => {
             "The provider does not say how many tokens the model writes: budget.output_tokens cannot be held to.".to_owned()
         }

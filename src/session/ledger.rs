@@ -248,6 +248,7 @@ impl Ledger {
             }
         });
         let delivered = self.delivery.so_far();
+        let (tool_inputs, tool_inputs_not_listed) = book.arriving.lost();
         let traces: Vec<_> = book.traces.iter().map(|trace| trace.trace().clone()).collect();
         Closed {
             writes,
@@ -264,7 +265,8 @@ impl Ledger {
                 updates_unsent: delivered.unsent,
                 bytes_unsent: delivered.unsent_bytes,
                 not_read_since: None,
-                tool_inputs: book.arriving.lost(),
+                tool_inputs,
+                tool_inputs_not_listed,
             },
             unread_since: self.channel.editor().unread_since(),
             kept_bytes,

@@ -3,9 +3,12 @@
 use crate::support::journey::{UNTITLED, configured, full_export};
 use crate::support::model_server::ModelServer;
 use crate::support::{Dialect, Editor, Framing, Home};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::{Value, json};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How many cases run side by side; most of them only wait.
@@ -47,7 +50,8 @@ async fn play(model: &str, case: &Value) -> Value {
     let mut server = ModelServer::start().await;
     let url = server.base_url();
     let args: Vec<&str> = ["--model", model, "--base-url", &url].into_iter().chain(UNTITLED).collect();
-    let mut editor = Editor::spawn(configured(&home, "[retry]\nfirst_delay_ms = 1\n"), Framing::Headers, Dialect::Lsp, &args);
+    let config = format!("[retry]\nfirst_delay_ms = 1\n{}", case["config"].as_str().unwrap_or_default());
+    let mut editor = Editor::spawn(configured(&home, &config), Framing::Headers, Dialect::Lsp, &args);
     editor.initialize().await;
     let session = editor.new_session(&home).await;
     let prompt = editor.prompt(&session, "go").await;
@@ -68,6 +72,7 @@ async fn play(model: &str, case: &Value) -> Value {
                         }
                         exchange.socket_bytes(bytes.as_bytes()).await;
                     }
+                    None if piece.is_object() => exchange.socket_bytes(&gzip(piece["gzip"].as_str().expect("text"))).await,
                     None => tokio::time::sleep(Duration::from_secs_f64(piece.as_f64().expect("a pause"))).await,
                 }
             }
@@ -75,32 +80,50 @@ async fn play(model: &str, case: &Value) -> Value {
         }
     });
     let wants_wait = case["right"].get("wait").is_some();
-    let (text, thoughts, answer) = watch(&mut editor, &prompt, &session, wants_wait).await;
+    let (shown, answer) = watch(&mut editor, &prompt, &session, wants_wait).await;
     serving.abort();
     let times = asked.lock().expect("times").clone();
     editor.ignore_updates();
     let export = full_export(&mut editor, &session).await;
-    let came = outcome(&case["right"], &answer, (text, thoughts), &export, &times);
+    let came = outcome(&case["right"], &answer, shown, &export, &times);
     editor.finish().await;
     came
 }
 
+/// What the person saw.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    thoughts: String,
+    /// Notes about the answer.
+    told: Vec<Value>,
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).expect("memory");
+    encoder.finish().expect("memory")
+}
+
 /// Allows what the turn asks for, and collects what it shows until it is answered. Whoever only wants to see that a call is made
 /// again does not wait for that.
-async fn watch(editor: &mut Editor, prompt: &Value, session: &str, stops_at_wait: bool) -> (String, String, Value) {
-    let (mut text, mut thoughts) = (String::new(), String::new());
+async fn watch(editor: &mut Editor, prompt: &Value, session: &str, stops_at_wait: bool) -> (Shown, Value) {
+    let mut shown = Shown::default();
     loop {
         let message = editor.next_message().await;
         if message["method"] == "session/request_permission" {
             editor.respond(&message["id"], json!({ "outcome": { "outcome": "selected", "optionId": "allow_once" } })).await;
         } else if message.get("method").is_none() && message["id"] == *prompt {
-            return (text, thoughts, message);
+            return (shown, message);
         }
         let update = &message["params"]["update"];
         let words = update["content"]["text"].as_str().unwrap_or_default();
         match update["sessionUpdate"].as_str() {
-            Some("agent_message_chunk") => text.push_str(words),
-            Some("agent_thought_chunk") => thoughts.push_str(words),
+            Some("agent_message_chunk") => shown.text.push_str(words),
+            Some("agent_thought_chunk") => shown.thoughts.push_str(words),
+            Some("session_info_update") if update["_meta"]["pillion"]["note"].is_object() => {
+                shown.told.push(update["_meta"]["pillion"]["note"]["kind"].clone());
+            }
             Some("session_info_update") if stops_at_wait => editor.notify("session/cancel", json!({ "sessionId": session })).await,
             _ => {}
         }
@@ -108,7 +131,7 @@ async fn watch(editor: &mut Editor, prompt: &Value, session: &str, stops_at_wait
 }
 
 /// Of everything that is known of the turn, what `right` names.
-fn outcome(right: &Value, answer: &Value, (text, thoughts): (String, String), export: &Value, asked: &[Instant]) -> Value {
+fn outcome(right: &Value, answer: &Value, shown: Shown, export: &Value, asked: &[Instant]) -> Value {
     let error = answer.get("error").map(|error| &error["data"]);
     let diagnostics = error.map_or(&answer["result"]["diagnostics"], |error| &error["diagnostics"]);
     let traces = diagnostics["stream_traces"].as_array().cloned().unwrap_or_default();
@@ -121,10 +144,11 @@ fn outcome(right: &Value, answer: &Value, (text, thoughts): (String, String), ex
     let mut came = serde_json::Map::new();
     for (field, wanted) in right.as_object().expect("what is right") {
         let value = match field.as_str() {
-            "text" => json!(text),
-            "thoughts" => json!(thoughts),
+            "text" => json!(shown.text),
+            "thoughts" => json!(shown.thoughts),
+            "told" => json!(shown.told),
             "stop" => answer["result"]["stopReason"].clone(),
-            "fault" if wanted == "provider_protocol" && right.get("wait").is_some() => failure["cause"].clone(),
+            "fault" if right.get("wait").is_some() => failure["cause"].clone(),
             "fault" => error.map_or(Value::Null, |error| error["cause"].clone()),
             "kind" | "code" | "meaning" | "retry_after_ms" => failure[field].clone(),
             "says" => says(wanted),

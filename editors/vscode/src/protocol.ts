@@ -628,6 +628,8 @@ export type NoteKind =
   | "unknown_finish_reason"
   /** The answer was cut off or refused: its tool calls did not run. */
   | "call_not_run"
+  /** The model ended in order to call tools, and no call had come. */
+  | "call_missing"
   /** Something came that no protocol knows. */
   | "passed_over"
   /** The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to. */
@@ -717,6 +719,8 @@ export interface Partial {
   text_bytes: number;
   /** Tool calls that the model had begun to write and that were never made, if there were any. */
   tool_inputs?: ArrivingCall[];
+  /** How many more of them there were than are listed, if there were more. */
+  tool_inputs_not_listed?: number;
   /** Updates that were written to the client's pipe, to the last byte. */
   updates_sent: number;
   /** Updates that were waiting to be written when the turn had ended, if any were. */

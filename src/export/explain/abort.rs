@@ -243,7 +243,8 @@ fn output(abort: View<'_>) -> String {
     };
     let sent = if missing.contains(&"updates_sent") { "an unrecorded number of updates".into() } else { counted(sent, "update") };
     let sent = format!("{sent} sent{}", unsent(partial));
-    let begun: Vec<_> = partial.list("tool_inputs").map(begun).collect();
+    let more = partial.number("tool_inputs_not_listed").map(|more| format!("{} more", counted(more, "call")));
+    let begun: Vec<_> = partial.list("tool_inputs").map(begun).chain(more).collect();
     let lost = if begun.is_empty() { lost } else { format!("{lost}; never made and not kept: {}", begun.join(", ")) };
     format!(
         "{} of text and {} of reasoning, {sent}; {} kept, {lost}",

@@ -71,7 +71,7 @@ async fn each_model_call_takes_the_next_step_and_the_end_is_told() {
             ModelEvent::ResponseId("scripted-1".into()),
             ModelEvent::Reasoning("hm".into()),
             ModelEvent::Text("I look.".into()),
-            ModelEvent::ToolBegins { call_id: "call_1_1".into(), tool: "read_file".into() },
+            ModelEvent::ToolBegins { nth: 0, call_id: "call_1_1".into(), tool: "read_file".into() },
             ModelEvent::ToolInput { bytes: 12 },
             ModelEvent::ToolCall { call_id: "call_1_1".into(), tool: "read_file".into(), input: json!({"path": "a"}) },
             finish(FinishReason::ToolCalls, "tool_calls"),

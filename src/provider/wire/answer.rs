@@ -35,7 +35,6 @@ pub struct Answer {
     end: Option<(Reason, String)>,
     refused: bool,
     is_named: bool,
-    tool_input: usize,
     notes: usize,
     limits: AnswerLimits,
     /// Something of the protocol was understood.
@@ -67,7 +66,6 @@ impl Answer {
             end: None,
             refused: false,
             is_named: false,
-            tool_input: 0,
             notes: 0,
             limits,
             is_understood: false,
@@ -134,8 +132,7 @@ impl Answer {
 
     /// A piece of a tool call.
     pub(in crate::provider) fn call(&mut self, piece: Piece<'_>) -> Result<(), Box<StreamFailure>> {
-        self.tool_input += self.calls.add(piece)?;
-        Ok(())
+        self.calls.add(piece)
     }
 
     pub(in crate::provider) fn begins_a_call(&self, piece: &Piece<'_>) -> bool {
@@ -179,7 +176,7 @@ impl Answer {
 
     /// The next thing to hand out.
     pub(super) fn pop(&mut self) -> Option<ModelEvent> {
-        self.tell_tool_input();
+        self.calls.tell_news(&mut self.out);
         self.out.pop_front()
     }
 
@@ -188,7 +185,7 @@ impl Answer {
     }
 
     pub(super) fn is_silent(&self) -> bool {
-        self.out.is_empty() && self.tool_input == 0
+        self.out.is_empty() && !self.calls.have_news()
     }
 
     /// How sure it is that the model has finished.
@@ -225,7 +222,7 @@ impl Answer {
         for (held, event) in self.halves.iter_mut().zip([ModelEvent::Text as fn(String) -> ModelEvent, ModelEvent::Reasoning]) {
             self.out.extend(held.take().map(|_| event(char::REPLACEMENT_CHARACTER.into())));
         }
-        self.tell_tool_input();
+        self.calls.tell_news(&mut self.out);
         let (ended, raw) = self.end.take().unwrap_or_else(|| (Reason::Finished, last.to_owned()));
         let reason = match ended {
             Reason::CutOff => FinishReason::MaxTokens,
@@ -237,6 +234,9 @@ impl Answer {
         };
         if ended == Reason::Unknown {
             self.note(NoteKind::UnknownFinishReason, &raw);
+        }
+        if reason == FinishReason::EndTurn && ended == Reason::Calls {
+            self.note(NoteKind::CallMissing, &raw);
         }
         if reason == FinishReason::EndTurn && self.text.is_blank() {
             self.tell_usage();
@@ -253,12 +253,6 @@ impl Answer {
         self.tell_usage();
         self.out.push_back(ModelEvent::Finish { reason, raw });
         Ok(())
-    }
-
-    fn tell_tool_input(&mut self) {
-        if self.tool_input > 0 {
-            self.out.push_back(ModelEvent::ToolInput { bytes: std::mem::take(&mut self.tool_input) });
-        }
     }
 
     fn within_limits(&self) -> Result<(), Box<StreamFailure>> {

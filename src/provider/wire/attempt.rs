@@ -37,6 +37,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(2);
 const CALL_TIME: Duration = Duration::from_secs(30);
 /// An event from this size on is read on a thread of its own, so that nobody waits for it.
 const LARGE_EVENT: usize = 64 << 10;
+/// After as many bytes of events others have their turn.
+const IN_A_ROW: usize = 64 << 10;
 
 /// Where others than the vendor itself put an id of a request.
 const REQUEST_ID_HEADERS: [&str; 6] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"];
@@ -51,7 +53,7 @@ pub(super) fn open<P: Protocol>(
     let answer = Answer::begin(&request, limits);
     let progress = Progress { protocol: P::default(), answer, endpoint: Arc::clone(&endpoint), model };
     let (progress, phase) = (Some(Box::new(progress)), Phase::Unsent { request });
-    let attempt = Box::new(Attempt { endpoint, progress, phase, finished: None, has_ended: false });
+    let attempt = Box::new(Attempt { endpoint, progress, phase, finished: None, has_ended: false, in_a_row: 0 });
     stream::unfold(attempt, |mut attempt| async move { attempt.next().await.map(|event| (event, attempt)) }).boxed()
 }
 
@@ -64,6 +66,8 @@ struct Attempt<P> {
     finished: Option<(Instant, usize)>,
     /// The provider has ended its answer, whatever was said in it.
     has_ended: bool,
+    /// Bytes of events that were read since others had their turn.
+    in_a_row: usize,
 }
 
 enum Phase {
@@ -78,7 +82,12 @@ enum Phase {
 impl<P: Protocol> Attempt<P> {
     async fn next(&mut self) -> Option<Result<ModelEvent, StreamFailure>> {
         // Many events can lie ready: other tasks get their turn, and a cancel is seen, between them.
-        tokio::task::consume_budget().await;
+        if self.in_a_row >= IN_A_ROW {
+            self.in_a_row = 0;
+            tokio::task::yield_now().await;
+        } else {
+            tokio::task::consume_budget().await;
+        }
         loop {
             match self.answer().pop() {
                 Some(ModelEvent::Note { kind, message }) => {
@@ -209,6 +218,7 @@ impl<P: Protocol> Attempt<P> {
             Place::AtEnd => body.reader.end(),
         };
         let Some(event) = event.map_err(|error| self.bad_text(error))? else { return Ok(None) };
+        self.in_a_row += event.data.len();
         if event.data.len() < LARGE_EVENT {
             let progress = self.progress.as_mut().expect(WAITED_FOR);
             return progress.take(event.name, event.data).map(Some);
@@ -352,3 +362,7 @@ fn request_id<P: Protocol>(headers: &HeaderMap, endpoint: &Endpoint) -> Option<S
     let id = [P::REQUEST_ID].iter().chain(&REQUEST_ID_HEADERS).find_map(|name| headers.get(*name)?.to_str().ok())?;
     Some(endpoint.clean(id.to_owned())).filter(|id| !id.is_empty() && is_name(id))
 }
+
+#[cfg(test)]
+#[path = "flood_tests.rs"]
+mod tests;

@@ -90,6 +90,10 @@ pub(super) struct Calls {
     ids: CallIds,
     tools: Vec<&'static str>,
     limits: AnswerLimits,
+    /// Something came of a call that was not told yet.
+    news: bool,
+    /// The call that was told of last.
+    told: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -102,12 +106,15 @@ struct Call {
     /// They came with the call's beginning.
     given: bool,
     scan: Scan,
+    /// Its name or its id is not told yet, and so many bytes of its arguments are not.
+    renamed: bool,
+    untold: usize,
 }
 
 impl Calls {
     pub(super) fn new(request: &ModelRequest, limits: AnswerLimits) -> Self {
         let tools = request.tools.iter().map(|tool| tool.name).collect();
-        Self { begun: Vec::new(), ids: CallIds::new(request), tools, limits }
+        Self { begun: Vec::new(), ids: CallIds::new(request), tools, limits, news: false, told: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -134,15 +141,34 @@ impl Calls {
         self.find(piece).is_none()
     }
 
-    /// Adds a piece. Gives how many bytes of arguments it brought.
+    pub(super) fn have_news(&self) -> bool {
+        self.news
+    }
+
+    /// Tells which calls began or went on since it was told last, and by how many bytes.
+    pub(super) fn tell_news(&mut self, out: &mut VecDeque<ModelEvent>) {
+        if !std::mem::take(&mut self.news) {
+            return;
+        }
+        for (nth, call) in self.begun.iter_mut().enumerate() {
+            let (renamed, bytes) = (std::mem::take(&mut call.renamed), std::mem::take(&mut call.untold));
+            if renamed || (bytes > 0 && self.told != Some(nth)) {
+                self.told = Some(nth);
+                out.push_back(ModelEvent::ToolBegins { nth, call_id: call.id.clone(), tool: call.name.clone() });
+            }
+            out.extend((bytes > 0).then_some(ModelEvent::ToolInput { bytes }));
+        }
+    }
+
+    /// Adds a piece.
     ///
     /// # Errors
     /// There are more calls, or a call is longer, than the limits allow.
-    pub(super) fn add(&mut self, piece: Piece<'_>) -> Result<usize, Box<StreamFailure>> {
+    pub(super) fn add(&mut self, piece: Piece<'_>) -> Result<(), Box<StreamFailure>> {
         let mut bytes = piece.arguments.text().len();
         let at = match self.find(&piece) {
             Some(at) => at,
-            None if piece.name.is_empty() && piece.id.is_empty() && bytes == 0 => return Ok(0),
+            None if piece.name.is_empty() && piece.id.is_empty() && bytes == 0 => return Ok(()),
             None if self.begun.len() >= self.limits.calls => return Err(self.limits.too_many_calls()),
             None => {
                 self.begun.push(Call::default());
@@ -150,6 +176,7 @@ impl Calls {
             }
         };
         let call = &mut self.begun[at];
+        let known = call.id.len() + call.name.len();
         for (known, new) in [(&mut call.id, &piece.id), (&mut call.item, &piece.item)] {
             if known.is_empty() {
                 known.push_str(new);
@@ -187,7 +214,11 @@ impl Calls {
                 call.set(&all);
             }
         }
-        if call.arguments.len() > self.limits.call_bytes { Err(self.limits.too_long_a_call()) } else { Ok(bytes) }
+        call.renamed |= call.id.len() + call.name.len() > known;
+        call.untold += bytes;
+        self.news |= call.renamed || bytes > 0;
+        let size = call.id.len() + call.item.len() + call.name.len() + call.arguments.len();
+        if size > self.limits.call_bytes { Err(self.limits.too_long_a_call()) } else { Ok(()) }
     }
 
     /// The call that the piece belongs to; none, if it begins another.
@@ -240,6 +271,7 @@ impl Calls {
     /// # Errors
     /// A call without a name cannot be run and cannot be answered.
     pub(super) fn hand_out(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Box<StreamFailure>> {
+        self.news = false;
         for (n, call) in self.begun.drain(..).enumerate() {
             if call.name.is_empty() {
                 let what = "the model called a tool without naming it";

@@ -148,3 +148,27 @@ fn the_limits_hold_and_are_named() {
     let failure = (0..9).map(|_| long.add(piece("", 0, "shell", "12345678"))).find_map(Result::err).unwrap();
     assert!(failure.message.contains("limits.max_call_bytes"), "{}", failure.message);
 }
+
+#[test]
+fn it_is_told_which_call_goes_on_and_by_how_much() {
+    let mut calls = calls();
+    let mut told = |pieces: Vec<Piece<'_>>| {
+        for piece in pieces {
+            calls.add(piece).unwrap();
+        }
+        let mut out = VecDeque::new();
+        calls.tell_news(&mut out);
+        Vec::from(out)
+    };
+    let begins = |nth, call_id: &str, tool: &str| ModelEvent::ToolBegins { nth, call_id: call_id.into(), tool: tool.into() };
+    let input = |bytes| ModelEvent::ToolInput { bytes };
+    assert_eq!(told(vec![piece("", 0, "read_", "")]), [begins(0, "", "read_")]);
+    assert_eq!(told(vec![piece("c1", 0, "file", ""), piece("", 0, "", "{\"a")]), [begins(0, "c1", "read_file"), input(3)]);
+    assert_eq!(told(vec![piece("", 0, "", "\":")]), [input(2)]);
+    assert_eq!(
+        told(vec![piece("c2", 1, "shell", "{"), piece("", 0, "", "1"), piece("", 1, "", "}")]),
+        [input(1), begins(1, "c2", "shell"), input(2)]
+    );
+    assert_eq!(told(vec![piece("", 0, "", "2}")]), [begins(0, "c1", "read_file"), input(2)]);
+    assert_eq!(told(vec![piece("c2", 1, "", "")]), []);
+}

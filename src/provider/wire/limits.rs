@@ -8,7 +8,7 @@ use crate::provider::failure::{ProtocolKind, protocol};
 pub struct AnswerLimits {
     /// Tool calls.
     pub calls: usize,
-    /// The arguments of one call, in bytes.
+    /// One call with its name and arguments, in bytes.
     pub call_bytes: usize,
     /// Words and thoughts, in bytes.
     pub text_bytes: usize,
@@ -20,7 +20,7 @@ impl AnswerLimits {
     }
 
     pub(super) fn too_long_a_call(self) -> Box<StreamFailure> {
-        too_large(&format!("the arguments of a tool call have more than {} bytes (limits.max_call_bytes)", self.call_bytes))
+        too_large(&format!("a tool call has more than {} bytes (limits.max_call_bytes)", self.call_bytes))
     }
 
     /// Words and thoughts are more than a turn may have.

@@ -3,8 +3,10 @@
 /// What a finish reason says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// The model had said what it wanted to say, calls of tools among it.
+    /// The model had said what it wanted to say.
     Finished,
+    /// It wants tools to be called.
+    Calls,
     /// A limit ended it.
     CutOff,
     Refused,
@@ -16,7 +18,7 @@ pub(super) enum Reason {
 }
 
 /// One column for each [`Reason`] that has words; in lower case, with `_` between words.
-const WORDS: [(Reason, &[&str]); 5] = [
+const WORDS: [(Reason, &[&str]); 6] = [
     (
         Reason::Finished,
         &[
@@ -35,16 +37,11 @@ const WORDS: [(Reason, &[&str]); 5] = [
             "done",
             "normal",
             "success",
-            "tool_calls",
-            "tool_call",
-            "tool_use",
-            "tool",
-            "function_call",
-            "function_calls",
             "pause_turn",
             "message_stop",
         ],
     ),
+    (Reason::Calls, &["tool_calls", "tool_call", "tool_use", "tool", "function_call", "function_calls"]),
     (
         Reason::CutOff,
         &[
@@ -163,7 +160,7 @@ mod tests {
             ("STOP", Reason::Finished),
             ("FINISH_REASON_STOP", Reason::Finished),
             ("endTurn", Reason::Finished),
-            ("tool-calls", Reason::Finished),
+            ("tool-calls", Reason::Calls),
             ("MAX_TOKENS", Reason::CutOff),
             ("maxTokens", Reason::CutOff),
             ("model_length", Reason::CutOff),

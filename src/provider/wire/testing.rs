@@ -153,6 +153,10 @@ pub(in crate::provider) fn call(call_id: &str, tool: &str, input: Value) -> Mode
     ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input }
 }
 
+pub(in crate::provider) fn begins(nth: usize, call_id: &str, tool: &str) -> ModelEvent {
+    ModelEvent::ToolBegins { nth, call_id: call_id.into(), tool: tool.into() }
+}
+
 /// Cause, boundary and class of a failure.
 pub(in crate::provider) fn class(failure: &StreamFailure) -> (&'static str, Boundary, &str) {
     (failure.cause.name(), failure.boundary, failure.kind.as_str())

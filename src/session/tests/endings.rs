@@ -197,7 +197,7 @@ async fn a_call_that_the_model_had_begun_to_write_is_told_as_lost() {
     let rig = Rig::new();
     let session = rig.session().await;
     let (prompt, call) = rig.running(&session, "one").await;
-    call.event(ModelEvent::ToolBegins { call_id: "c1".into(), tool: "open".into() });
+    call.event(ModelEvent::ToolBegins { nth: 0, call_id: "c1".into(), tool: "open".into() });
     call.event(ModelEvent::ToolInput { bytes: 626 });
     call.text("Once");
     rig.desk.update(is_text).await;

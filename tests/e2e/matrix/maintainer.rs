@@ -158,7 +158,7 @@ fn done(scene: &Scene, doing: Doing, stop: Stop, titled: Titled, retry: &str) ->
     });
     let (text, reasoning, updates) = doing.produced();
     let updates = updates - untold(doing, stop);
-    let never_made = "; never made and not kept: a call of a tool whose name is not on record (4 bytes of its input)";
+    let never_made = "; never made and not kept: a call of read_file (call_1, 4 bytes of its input)";
     let counted = |count: u64, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     let asked_by = match (&scene.stop, stop.method()) {
         (Some(id), Some(method)) => Some((method.to_owned(), format!("request {id}"))),

@@ -263,7 +263,7 @@ async fn case(doing: Doing, stop: Stop, titled: Titled) {
     let mut partial =
         json!({ "text_bytes": text, "reasoning_bytes": reasoning, "updates_sent": updates, "persisted_bytes": text + reasoning });
     if doing == Doing::ToolInput {
-        partial["tool_inputs"] = json!([{ "bytes": 4 }]);
+        partial["tool_inputs"] = json!([{ "bytes": 4, "tool": "read_file", "call_id": "call_1" }]);
     }
     let expected = json!({
         "abort": {

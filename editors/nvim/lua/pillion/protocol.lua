@@ -482,6 +482,7 @@ M.PROTOCOL_VERSION = 1
 ---| "late_error" # An error came behind the end of an answer that had finished.
 ---| "unknown_finish_reason" # The finish reason is none that pillion knows.
 ---| "call_not_run" # The answer was cut off or refused: its tool calls did not run.
+---| "call_missing" # The model ended in order to call tools, and no call had come.
 ---| "passed_over" # Something came that no protocol knows.
 ---| "budget_not_counted" # The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to.
 
@@ -544,6 +545,7 @@ M.PROTOCOL_VERSION = 1
 ---@field reasoning_bytes integer
 ---@field text_bytes integer
 ---@field tool_inputs? pillion.ArrivingCall[] Tool calls that the model had begun to write and that were never made, if there were any.
+---@field tool_inputs_not_listed? integer How many more of them there were than are listed, if there were more.
 ---@field updates_sent integer Updates that were written to the client's pipe, to the last byte.
 ---@field updates_unsent? integer Updates that were waiting to be written when the turn had ended, if any were.
 

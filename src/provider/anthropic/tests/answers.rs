@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::diagnostics::Usage;
 use crate::protocol::model::{FinishReason, NoteKind};
-use crate::provider::wire::testing::note;
+use crate::provider::wire::testing::{begins, note};
 
 /// What [`TOOLS`] says.
 fn tools() -> Vec<ModelEvent> {
@@ -17,8 +17,10 @@ fn tools() -> Vec<ModelEvent> {
         ModelEvent::Reasoning("“b”.".into()),
         ModelEvent::Text("Let me read ".into()),
         ModelEvent::Text("both – für 3 €. 🦀".into()),
+        begins(0, "toolu_01A", "read_file"),
         ModelEvent::ToolInput { bytes: 9 },
         ModelEvent::ToolInput { bytes: 10 },
+        begins(1, "toolu_01B", "list_directory"),
         call("toolu_01A", "read_file", json!({"path": "ä/a.rs"})),
         call("toolu_01B", "list_directory", json!({})),
         ModelEvent::Usage(Usage { reasoning_tokens: Some(31), ..cached }),
@@ -70,7 +72,6 @@ async fn each_stop_reason_is_told_for_what_it_is() {
     for (raw, reason) in [
         ("end_turn", FinishReason::EndTurn),
         ("stop_sequence", FinishReason::EndTurn),
-        ("tool_use", FinishReason::EndTurn),
         ("pause_turn", FinishReason::EndTurn),
         ("max_tokens", FinishReason::MaxTokens),
         ("model_context_window_exceeded", FinishReason::MaxTokens),
@@ -78,6 +79,9 @@ async fn each_stop_reason_is_told_for_what_it_is() {
     ] {
         assert_eq!(answer(&[begin(), text("x"), stop(raw), end()]).await, [ModelEvent::Text("x".into()), finish(reason, raw)]);
     }
+    let missing = note(NoteKind::CallMissing, "tool_use");
+    let without = answer(&[begin(), text("x"), stop("tool_use"), end()]).await;
+    assert_eq!(without, [ModelEvent::Text("x".into()), missing, finish(FinishReason::EndTurn, "tool_use")]);
     // Several ends of the message: the last reason counts.
     assert_eq!(answer(&[begin(), stop("end_turn"), stop("max_tokens"), end()]).await, [finish(FinishReason::MaxTokens, "max_tokens")]);
     // A server that forgets the reason, and one that forgets the end.
@@ -96,6 +100,7 @@ async fn a_refusal_says_why_and_its_half_call_is_not_handed_on() {
     assert_eq!(
         events[4..],
         [
+            begins(0, "toolu_02A", "write_file"),
             ModelEvent::ToolInput { bytes: 13 },
             ModelEvent::Text("This request was declined.".into()),
             note(NoteKind::CallNotRun, "write_file"),
@@ -134,8 +139,13 @@ async fn what_servers_do_that_the_vendor_does_not_is_understood() {
         [
             ModelEvent::Reasoning("hm".into()),
             ModelEvent::Text("so".into()),
+            begins(0, "p", "a"),
+            begins(1, "q", "a"),
+            begins(2, "q", "a"),
             ModelEvent::ToolInput { bytes: 5 },
+            begins(1, "q", "a"),
             ModelEvent::ToolInput { bytes: 3 },
+            begins(2, "q", "a"),
             ModelEvent::ToolInput { bytes: 2 },
             note(NoteKind::PassedOver, "\"of no block\""),
             call("p", "a", json!({"x": 1})),

@@ -83,7 +83,14 @@ async fn answer(deltas: &[Value], reason: &str) -> Vec<ModelEvent> {
     let (events, failure) = asked.await.unwrap();
     assert_eq!(failure, None);
     let uninteresting = |event: &ModelEvent| {
-        matches!(event, ModelEvent::RequestSent | ModelEvent::Headers { .. } | ModelEvent::ResponseId(_) | ModelEvent::ToolInput { .. })
+        matches!(
+            event,
+            ModelEvent::RequestSent
+                | ModelEvent::Headers { .. }
+                | ModelEvent::ResponseId(_)
+                | ModelEvent::ToolBegins { .. }
+                | ModelEvent::ToolInput { .. }
+        )
     };
     events.into_iter().filter(|event| !uninteresting(event)).collect()
 }
@@ -165,12 +172,14 @@ async fn each_finish_reason_is_told_for_what_it_is() {
         ("stop", FinishReason::EndTurn),
         ("length", FinishReason::MaxTokens),
         ("content_filter", FinishReason::Refusal),
-        ("tool_calls", FinishReason::EndTurn),
         ("eos", FinishReason::EndTurn),
     ] {
         let events = answer(std::slice::from_ref(&words), raw).await;
         assert_eq!(events, [ModelEvent::Text("x".into()), finish(reason, raw)], "{raw}");
     }
+    let without = answer(std::slice::from_ref(&words), "tool_calls").await;
+    let missing = note(NoteKind::CallMissing, "tool_calls");
+    assert_eq!(without, [ModelEvent::Text("x".into()), missing, finish(FinishReason::EndTurn, "tool_calls")]);
     let refused = answer(&[json!({"refusal": "I cannot."})], "stop").await;
     assert_eq!(refused, [ModelEvent::Text("I cannot.".into()), finish(FinishReason::Refusal, "stop")]);
     // A call in an answer that was cut off is not handed on.

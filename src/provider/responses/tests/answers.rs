@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::diagnostics::Usage;
 use crate::protocol::model::{FinishReason, NoteKind};
-use crate::provider::wire::testing::note;
+use crate::provider::wire::testing::{begins, note};
 
 /// What [`TOOLS`] says.
 fn tools() -> Vec<ModelEvent> {
@@ -18,8 +18,10 @@ fn tools() -> Vec<ModelEvent> {
         ModelEvent::Reasoning("Read both.".into()),
         ModelEvent::Text("Let me read ".into()),
         ModelEvent::Text("both – für 3 €. 🦀".into()),
+        begins(0, "call_01A", "read_file"),
         ModelEvent::ToolInput { bytes: 8 },
         ModelEvent::ToolInput { bytes: 10 },
+        begins(1, "call_01B", "list_directory"),
         ModelEvent::ToolInput { bytes: 2 },
         call("call_01A", "read_file", json!({"path": "ä/a.rs"})),
         call("call_01B", "list_directory", json!({})),
@@ -56,7 +58,14 @@ async fn answer(events: &[String]) -> Vec<ModelEvent> {
     let (events, failure) = testing::recorded::<Responses>(&events.concat(), Cut::Whole).await;
     assert_eq!(failure, None);
     let uninteresting = |event: &ModelEvent| {
-        matches!(event, ModelEvent::RequestSent | ModelEvent::Headers { .. } | ModelEvent::ResponseId(_) | ModelEvent::ToolInput { .. })
+        matches!(
+            event,
+            ModelEvent::RequestSent
+                | ModelEvent::Headers { .. }
+                | ModelEvent::ResponseId(_)
+                | ModelEvent::ToolBegins { .. }
+                | ModelEvent::ToolInput { .. }
+        )
     };
     events.into_iter().filter(|event| !uninteresting(event)).collect()
 }
