@@ -47,6 +47,38 @@ pub fn shell_word(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A word that reads the same whether the client renders Markdown or not: in a code span, if a renderer would make anything else
+/// of it.
+pub fn span(text: &str) -> Cow<'_, str> {
+    let is_markup = |(at, c): (usize, char)| match c {
+        '\\' | '`' | '*' | '<' | '>' | '&' | '[' | ']' | '~' | '$' | '|' | '#' | ':' | '!' | '^' | '"' | '\'' => true,
+        // Within a word it is nothing but itself.
+        '_' => {
+            let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+            !(is_letter(text[..at].chars().next_back()) && is_letter(text[at + 1..].chars().next()))
+        }
+        '-' | '.' | ' ' => text[at + 1..].starts_with(c),
+        _ => false,
+    };
+    if !text.char_indices().any(is_markup) && text.trim().len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    let ticks = "`".repeat(1 + longest_run(text, '`'));
+    // One blank on either side is taken off again, if there is one on both.
+    let blank = if text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) { " " } else { "" };
+    Cow::Owned(format!("{ticks}{blank}{text}{blank}{ticks}"))
+}
+
+/// Lines in a code block that none of them can end.
+pub fn block(language: &str, lines: &str) -> String {
+    let fence = "`".repeat(3.max(1 + longest_run(lines, '`')));
+    format!("{fence}{language}\n{lines}\n{fence}")
+}
+
+fn longest_run(text: &str, of: char) -> usize {
+    text.split(|c| c != of).map(|run| run.len() / of.len_utf8()).max().unwrap_or(0)
+}
+
 fn is_no_plain_letter(c: char) -> bool {
     c == '⟨' || deceives(c) || joins(c) || (c.is_whitespace() && c != ' ')
 }
@@ -146,7 +178,36 @@ mod tests {
         assert_eq!(exact("# tidy⟨U+000A⟩rm -rf x"), "# tidy⟨U+27E8⟩U+000A⟩rm -rf x");
     }
 
+    /// What a client shows that renders Markdown.
+    fn rendered(markdown: &str) -> String {
+        use pulldown_cmark::{Event, Options, Parser};
+        let text = |event| match event {
+            Event::Text(text) | Event::Code(text) => text.into_string(),
+            Event::SoftBreak | Event::HardBreak => "\n".into(),
+            _ => String::new(),
+        };
+        Parser::new_ext(markdown, Options::all()).map(text).collect()
+    }
+
+    #[test]
+    fn a_word_stands_in_a_code_span_only_if_it_must() {
+        for plain in ["cargo test", "src/foo_bar.rs", "seq 3", "a-b.c"] {
+            assert_eq!(span(plain), plain);
+        }
+        assert_eq!(span("rm *"), "`rm *`");
+        assert_eq!(span("`a` b"), "`` `a` b ``");
+        assert_eq!(block("sh", "a\n```\nb"), "````sh\na\n```\nb\n````");
+    }
+
     proptest! {
+        #[test]
+        fn what_is_shown_is_whole_whether_markdown_is_rendered_or_not(text in "([a-z`~ _*#<>!&\\\\\\[\\]().:\"'$|^-]|\\PC){1,40}") {
+            let text = exact(&text);
+            prop_assert_eq!(rendered(&format!("Run {}", span(&text))), format!("Run {text}"));
+            let lines = text.replace(' ', "\n");
+            prop_assert_eq!(rendered(&block("sh", &lines)), format!("{lines}\n"));
+        }
+
         #[test]
         fn a_cut_is_the_longest_that_fits(text: String, max in 0usize..40) {
             let kept = cut(&text, max);

@@ -12,7 +12,7 @@ use crate::protocol::tool_run::Permission;
 use crate::protocol::update::{ToolCall, ToolCallContent};
 use crate::provenance::Stopped;
 use crate::store::Diagnostic;
-use crate::text::exact;
+use crate::text::{exact, span};
 use crate::tool::ToolPlan;
 use crate::tool::workspace::Confirmed;
 use std::fmt::Write as _;
@@ -136,7 +136,7 @@ impl Sought<'_> {
             }
             Ok(Ok(PermissionAnswer::TooLong)) => (
                 Permission::Unanswerable,
-                Some("This editor has no room to show the whole call, so nobody was asked and it was not run; make it in smaller parts."),
+                Some("The call is too long to be shown whole, so nobody was asked and it was not run; make it in smaller parts."),
             ),
             Ok(Ok(PermissionAnswer::Unanswerable) | Err(_)) => {
                 (Permission::Unanswerable, Some("The client cannot ask for permission, so the call was not run."))
@@ -185,9 +185,9 @@ fn reason(why: &Why) -> Option<String> {
     Some(match why {
         Why::NoRule => return None,
         Why::NotUnderstood(what) => format!("Asked because the command cannot be judged by its text: {what}."),
-        Why::Rule(rule) => format!("Asked because of the rule {} in the settings.", exact(rule)),
-        Why::WorkspaceRule(rule) => format!("Asked because of the rule {} of the workspace.", exact(rule)),
-        Why::Protected(name) => format!("Asked because programs obey what stands in {}: look at it closely.", exact(name)),
+        Why::Rule(rule) => format!("Asked because of the rule {} in the settings.", span(&exact(rule))),
+        Why::WorkspaceRule(rule) => format!("Asked because of the rule {} of the workspace.", span(&exact(rule))),
+        Why::Protected(name) => format!("Asked because programs obey what stands in {}: look at it closely.", span(&exact(name))),
         Why::Restricted => "Asked because this workspace is not trusted: its own programs would run.".to_owned(),
     })
 }

@@ -14,6 +14,7 @@ use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan};
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::ToolKind;
+use crate::text::span;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hunk::{Hunk, Occurrence};
@@ -84,7 +85,7 @@ impl Tool for EditFile {
             let request = Request::of(input, context)?;
             let (change, _) = request.change(context).await?;
             let verb = if change.old.is_some() { "Edit" } else { "Make" };
-            Ok(change.plan(format!("{verb} {}", request.place), context))
+            Ok(change.plan(format!("{verb} {}", span(&request.place.to_string())), context))
         }
         .boxed()
     }

@@ -223,7 +223,7 @@ async fn an_editor_without_cards_asks_its_person_by_a_message() {
         let names: Vec<_> = card["params"]["options"].as_array().expect("options").iter().map(|option| &option["name"]).collect();
         assert_eq!((titles, &message["params"]["type"]), (names, &json!(2)));
         let text = message["params"]["message"].as_str().expect("a message");
-        assert!(text.contains("\n  echo 'a⟨U+202E⟩b'\n  touch made\n"), "the whole command, and nothing in it hidden: {text}");
+        assert!(text.contains("\necho 'a⟨U+202E⟩b'\ntouch made\n"), "the whole command, and nothing in it hidden: {text}");
         editor.respond(&message["id"], answer).await;
         assert_eq!(editor.told(&session, &prompt, Dialect::Lsp).await.0, status);
         assert_eq!(home.workspace().join("made").exists(), status == "completed");
@@ -252,7 +252,7 @@ async fn a_message_shows_the_whole_of_a_change_or_is_not_sent() {
         let (said, told) = editor.told(&session, &prompt, Dialect::Lsp).await;
         assert_eq!(said, status);
         if status == "denied" {
-            let why = "This editor has no room to show the whole call, so nobody was asked and it was not run; make it in smaller parts.";
+            let why = "The call is too long to be shown whole, so nobody was asked and it was not run; make it in smaller parts.";
             assert_eq!(told, why);
         }
         let on_disk = if status == "completed" { "zero\n1\nthree\ntwo\n" } else { "zero\none\ntwo\n" };

@@ -75,12 +75,12 @@ async fn a_command_is_asked_about_as_it_is_and_its_end_is_told() {
     let question = editor.answers("allow_once").await;
     let sub = home.workspace().join("sub").display().to_string();
     let shown = format!(
-        "A script for /bin/sh:\n  echo out; echo err >&2\n  pwd; exit 3\nDirectory: {sub}\nTime limit: 7 s\n\
-         Writes: in the workspace, a scratch directory; nowhere else\nNetwork: off"
+        "A script for /bin/sh:\n\n```sh\necho out; echo err >&2\npwd; exit 3\n```\n\n- Directory: {sub}\n- Time limit: 7 s\n\
+         - Writes: in the workspace, a scratch directory; nowhere else\n- Network: off"
     );
     assert_eq!(
         question["params"]["toolCall"],
-        json!({ "toolCallId": "run0", "title": "Run echo out; echo err >&2⟨U+000A⟩pwd; exit 3", "kind": "execute", "status": "pending",
+        json!({ "toolCallId": "run0", "title": "Run `echo out; echo err >&2⟨U+000A⟩pwd; exit 3`", "kind": "execute", "status": "pending",
             "rawInput": { "command": script, "directory": "sub", "timeout_seconds": 7 }, "locations": [{ "path": sub }],
             "content": [{ "type": "content", "content": { "type": "text", "text": shown } }] })
     );
@@ -127,7 +127,7 @@ async fn it_writes_where_it_may_and_has_a_network_only_if_it_asked_for_it() {
         network.push(shown.lines().last().expect("a line").to_owned());
     }
     ended(&mut editor, &prompt).await;
-    assert_eq!(network, ["Network: off", "Network: off", "Network: ON, as the call asks"]);
+    assert_eq!(network, ["- Network: off", "- Network: off", "- Network: ON, as the call asks"]);
     let results = results(&mut editor, &session).await;
     let text = results[0]["text"].as_str().expect("a text");
     let scratch = std::path::PathBuf::from(text.lines().next().expect("its TMPDIR"));
@@ -272,7 +272,7 @@ async fn rules_deny_ask_and_allow_and_allow_only_where_the_user_trusts() {
         reasons.push(why(&editor.answers("reject_once").await));
     }
     ended(&mut editor, &prompt).await;
-    assert_eq!(reasons[1], "Asked because of the rule shell(echo ask *) in the settings.");
+    assert_eq!(reasons[1], "Asked because of the rule `shell(echo ask *)` in the settings.");
     let denied = &results(&mut editor, &session).await[2];
     let text = "The call was not run: the user's settings deny it (rule shell(git push *)).";
     assert_eq!(*denied, json!({ "status": "denied", "text": text }));
@@ -293,6 +293,26 @@ async fn rules_deny_ask_and_allow_and_allow_only_where_the_user_trusts() {
     assert_eq!(asked, ["echo ask me", "echo two; rm -rf x", "echo \"$(id)\""]);
     let again = results(&mut editor, &session).await.split_off(6);
     assert_eq!(again[..2], [json!({ "status": "completed", "exit_code": 0, "text": "one\n[exit code 0]\n" }), again[0].clone()]);
+    leave(editor).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_asked_about_a_command_that_cannot_be_shown_whole() {
+    let home = Home::new();
+    let command = |bytes: usize| format!("true {}", "x".repeat(bytes - "true ".len()));
+    // The title has the word "Run " before it.
+    let most = (4 << 10) - "Run ".len();
+    let (mut editor, session) =
+        opened(&home, "", &[json!({ "command": command(most) }), json!({ "command": command(most + 1) }), json!({ "command": "true" })])
+            .await;
+    let prompt = editor.prompt(&session, "Run").await;
+    let question = editor.answers("allow_once").await;
+    assert_eq!(question["params"]["toolCall"]["title"], format!("Run {}", command(most)), "for clients that show the title alone");
+    assert_eq!(editor.answers("allow_once").await["params"]["toolCall"]["title"], "Run true", "the long one was not asked about");
+    ended(&mut editor, &prompt).await;
+    let told = results(&mut editor, &session).await;
+    let why = "The call is too long to be shown whole, so nobody was asked and it was not run; make it in smaller parts.";
+    assert_eq!(told[1], json!({ "status": "denied", "text": why }));
     leave(editor).await;
 }
 
@@ -328,7 +348,7 @@ async fn with_the_sandbox_off_the_question_says_so_and_nothing_is_confined() {
     let question = editor.answers("allow_once").await;
     let shown = question["params"]["toolCall"]["content"][0]["content"]["text"].as_str().expect("a text").to_owned();
     let last: Vec<_> = shown.lines().rev().take(2).collect();
-    assert_eq!(last, ["Network: on; the sandbox is off", "Writes: wherever you may; the sandbox is off (sandbox.mode)"]);
+    assert_eq!(last, ["- Network: on; the sandbox is off", "- Writes: wherever you may; the sandbox is off (sandbox.mode)"]);
     ended(&mut editor, &prompt).await;
     assert_eq!(std::fs::read_to_string(beside).expect("written"), "x\n");
     leave(editor).await;

@@ -209,7 +209,7 @@ async fn a_name_forges_nothing_where_a_person_reads_it() {
     assert_eq!(titles, ["Make a⟨U+202E⟩txt", "Make a⟨U+000A⟩.code-workspace", "no⟨U+202E⟩⟨U+000A⟩tool"]);
     let (asked, _) = yes_to_all(&mut editor, &prompt).await;
     let expected = json!({
-        "rule": "Asked because of the rule edit(*⟨U+202E⟩txt) of the workspace.",
+        "rule": "Asked because of the rule `edit(*⟨U+202E⟩txt)` of the workspace.",
         "protected": "Asked because programs obey what stands in a⟨U+000A⟩.code-workspace: look at it closely.",
     });
     assert_eq!(asked, expected);

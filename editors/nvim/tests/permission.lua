@@ -230,17 +230,21 @@ story.tell({
       local child = asking({ model = story.model({ run }, { { text = "Done." } }) })
       child:cmd("Pillion prompt Run")
       local prompt = wait_offer(child, 1).prompt
-      story.eq(prompt:match("^pillion asks: Run touch made; # x+…%?$") ~= nil, true, prompt)
+      story.eq(prompt:match("^pillion asks: Run `touch made; # x+…%?$") ~= nil, true, prompt)
       local words = {
         "A script for /bin/sh:",
-        "  touch made; # " .. ("x"):rep(200),
-        "  echo ⟨U+001B⟩[2K$TMPDIR > where",
-        "Directory: " .. story.workspace,
-        "Time limit: 120 s",
-        "Writes: in the workspace, a scratch directory; nowhere else",
-        "Network: off",
+        "",
+        "```sh",
+        "touch made; # " .. ("x"):rep(200),
+        "echo ⟨U+001B⟩[2K$TMPDIR > where",
+        "```",
+        "",
+        "- Directory: " .. story.workspace,
+        "- Time limit: 120 s",
+        "- Writes: in the workspace, a scratch directory; nowhere else",
+        "- Network: off",
       }
-      story.has(child:chat(), "```\n" .. table.concat(words, "\n") .. "\n```")
+      story.has(child:chat(), "````\n" .. table.concat(words, "\n") .. "\n````")
       child:lua("_G.choose(5)")
       child:wait_note("The question stays open.")
       story.eq(child:lua("return vim.api.nvim_buf_get_lines(0, 1, -1, false)"), words)

@@ -12,15 +12,22 @@ use crate::protocol::permission::{
 use crate::protocol::turn::QuestionForm;
 use crate::protocol::update::{ToolCall, ToolCallContent};
 use crate::session::editor::{PermissionAnswer, PermissionQuestion};
-use crate::text::exact;
+use crate::text::{cut, exact};
 use crate::tool::hunks::changes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tower_lsp::jsonrpc::{Error, ErrorCode};
 
+/// The longest title of a question, in bytes: there are clients that show nothing else, so it must hold the whole of a command,
+/// and a person must be able to read it.
+const MAX_TITLE_BYTES: usize = 4 << 10;
+
 /// The longest message of a question, in bytes: an editor may cut a longer one, or put its buttons beyond the screen.
 const MAX_MESSAGE_BYTES: usize = 2000;
+
+/// The most of a title that stands above the rest of a message, in bytes.
+const MAX_HEADLINE_BYTES: usize = 100;
 
 /// LSP's `MessageType.Warning`.
 const WARNING: u8 = 2;
@@ -73,6 +80,7 @@ impl Matter {
     /// Asks, or says why nobody is asked.
     fn put(&self, asker: &Asker, form: QuestionForm) -> Result<Asked, PermissionAnswer> {
         let asked = match form {
+            QuestionForm::Card if self.call.title.len() > MAX_TITLE_BYTES => return Err(PermissionAnswer::TooLong),
             QuestionForm::Card => asker.ask("session/request_permission", |id| {
                 asker.line.time(id, &self.question.answered);
                 self.card(id)
@@ -104,7 +112,11 @@ impl Matter {
     /// The call and all that would be done, in words; None if that is more than a message holds. Lines stay lines. Titles and
     /// texts of a call are such that a person may read them.
     fn message(&self) -> Option<String> {
-        let mut message = format!("pillion asks: {}", self.call.title);
+        let title = &self.call.title;
+        // What it leaves out stands below.
+        let title = if self.question.content.is_empty() { title } else { cut(title, MAX_HEADLINE_BYTES) };
+        let more = if title.len() < self.call.title.len() { "…" } else { "" };
+        let mut message = format!("pillion asks: {title}{more}");
         let mut add = |line: &str| {
             message.push('\n');
             message.push_str(line);

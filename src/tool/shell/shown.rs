@@ -6,40 +6,35 @@ use crate::policy::{Invocation, NetworkAccess};
 use crate::process::{Ability, Hold};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::update::ToolCallContent;
-use crate::text::{cut, exact, exact_line};
+use crate::text::{block, exact, exact_line, span};
 
-/// The longest command in a title, in bytes.
-const MAX_TITLE_BYTES: usize = 100;
-
-/// The command in one line; a long one is cut, which shows.
+/// The whole command in one line: some clients ask with nothing but the title.
 pub(super) fn title(invocation: &Invocation) -> String {
     let text = match invocation {
-        Invocation::Script(text) => exact(text.trim()).into_owned(),
-        Invocation::Program(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+        Invocation::Script(text) => exact(text.trim()),
+        Invocation::Program(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ").into(),
     };
-    match cut(&text, MAX_TITLE_BYTES) {
-        whole if whole.len() == text.len() => text,
-        beginning => format!("{beginning}…"),
-    }
+    span(&text).into_owned()
 }
 
-/// The whole of it.
+/// The whole of it, in Markdown, as clients take such texts.
 pub(super) fn question(request: &Request, directory: &str, sandbox: &Sandbox, ability: &Ability) -> ToolCallContent {
-    let mut lines = match &request.invocation {
+    let lines = |lines: &mut dyn Iterator<Item = String>| lines.collect::<Vec<_>>().join("\n");
+    let command = match &request.invocation {
+        // A line break is shown as one; whatever else cannot be seen is written out.
         Invocation::Script(text) => {
-            // A line break is shown as one; whatever else cannot be seen is written out.
-            let script = text.split('\n').map(|line| format!("  {}", exact_line(line)));
-            std::iter::once("A script for /bin/sh:".to_owned()).chain(script).collect::<Vec<_>>()
+            format!("A script for /bin/sh:\n\n{}", block("sh", &lines(&mut text.split('\n').map(|line| exact_line(line).into_owned()))))
         }
         Invocation::Program(words) => {
-            let words = words.iter().map(|word| format!("  {}", quoted(word)));
-            std::iter::once("A program and its arguments:".to_owned()).chain(words).collect()
+            format!("A program and its arguments:\n\n{}", block("", &lines(&mut words.iter().map(|word| quoted(word)))))
         }
     };
-    lines.push(format!("Directory: {}", exact(directory)));
-    lines.push(format!("Time limit: {} s", request.limit.as_secs()));
-    lines.extend(held(request.network, sandbox, ability));
-    ToolCallContent::Content { content: ContentBlock::text(lines.join("\n")) }
+    let [writes, network] = held(request.network, sandbox, ability);
+    let (directory, limit) = (exact(directory), request.limit.as_secs());
+    let terms = [format!("Directory: {}", span(&directory)), format!("Time limit: {limit} s"), writes, network];
+    // A list, since a renderer joins lines.
+    let terms = lines(&mut terms.iter().map(|term| format!("- {term}")));
+    ToolCallContent::Content { content: ContentBlock::text(format!("{command}\n\n{terms}")) }
 }
 
 /// What it is held to on this machine; nothing is claimed that the machine cannot do.
@@ -49,7 +44,7 @@ fn held(network: NetworkAccess, sandbox: &Sandbox, ability: &Ability) -> [String
     }
     let lacking = |hold: &Hold| hold.lacks().map(|lacks| format!("NOT confined by this machine: {}", exact(lacks)));
     let writes = lacking(&ability.writes).unwrap_or_else(|| {
-        let more: Vec<_> = sandbox.writable.iter().map(|path| exact(&path.to_string_lossy()).into_owned()).collect();
+        let more: Vec<_> = sandbox.writable.iter().map(|path| span(&exact(&path.to_string_lossy())).into_owned()).collect();
         let more = if more.is_empty() { String::new() } else { format!(", {}", more.join(", ")) };
         format!("in the workspace, a scratch directory{more}; nowhere else")
     });

@@ -51,18 +51,27 @@ async fn a_person_is_shown_every_character_of_it() {
     let script = of(json!({ "command": "echo a\u{1b}[2K\necho \u{202e}b\r", "timeout_seconds": 5 }));
     assert_eq!(
         shown(&script, &Sandbox::default(), &able()),
-        "A script for /bin/sh:\n  echo a⟨U+001B⟩[2K\n  echo ⟨U+202E⟩b⟨U+000D⟩\nDirectory: /ws\nTime limit: 5 s\n\
-         Writes: in the workspace, a scratch directory; nowhere else\nNetwork: off"
+        "A script for /bin/sh:\n\n```sh\necho a⟨U+001B⟩[2K\necho ⟨U+202E⟩b⟨U+000D⟩\n```\n\n- Directory: /ws\n- Time limit: 5 s\n\
+         - Writes: in the workspace, a scratch directory; nowhere else\n- Network: off"
     );
     let program = of(json!({ "argv": ["git", "commit", "-m", "it's\n two", ""], "network": true }));
     assert_eq!(
         shown(&program, &Sandbox::default(), &able()),
-        "A program and its arguments:\n  git\n  commit\n  -m\n  'it'\\''s⟨U+000A⟩ two'\n  ''\nDirectory: /ws\nTime limit: 120 s\n\
-         Writes: in the workspace, a scratch directory; nowhere else\nNetwork: ON, as the call asks"
+        "A program and its arguments:\n\n```\ngit\ncommit\n-m\n'it'\\''s⟨U+000A⟩ two'\n''\n```\n\n- Directory: /ws\n- Time limit: 120 s\n\
+         - Writes: in the workspace, a scratch directory; nowhere else\n- Network: ON, as the call asks"
     );
-    assert_eq!(shown::title(&program.invocation), "git commit -m 'it'\\''s⟨U+000A⟩ two' ''");
-    let long = Invocation::Script(format!("echo {}", "ä".repeat(80)));
-    assert_eq!(shown::title(&long), format!("echo {}…", "ä".repeat(47)));
+    assert_eq!(shown::title(&program.invocation), "`git commit -m 'it'\\''s⟨U+000A⟩ two' ''`");
+    let long = format!("echo {}", "ä".repeat(800));
+    assert_eq!(shown::title(&Invocation::Script(long.clone())), long);
+    let hiding = of(json!({ "command": "true\n```\n# <!-- x\n````` -->\nrm *" }));
+    let text = shown(&hiding, &Sandbox::default(), &able());
+    assert!(text.starts_with("A script for /bin/sh:\n\n``````sh\ntrue\n```\n# <!-- x\n````` -->\nrm *\n``````\n\n- Directory"), "{text}");
+    assert_eq!(
+        shown::title(&hiding.invocation),
+        "`````` true⟨U+000A⟩```⟨U+000A⟩# <!-- x⟨U+000A⟩````` -->⟨U+000A⟩rm * ``````"
+            .replace("`````` ", "``````")
+            .replace(" ``````", "``````")
+    );
 }
 
 #[tokio::test]
@@ -71,7 +80,7 @@ async fn what_the_machine_cannot_do_is_said_and_nothing_else_is_claimed() {
     let request = Request::of(&json!({ "command": "make" }), &room.context()).unwrap();
     let last = |sandbox: &Sandbox, ability: &Ability| {
         let text = shown(&request, sandbox, ability);
-        text.lines().skip(4).map(str::to_owned).collect::<Vec<_>>()
+        text.lines().skip(8).map(|line| line.trim_start_matches("- ").to_owned()).collect::<Vec<_>>()
     };
     let unable =
         Ability { writes: Hold::Partial { by: "a".into(), lacks: "old".into() }, network: Hold::None { why: "no seccomp".into() } };

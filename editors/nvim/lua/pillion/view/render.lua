@@ -86,7 +86,8 @@ end
 ---@param item pillion.ToolItem
 ---@return string
 function M.tool_title(item)
-  local title = text.plain(item.title or item.toolCallId)
+  -- A title may hold the whole of a command; where it is asked about, the words below it do so too.
+  local title = text.cut(text.plain(item.title or item.toolCallId), 100)
   local change = M.change_of(item)
   if not change then
     return title
