@@ -20,6 +20,9 @@ pub(super) trait Disk: Send + Sync {
 
     /// Moves the log into the database, if it has grown so long that this pays.
     fn tidy(&self);
+
+    /// Grows when it begins and when it ends to move the log: odd while it does.
+    fn moves(&self) -> u64;
 }
 
 /// The writer's hold on the thread. Dropping it flushes what is left.

@@ -14,6 +14,7 @@ mod health;
 mod holds;
 mod log;
 mod lookup;
+mod mark;
 mod messages;
 mod open;
 mod owner;
@@ -24,6 +25,8 @@ mod snapshot;
 mod trust;
 mod turns;
 mod unreadable;
+mod wal;
+mod watch;
 mod writer;
 
 pub use abandoned::{Abandoned, AbandonedTitle, AbandonedTurn, Closing, OpenTurn};

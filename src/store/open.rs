@@ -4,8 +4,10 @@
 
 use super::error::{Fault, StoreError};
 use super::flush::Disk;
-use super::log::Log;
-use super::place::{Identity, Place};
+use super::log::{Log, Progress};
+use super::mark;
+use super::place::Place;
+use super::watch::{Watch, keep_log_on_close};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
@@ -25,6 +27,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0004_owner_lock.sql")),
     M::up(include_str!("migrations/0005_connection.sql")),
     M::up(include_str!("migrations/0006_waiting.sql")),
+    M::up(include_str!("migrations/0007_mark.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The schema that this version writes.
@@ -36,27 +39,34 @@ pub(super) struct Opened {
     pub(super) conn: Connection,
     pub(super) place: Place,
     pub(super) disk: Arc<dyn Disk>,
-    identity: Option<Identity>,
+    /// Nothing, where it cannot be written.
+    watch: Option<Watch>,
 }
 
 impl Opened {
     /// Opens the store in `data_dir`; what is missing is made, what is old is migrated.
     pub(super) fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let place = Place::prepare(data_dir)?;
-        if place.has_database() {
+        if place.has_database() && !mark::has_strange_log(&place) {
             let conn = connect(&place)?;
             if is_current(&conn, &place).map_err(|fault| fault.at(&place.file))? {
-                return Ok(Self::with(conn, place));
+                return Self::with(conn, place);
             }
         }
-        if place.identity().is_some() && is_read_only(&connect(&place)?) {
-            return Err(StoreError::ReadOnly { file: place.file.clone() });
+        if place.has_database() {
+            let conn = connect(&place)?;
+            keep_log_on_close(&conn);
+            if is_read_only(&conn) {
+                return Err(StoreError::ReadOnly { file: place.file.clone() });
+            }
         }
         // Two processes that find nothing, or an old schema, set it up one after the other.
         let lock = place.lock()?;
-        if !place.has_database() {
-            // A log without its database would be taken for that of the new one.
+        let is_new = !place.has_database();
+        if is_new || mark::has_strange_log(&place) {
             place.put_log_aside()?;
+        }
+        if is_new {
             create(&place)?;
         }
         let mut conn = connect(&place)?;
@@ -64,16 +74,49 @@ impl Opened {
             set_up(&mut conn, &place.file)?;
         }
         drop(lock);
-        Ok(Self::with(conn, place))
+        Self::with(conn, place)
     }
 
-    /// Whether the file that is open still is the one that stands at its path.
-    pub(super) fn check_presence(&self) -> Result<(), StoreError> {
-        if self.place.identity() == self.identity { Ok(()) } else { Err(StoreError::Vanished { file: self.place.file.clone() }) }
+    /// Before anything is read.
+    pub(super) fn check_index(&self) -> Result<(), StoreError> {
+        self.watch.as_ref().map_or(Ok(()), |watch| watch.check_index(&self.place))
     }
 
-    fn with(conn: Connection, place: Place) -> Self {
-        Self { identity: place.identity(), disk: Arc::new(Log::of(place.clone())), conn, place }
+    /// Before a transaction: whether the files that are open still stand where they stood, as this process or another pillion
+    /// left them.
+    pub(super) fn check(&self) -> Result<Progress, StoreError> {
+        let refused = || StoreError::ReadOnly { file: self.place.file.clone() };
+        self.watch.as_ref().ok_or_else(refused)?.check(&self.conn, &self.place, self.disk.moves())
+    }
+
+    /// In a transaction, before anything is written.
+    pub(super) fn note_others(&self) -> rusqlite::Result<()> {
+        self.watch.as_ref().map_or(Ok(()), |watch| watch.note_others(&self.conn))
+    }
+
+    /// Before this process empties the log.
+    pub(super) fn forget_log(&self) {
+        self.watch.iter().for_each(Watch::forget_log);
+    }
+
+    /// Before a commit.
+    pub(super) fn check_log(&self) -> Result<(), StoreError> {
+        self.watch.as_ref().map_or(Ok(()), |watch| watch.check_log(&self.place))
+    }
+
+    /// After a transaction.
+    pub(super) fn note(&self) {
+        self.watch.iter().for_each(|watch| watch.note(&self.conn, &self.place));
+    }
+
+    /// Leaves the log as it is when the connection is closed.
+    pub(super) fn keep_log(&self) {
+        keep_log_on_close(&self.conn);
+    }
+
+    fn with(conn: Connection, place: Place) -> Result<Self, StoreError> {
+        let watch = (!is_read_only(&conn)).then(|| Watch::new(&conn, &place)).transpose().map_err(|fault| fault.at(&place.file))?;
+        Ok(Self { disk: Arc::new(Log::of(place.clone())), conn, place, watch })
     }
 }
 
@@ -95,17 +138,34 @@ pub(super) fn connect(place: &Place) -> Result<Connection, StoreError> {
 
 /// Gives the name, too, by which SQLite is told of the store elsewhere.
 fn connect_by_name(place: &Place) -> Result<(Connection, String), StoreError> {
+    // Beside an empty file SQLite removes the log, with all that only it has.
+    if !place.has_database() {
+        return Err(StoreError::Vanished { file: place.file.clone() });
+    }
     let conn = connect_to(&place.file)?;
     // The first look makes the log, which takes a directory that can be written to. Without a log there is nobody who writes.
     let looked = conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0));
     match looked.as_ref().map_err(rusqlite::Error::sqlite_error_code) {
         Err(Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) if !place.has_log() => {
-            let still = format!("{}?immutable=1", uri(&place.file));
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-            Ok((connect_to_named(&place.file, Path::new(&still), flags)?, still))
+            let still = still(place);
+            Ok((connect_to_still(place, &still)?, still))
         }
         _ => Ok((conn, uri(&place.file))),
     }
+}
+
+/// Reads the database as it stands there by itself, without its log and without a lock: what is read may be half of something.
+pub(super) fn connect_to_itself(place: &Place) -> Result<Connection, StoreError> {
+    connect_to_still(place, &still(place))
+}
+
+fn connect_to_still(place: &Place, name: &str) -> Result<Connection, StoreError> {
+    connect_to_named(&place.file, Path::new(name), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// The name by which SQLite takes the file for one that nobody changes.
+fn still(place: &Place) -> String {
+    format!("{}?immutable=1", uri(&place.file))
 }
 
 fn uri(file: &Path) -> String {
@@ -216,7 +276,7 @@ mod tests {
             let looking = AtomicBool::new(false);
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    let conn = connect(&place).expect("a connection");
+                    let conn = connect_to(&place.file).expect("a connection");
                     while !is_current(&conn, &place).expect("ours, or nobody's yet") {
                         looking.store(true, Ordering::SeqCst);
                     }
@@ -224,7 +284,7 @@ mod tests {
                 while !looking.load(Ordering::SeqCst) {
                     std::thread::yield_now();
                 }
-                set_up(&mut connect(&place).expect("a connection"), &place.file).expect("set up");
+                set_up(&mut connect_to(&place.file).expect("a connection"), &place.file).expect("set up");
             });
         }
     }

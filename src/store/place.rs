@@ -24,11 +24,28 @@ pub(super) struct Place {
     pub(super) file: PathBuf,
 }
 
+/// A file, as it is seen without opening it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) identity: Identity,
+    pub(super) bytes: u64,
+    /// When it was written to: seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
 /// One file, such that another one of the same name is different.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,
+}
+
+impl Look {
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        let identity = Identity { device: metadata.dev(), inode: metadata.ino() };
+        Ok(Self { identity, bytes: metadata.len(), changed: (metadata.mtime(), metadata.mtime_nsec()) })
+    }
 }
 
 impl Place {
@@ -45,12 +62,6 @@ impl Place {
         let place = Self { dir, file };
         place.tighten().map_err(unusable)?;
         Ok(place)
-    }
-
-    /// Which file stands at the path now, if any.
-    pub(super) fn identity(&self) -> Option<Identity> {
-        let metadata = fs::symlink_metadata(&self.file).ok()?;
-        Some(Identity { device: metadata.dev(), inode: metadata.ino() })
     }
 
     /// Whether there is a database. An empty file is none: SQLite would drop the log beside it.
@@ -122,6 +133,11 @@ impl Place {
         self.dir.join(format!("{FILE}-wal"))
     }
 
+    /// The index of the write-ahead log, which SQLite maps into memory.
+    pub(super) fn index(&self) -> PathBuf {
+        self.dir.join(format!("{FILE}-shm"))
+    }
+
     /// The bytes of the write-ahead log; 0 without one.
     pub(super) fn log_length(&self) -> u64 {
         fs::symlink_metadata(self.log()).map_or(0, |log| log.len())
@@ -149,7 +165,7 @@ impl Place {
         }
         warnings.extend(self.logs_aside().iter().map(|log| {
             format!(
-                "{} is a log without its database, which was put aside: if you still have the database, it holds what that one is missing",
+                "{} is a log of another database than the one that is there, and was put aside: if you still have its own, it holds what that is missing",
                 log.display()
             )
         }));

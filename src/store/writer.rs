@@ -6,7 +6,8 @@
 
 use super::error::{Fault, StoreError};
 use super::flush::Flusher;
-use super::log;
+use super::log::{self, Progress};
+use super::mark;
 use super::open::{self, Opened};
 use crate::config::Durability;
 use rusqlite::Connection;
@@ -16,6 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How many jobs share a transaction at most: enough to make a burst cheap, few enough to let other processes in.
@@ -139,7 +141,7 @@ pub(super) fn run(open: impl FnOnce() -> Result<Opened, StoreError>, queue: Rece
         next = match job {
             Job::Write(first) => writer.batch(first, &queue),
             Job::Read(read) => {
-                read(Ok(&writer.opened));
+                read(writer.opened.check_index().map(|()| &writer.opened));
                 queue.recv().ok()
             }
             Job::Close(reply) => {
@@ -240,6 +242,7 @@ impl Writer {
         let committed = lost.map_or_else(|| self.commit(), Err);
         let committed = committed.and(self.wait_again());
         let is_committed = committed.is_ok();
+        self.opened.note();
         for answer in answers {
             answer(committed.clone());
         }
@@ -251,30 +254,35 @@ impl Writer {
     }
 
     fn begin(&mut self, durability: Durability) -> Result<(), StoreError> {
-        self.opened.check_presence()?;
+        let progress = self.opened.check()?;
         if let Some(detail) = self.flusher.failure() {
             self.trusts_disk = false;
             return Err(StoreError::NotFlushed { file: self.opened.place.file.clone(), detail });
         }
-        self.begin_waiting(durability).map_err(|error| Fault::from(error).at(&self.opened.place.file))
+        self.begin_waiting(durability, progress).map_err(|error| {
+            self.roll_back();
+            Fault::from(error).at(&self.opened.place.file)
+        })
     }
 
-    fn begin_waiting(&mut self, durability: Durability) -> rusqlite::Result<()> {
+    fn begin_waiting(&mut self, durability: Durability, progress: Progress) -> rusqlite::Result<()> {
         let waits = match durability {
             Durability::Power => Waits::Always,
-            Durability::Process if self.has_new_log()? => Waits::Never,
+            Durability::Process if self.has_new_log(progress)? => Waits::Never,
             Durability::Process => Waits::Rarely,
         };
         // It cannot be changed inside of a transaction.
         self.wait(waits)?;
         self.opened.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         // Another process may have begun the log meanwhile; from here on none can.
-        if waits == Waits::Never && self.opened.place.log_length() > 0 {
-            self.opened.conn.execute_batch("ROLLBACK")?;
+        let begins_log = waits != Waits::Rarely && self.opened.place.log_length() == 0;
+        if waits == Waits::Never && !begins_log {
+            self.roll_back();
             self.wait(Waits::Rarely)?;
             self.opened.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         }
-        Ok(())
+        self.opened.note_others()?;
+        if begins_log { mark::renew(&self.opened.conn) } else { Ok(()) }
     }
 
     fn wait(&mut self, waits: Waits) -> rusqlite::Result<()> {
@@ -296,9 +304,10 @@ impl Writer {
     }
 
     /// Whether the next transaction begins the log, which it does anew when all of the old one has been moved.
-    fn has_new_log(&mut self) -> rusqlite::Result<bool> {
-        if self.opened.place.log_length() > 0 {
-            log::begin_anew(&self.opened.conn)?;
+    fn has_new_log(&mut self, progress: Progress) -> rusqlite::Result<bool> {
+        if progress.is_all_moved() && self.opened.place.log_length() > 0 {
+            self.opened.forget_log();
+            log::empty(&self.opened.conn)?;
         }
         let is_new = self.opened.place.log_length() == 0;
         if is_new {
@@ -310,13 +319,16 @@ impl Writer {
     fn commit(&self) -> Result<(), StoreError> {
         let conn = &self.opened.conn;
         let commit = || conn.prepare_cached("COMMIT")?.execute([]);
-        commit().map(drop).map_err(|error| {
-            if !conn.is_autocommit() {
-                // It can only fail where there is nothing left to take back.
-                let _ = conn.execute_batch("ROLLBACK");
-            }
-            Fault::from(error).at(&self.opened.place.file)
-        })
+        let committed =
+            self.opened.check_log().and_then(|()| commit().map(drop).map_err(|error| Fault::from(error).at(&self.opened.place.file)));
+        committed.inspect_err(|_| self.roll_back())
+    }
+
+    fn roll_back(&self) {
+        if !self.opened.conn.is_autocommit() {
+            // It can only fail where there is nothing left to take back.
+            let _ = self.opened.conn.execute_batch("ROLLBACK");
+        }
     }
 
     /// Has the log moved when it has grown too long without a pause, behind the answers and before more comes to it.
@@ -332,11 +344,22 @@ impl Writer {
     fn close(mut self) -> Result<(), StoreError> {
         let file = self.opened.place.file.clone();
         let flushed = self.flusher.finish();
-        self.opened.check_presence()?;
-        let conn = self.opened.conn;
-        if open::is_read_only(&conn) {
+        if open::is_read_only(&self.opened.conn) {
             return Ok(());
         }
+        // Nobody is waited for.
+        let checked = self.opened.conn.busy_timeout(Duration::ZERO).map_err(|error| Fault::from(error).at(&file));
+        match checked.and_then(|()| self.opened.check()) {
+            Ok(_) => {}
+            // Whoever works with it moves the log.
+            Err(StoreError::Busy { .. }) => self.opened.keep_log(),
+            Err(error) => {
+                // What stands there is somebody else's now.
+                self.opened.keep_log();
+                return Err(error);
+            }
+        }
+        let conn = self.opened.conn;
         // Passive: a reader elsewhere does not hold up the end. The last connection of all moves the rest.
         conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(|error| Fault::from(error).at(&file))?;
         conn.close().map_err(|(_, error)| Fault::from(error).at(&file))?;

@@ -35,6 +35,10 @@ impl Disk for Gate {
         self.log.tidy();
         drop(self.happened.send((Event::Tidied, Instant::now())));
     }
+
+    fn moves(&self) -> u64 {
+        self.log.moves()
+    }
 }
 
 /// A store on such a disk.
@@ -192,7 +196,7 @@ async fn a_long_log_is_moved_in_a_pause_and_begun_anew_without_waiting_for_the_d
         let tidied = gated.happened.recv_timeout(Duration::from_secs(30));
         assert!(tidied.is_ok(), "the log is never begun anew");
     }
-    assert_eq!(std::fs::metadata(&log).expect("a log").len(), 0);
+    assert!(std::fs::metadata(&log).expect("a log").len() < 50_000, "it has the mark of the new log");
     assert_eq!(gated.store.history(&session_id("s")).await.expect("read").messages[1].parts, [Part::text("x".repeat(5 << 20))]);
 }
 

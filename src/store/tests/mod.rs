@@ -9,6 +9,7 @@ mod sessions;
 mod snapshot;
 mod trust;
 mod turns;
+mod watch;
 
 use super::*;
 use crate::protocol::abort::{Abort, CancelOutcome, CancelRequest, Effect, Partial, Phase, PromptRequest, Scope, SignOfLife, TitleState};
