@@ -142,6 +142,10 @@ pub enum NoteKind {
     CallNotRun,
     /// The model ended in order to call tools, and no call had come.
     CallMissing,
+    /// The model takes no tools: it is asked without them.
+    WithoutTools,
+    /// The server does not take something else of the request, which is left out or written otherwise.
+    LeftOut,
     /// Something came that no protocol knows.
     PassedOver,
     /// The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to.
@@ -277,6 +281,8 @@ pub enum Meaning {
     Overloaded,
     /// The server is still loading the model.
     Loading,
+    /// It does not take a part of the request, and is asked without it.
+    Unsupported,
 }
 
 /// Which side of the stream a failure came from.

@@ -62,6 +62,10 @@ record! {
             mime_type: String => Name,
             /// `tool_result` that is a picture, of this `mime_type`: its bytes in base64.
             data: String => Secret,
+            /// `state`, `tool_call`: what the provider gave with the step or the call, and wants back unchanged. JSON.
+            state: String => Text,
+            /// The model that gave it, as `provider:model`; it is given to no other.
+            state_of: String => Name,
         }
     }
 }
@@ -75,6 +79,8 @@ pub enum PartKind {
     Reasoning,
     ToolCall,
     ToolResult,
+    /// What the provider gave with a step for itself: nobody reads it, and nobody is shown it.
+    State,
     /// A shell command that the user ran; the whole of a user's message. What came of it is a tool call with its result in
     /// the answer.
     Command,
@@ -105,6 +111,10 @@ impl Part {
 
     pub fn reasoning(text: impl Into<String>) -> Self {
         Self { kind: PartKind::Reasoning, text: Some(text.into()), ..Self::default() }
+    }
+
+    pub fn state(state: impl Into<String>, of: impl Into<String>) -> Self {
+        Self { kind: PartKind::State, state: Some(state.into()), state_of: Some(of.into()), ..Self::default() }
     }
 
     pub fn command(command: impl Into<String>) -> Self {
@@ -157,7 +167,7 @@ impl Part {
             PartKind::ResourceLink => {
                 Some(ContentBlock::ResourceLink { uri: self.uri.clone().unwrap_or_default(), name: self.name.clone().unwrap_or_default() })
             }
-            PartKind::ToolCall | PartKind::ToolResult => None,
+            PartKind::ToolCall | PartKind::ToolResult | PartKind::State => None,
         }
     }
 

@@ -72,7 +72,11 @@ pub enum ModelEvent {
         call_id: String,
         tool: String,
         input: Value,
+        /// What the provider wants back with the call; JSON.
+        state: Option<String>,
     },
+    /// What the provider wants back with this step, where it stands among the step's words and calls; JSON.
+    State(String),
     Usage(Usage),
     /// The connection is over, or is free for another request: comes before the finish or the failure. The first one counts.
     UpstreamClosed(ClosedBy),

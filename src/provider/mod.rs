@@ -22,6 +22,11 @@ pub trait Provider: Send + Sync {
     /// The model's name: the second half.
     fn model(&self) -> &str;
 
+    /// Both, as records name the model.
+    fn full_name(&self) -> String {
+        format!("{}:{}", self.name(), self.model())
+    }
+
     /// How it names a session.
     fn titles(&self) -> TitleSupport {
         TitleSupport::Model

@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn made(call_id: &str) -> ModelEvent {
-        ModelEvent::ToolCall { call_id: call_id.into(), tool: "x".into(), input: Value::Null }
+        ModelEvent::ToolCall { call_id: call_id.into(), tool: "x".into(), input: Value::Null, state: None }
     }
 
     fn call(call_id: &str, tool: &str, bytes: u64) -> ArrivingCall {

@@ -9,7 +9,7 @@ use super::turn::{Fault, Interruption, TurnJob};
 use super::watchdog::{Bitten, StreamWatch};
 use crate::protocol::abort::Phase;
 use crate::protocol::diagnostics::{Boundary, ClosedBy, Meaning, StreamFailure};
-use crate::protocol::message::Part;
+use crate::protocol::message::{Part, PartKind};
 use crate::protocol::model::{FinishReason, ModelEvent, ModelRequest, NoteKind};
 use crate::protocol::nesting::kept;
 use crate::protocol::said;
@@ -59,6 +59,11 @@ struct Answer<'a> {
     has_begun: bool,
     /// What the model has written in this turn, in bytes.
     written: usize,
+    /// What providers want back of this turn, in bytes.
+    kept: usize,
+    /// What the provider wants back with the step, until something of the answer is shown behind it: a call that is made again
+    /// leaves nothing.
+    states: Vec<String>,
     /// The provider says how many tokens the model writes.
     is_counted: bool,
 }
@@ -80,7 +85,9 @@ pub(super) async fn run(
     context.record(Diagnostic::Trace(trace.trace().clone()));
     ledger.attempt_begins(trace);
     tracing::debug!(step, provider = job.provider.name(), "a model call starts");
-    let mut answer = Answer { job, call_ids, calls: Vec::new(), finish: None, has_begun: false, written: written(job), is_counted: false };
+    let (written, kept) = sizes(job);
+    let (calls, states) = (Vec::new(), Vec::new());
+    let mut answer = Answer { job, call_ids, calls, finish: None, has_begun: false, written, kept, states, is_counted: false };
     let mut stream = job.provider.stream(request);
     let mut stopped = pin!(job.token.stopped());
     let editor = context.channel.editor();
@@ -116,7 +123,7 @@ pub(super) async fn run(
             Some(Ok(event)) => {
                 watch.observe(&event);
                 answer.take(event);
-                if answer.written > context.settings.limits.turn_text {
+                if answer.written.max(answer.kept) > context.settings.limits.turn_text {
                     let_go(job, stream);
                     return Err(failed(job, step, too_much_text(context.settings.limits.turn_text), Instant::now(), loading));
                 }
@@ -152,9 +159,17 @@ impl Answer<'_> {
             ModelEvent::Headers { .. } | ModelEvent::KeptAlive | ModelEvent::ResponseId(_) | ModelEvent::UpstreamClosed(_) => {}
             ModelEvent::Usage(usage) => self.is_counted |= usage.output_tokens.is_some(),
             ModelEvent::ToolBegins { .. } | ModelEvent::ToolInput { .. } => ledger.enter(Phase::ToolInput),
-            ModelEvent::Finish { reason, .. } => self.finish = Some(reason),
+            ModelEvent::State(state) => {
+                self.kept += state.len();
+                self.states.push(state);
+            }
+            ModelEvent::Finish { reason, .. } => {
+                self.keep_states();
+                self.finish = Some(reason);
+            }
             ModelEvent::Text(text) => {
                 self.written += text.len();
+                self.keep_states();
                 ledger.text(text);
             }
             ModelEvent::Reasoning(text) => {
@@ -162,13 +177,21 @@ impl Answer<'_> {
                 ledger.reasoning(text);
             }
             ModelEvent::Note { kind, message } => tell(self.job, kind, &message),
-            ModelEvent::ToolCall { call_id, tool, input } => {
+            ModelEvent::ToolCall { call_id, tool, input, state } => {
+                self.keep_states();
                 ledger.enter(Phase::ToolInput);
                 let input = kept(input);
                 let call_id = history::unused_call_id(call_id, self.call_ids);
-                ledger.add(Part::tool_call(call_id.clone(), tool.clone(), input.clone()));
+                let state_of = state.as_ref().map(|_| self.job.provider.full_name());
+                ledger.add(Part { state, state_of, ..Part::tool_call(call_id.clone(), tool.clone(), input.clone()) });
                 self.calls.push(Call { call_id, tool, input });
             }
+        }
+    }
+
+    fn keep_states(&mut self) {
+        for state in self.states.drain(..) {
+            self.job.ledger.add(Part::state(state, self.job.provider.full_name()));
         }
     }
 }
@@ -186,14 +209,19 @@ fn is_of_the_answer(event: &ModelEvent) -> bool {
         | ModelEvent::KeptAlive
         | ModelEvent::ResponseId(_)
         | ModelEvent::Usage(_)
+        | ModelEvent::State(_)
         | ModelEvent::Note { .. }
         | ModelEvent::UpstreamClosed(_) => false,
     }
 }
 
-/// What the model has written in this turn before, in bytes.
-fn written(job: &TurnJob) -> usize {
-    job.ledger.parts().iter().map(|part| part.text.as_ref().map_or(0, String::len)).sum()
+/// What the model has written in this turn before, and what of it goes back to its provider, in bytes.
+fn sizes(job: &TurnJob) -> (usize, usize) {
+    let len = |text: Option<&String>| text.map_or(0, String::len);
+    job.ledger.parts().iter().fold((0, 0), |(written, kept), part| {
+        let is_its_own = matches!(part.kind, PartKind::Text | PartKind::Reasoning);
+        (written + len(part.text.as_ref().filter(|_| is_its_own)), kept + len(part.state.as_ref()))
+    })
 }
 
 /// Tells the client what a person should know about the answer.
@@ -201,12 +229,15 @@ fn tell(job: &TurnJob, kind: NoteKind, message: &str) {
     let sentence = match kind {
         NoteKind::UnknownFinishReason => format!("The model ended for a reason that pillion does not know: {message:?}."),
         NoteKind::CallNotRun => format!("The answer was not whole, so what it asked for was not run: {message}."),
+        NoteKind::WithoutTools => {
+            "The model takes no tools: it is asked without them, and can neither read nor change anything.".to_owned()
+        }
         NoteKind::CallMissing => "The model said that it calls a tool, and no call came.".to_owned(),
         NoteKind::BudgetNotCounted => {
             "The provider does not say how many tokens the model writes: budget.output_tokens cannot be held to.".to_owned()
         }
         // They changed nothing; the record has them.
-        NoteKind::LateError | NoteKind::PassedOver => return,
+        NoteKind::LateError | NoteKind::LeftOut | NoteKind::PassedOver => return,
     };
     let pillion = InfoExtras { retry: None, note: Some(NoteNotice { kind, sentence }) };
     job.ledger.tell(SessionUpdate::SessionInfoUpdate { title: None, updated_at: None, meta: Some(InfoMeta { pillion }) });

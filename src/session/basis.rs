@@ -15,7 +15,7 @@ pub(super) fn of(job: &TurnJob, built_in: &str, agents: Option<&str>) -> TurnBas
         session_id: context.id.clone(),
         turn_id: turn_id.clone(),
         model_asked: model_asked.clone(),
-        model: format!("{}:{}", provider.name(), provider.model()),
+        model: provider.full_name(),
         instructions: [Some(instruction(InstructionKind::BuiltIn, built_in, None)), agents.map(|text| of_the_workspace(context, text))]
             .into_iter()
             .flatten()

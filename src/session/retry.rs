@@ -69,7 +69,7 @@ pub(super) async fn call(
 #[derive(Debug, Default)]
 pub(super) struct Loading {
     since: Option<Instant>,
-    /// Attempts that found it loading.
+    /// Attempts that found it loading, or with a request that it does not take as it was: none of them counts.
     attempts: u64,
 }
 
@@ -98,6 +98,11 @@ fn decide(trace: &StreamTrace, settings: &Retry, time_left: Option<Duration>, lo
     }
     if !is_passing(failure) {
         return given_up("the failure is not of a kind that passes by itself");
+    }
+    if failure.meaning == Some(Meaning::Unsupported) {
+        loading.attempts += 1;
+        let reasons = vec!["the server does not take a part of the request, which is left out now".to_owned()];
+        return Some(RetryDecision { verdict: RetryVerdict::Again, reasons, delay_ms: Some(0) });
     }
     let is_loading = failure.meaning == Some(Meaning::Loading);
     let asked = failure.retry_after_ms.map_or(Duration::ZERO, Duration::from_millis);
@@ -142,7 +147,8 @@ fn is_passing(failure: &StreamFailure) -> bool {
     let is_status = || code.parse().is_ok_and(|code| PASSING_STATUSES.contains(&code));
     match (&failure.cause, failure.meaning) {
         (_, Some(Meaning::QuotaExhausted)) => false,
-        (_, Some(Meaning::RateLimited | Meaning::Overloaded | Meaning::Loading)) | (Cause::ConnectTimeout { .. }, None) => true,
+        (_, Some(Meaning::RateLimited | Meaning::Overloaded | Meaning::Loading | Meaning::Unsupported))
+        | (Cause::ConnectTimeout { .. }, None) => true,
         (Cause::ProviderHttp { http_status }, None) => PASSING_STATUSES.contains(http_status),
         (Cause::ProviderTransport, None) => !LASTING_KINDS.contains(&failure.kind.as_str()),
         (Cause::ProviderProtocol, None) if failure.boundary == Boundary::ProviderError => is_status() || PASSING_CODES.contains(&code),
@@ -160,6 +166,7 @@ fn notice(
 ) -> SessionUpdate {
     let sentence = match (meaning, fault.name.as_str()) {
         (Some(Meaning::Loading), _) => "The model server is still loading the model.".to_owned(),
+        (Some(Meaning::Unsupported), _) => "The server does not take a part of the request, which is left out now.".to_owned(),
         (_, "empty_answer") => "The model ended without an answer.".to_owned(),
         _ => fault.cause.sentence(Initiator::Unknown, None),
     };

@@ -50,7 +50,7 @@ impl Runner {
             }
             TurnKind::Prompt => match self.model.providers(&context.parts) {
                 Ok((provider, title_provider)) => {
-                    run.model = Some(format!("{}:{}", provider.name(), provider.model()));
+                    run.model = Some(provider.full_name());
                     let begun = begin(run, &mut self.newest);
                     let job = TurnJob {
                         context: Arc::clone(context),

@@ -93,7 +93,7 @@ impl AttemptTrace {
                 self.trace.request_id.clone_from(request_id);
                 return;
             }
-            ModelEvent::KeptAlive => return,
+            ModelEvent::KeptAlive | ModelEvent::State(_) => return,
             ModelEvent::UpstreamClosed(by) => return self.closed(*by, now),
             ModelEvent::Note { kind, message } => {
                 self.trace.notes.get_or_insert_default().push(AnswerNote { kind: *kind, message: message.clone() });

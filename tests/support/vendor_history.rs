@@ -34,11 +34,19 @@ fn chat_completions(messages: &[Value]) -> Result<(), String> {
     open.none_left()
 }
 
-/// Each call's output stands behind it, before the next words.
+/// Each call's output stands behind it, before the next words. Behind a thought stands what was thought of.
 fn responses(items: &[Value]) -> Result<(), String> {
     let mut open = Open::default();
-    for item in items {
+    for (at, item) in items.iter().enumerate() {
         match item["type"].as_str() {
+            Some("reasoning") => {
+                let next = items.get(at + 1);
+                let follows =
+                    next.is_some_and(|next| next["role"] == "assistant" || next["type"] == "function_call" || next["type"] == "reasoning");
+                if !follows {
+                    return Err(format!("the thought {} was given without what followed it", item["id"]));
+                }
+            }
             Some("function_call") if open.answering => return Err(format!("the calls {:?} have no result", open.ids)),
             Some("function_call") => open.call(&item["call_id"])?,
             Some("function_call_output") => {
@@ -52,7 +60,7 @@ fn responses(items: &[Value]) -> Result<(), String> {
 }
 
 /// Roles alternate, beginning and ending with the user; no text is blank; the results of a message's calls come first in
-/// the next one.
+/// the next one. A thought is never a message's last.
 fn anthropic(messages: &[Value]) -> Result<(), String> {
     let mut open = Open::default();
     for (at, message) in messages.iter().enumerate() {
@@ -71,6 +79,7 @@ fn anthropic(messages: &[Value]) -> Result<(), String> {
                 Some("text") if block["text"].as_str().is_none_or(|text| text.trim().is_empty()) => {
                     return Err(format!("message {at} has a blank text"));
                 }
+                Some("thinking" | "redacted_thinking") if role == "assistant" && blocks.last() != Some(block) => {}
                 Some("text") if role == "user" => open.none_left()?,
                 Some("text") => {}
                 _ => return Err(format!("message {at} of the {role} has the block {block}")),

@@ -574,7 +574,9 @@ export type Meaning =
   /** The server has too much to do. */
   | "overloaded"
   /** The server is still loading the model. */
-  | "loading";
+  | "loading"
+  /** It does not take a part of the request, and is asked without it. */
+  | "unsupported";
 
 /** One message of a conversation. */
 export interface Message {
@@ -630,6 +632,10 @@ export type NoteKind =
   | "call_not_run"
   /** The model ended in order to call tools, and no call had come. */
   | "call_missing"
+  /** The model takes no tools: it is asked without them. */
+  | "without_tools"
+  /** The server does not take something else of the request, which is left out or written otherwise. */
+  | "left_out"
   /** Something came that no protocol knows. */
   | "passed_over"
   /** The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to. */
@@ -688,6 +694,10 @@ export interface Part {
   name?: string;
   /** `tool_result` of a process that a signal ended: the signal's name. */
   signal?: string;
+  /** `state`, `tool_call`: what the provider gave with the step or the call, and wants back unchanged. JSON. */
+  state?: string;
+  /** The model that gave it, as `provider:model`; it is given to no other. */
+  state_of?: string;
   /** `tool_result`: how the call ended. */
   status?: ResultStatus;
   /** `text`, `reasoning`, a `command`, a `tool_result`'s output, an embedded `resource`'s text. */
@@ -706,6 +716,8 @@ export type PartKind =
   | "tool_result"
   | "resource"
   | "resource_link"
+  /** What the provider gave with a step for itself: nobody reads it, and nobody is shown it. */
+  | "state"
   /** A shell command that the user ran; the whole of a user's message. What came of it is a tool call with its result in the answer. */
   | "command";
 

@@ -248,16 +248,19 @@ fn part() -> BoxedStrategy<Part> {
         PartKind::ToolCall,
         PartKind::ToolResult,
         PartKind::Command,
+        PartKind::State,
         PartKind::Resource,
         PartKind::ResourceLink,
     ]);
-    let texts = [(); 6].map(|()| proptest::option::of(text()));
+    let texts = [(); 8].map(|()| proptest::option::of(text()));
     (kind, texts, proptest::option::of(value()), any::<Option<i64>>())
-        .prop_map(|(kind, [text, call_id, tool, uri, name, data], input, exit_code)| Part {
+        .prop_map(|(kind, [text, call_id, tool, uri, name, data, state, state_of], input, exit_code)| Part {
             kind,
             text,
             call_id,
             tool,
+            state,
+            state_of,
             input: input.filter(|input| !input.is_null()).map(kept),
             status: exit_code.map(|_| ResultStatus::Completed),
             exit_code,

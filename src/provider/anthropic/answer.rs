@@ -2,12 +2,14 @@
 
 use super::event::{Block, Counts, Delta, Event, Message};
 use super::request;
-use crate::protocol::model::{ModelRequest, NoteKind};
+use super::thought::Thought;
+use crate::protocol::diagnostics::StreamFailure;
+use crate::protocol::model::NoteKind;
 use crate::provider::wire::answer::{Answer, Source};
 use crate::provider::wire::calls::{Arguments, Piece};
 use crate::provider::wire::loose::Index;
 use crate::provider::wire::said::{Said, reports};
-use crate::provider::wire::{KeyHeader, Protocol, Reading, Unread};
+use crate::provider::wire::{Asking, KeyHeader, Protocol, Reading, Refusal, Unread};
 
 /// The Messages API, and what only it tells of a message.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub struct Messages {
     begun: bool,
     /// The last block that is no call of ours: the vendor's own tools have inputs too.
     others: Index,
+    /// The thought that is being written.
+    thought: Option<Thought>,
 }
 
 /// The data of the last event, where no stop reason came before it.
@@ -29,6 +33,7 @@ impl Protocol for Messages {
     const REQUEST_ID: &'static str = "request-id";
     const UNFINISHED: &'static [&'static str] = &["no stop reason had arrived", "no message_stop had arrived"];
     const LAST: &'static str = STOP_EVENT;
+    const REFUSABLE: &'static [Refusal] = &[Refusal::States, Refusal::Tools];
 
     /// The vendor's own base URL has no version in it; those of many gateways have.
     fn path(base: &str) -> String {
@@ -36,8 +41,12 @@ impl Protocol for Messages {
         format!("{base}{}", Self::PATH)
     }
 
-    fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
-        request::body(model, request)
+    fn body(asking: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error> {
+        request::body(asking)
+    }
+
+    fn end(&mut self, answer: &mut Answer) -> Result<(), Box<StreamFailure>> {
+        self.end_thought(answer)
     }
 
     fn read(&mut self, name: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
@@ -71,6 +80,9 @@ impl Protocol for Messages {
         }
         if let Some(delta) = event.delta.0 {
             self.delta(event.index, delta, answer)?;
+        }
+        if kind == "content_block_stop" {
+            self.end_thought(answer)?;
         }
         answer.usage(self.counts.usage());
         Ok(Reading::GoesOn)
@@ -111,6 +123,7 @@ impl Messages {
     }
 
     fn block(&mut self, index: Index, block: Block<'_>, source: Source, answer: &mut Answer) -> Result<(), Unread> {
+        self.end_thought(answer)?;
         let kind = block.r#type.as_str();
         let is_call = kind == "tool_use" || (kind.is_empty() && !block.name.as_str().is_empty());
         if is_call {
@@ -119,15 +132,24 @@ impl Messages {
             return Ok(());
         }
         self.others = index;
-        if kind == "thinking" {
+        if let Some(thought) = Thought::begun(&block) {
             answer.thought(block.thinking.as_str(), source)?;
+            self.thought = Some(thought);
         } else if matches!(kind, "text" | "") {
             answer.text(block.text.as_str(), source)?;
         }
         Ok(())
     }
 
+    /// A thought is whole: it goes back in front of what follows.
+    fn end_thought(&mut self, answer: &mut Answer) -> Result<(), Box<StreamFailure>> {
+        self.thought.take().map_or(Ok(()), |thought| answer.state(thought.whole()))
+    }
+
     fn delta(&mut self, index: Index, delta: Delta<'_>, answer: &mut Answer) -> Result<(), Unread> {
+        if !delta.thinking.as_str().is_empty() || delta.signature.is_some() {
+            self.thought.get_or_insert_default().goes_on(&delta);
+        }
         answer.thought(delta.thinking.as_str(), Source::Delta)?;
         answer.text(delta.text.as_str(), Source::Delta)?;
         if let Some(json) = delta.partial_json

@@ -55,6 +55,12 @@ pub(super) struct Block<'a> {
     pub(super) text: Words<'a>,
     #[serde(borrow, default)]
     pub(super) thinking: Words<'a>,
+    /// The vendor's proof of a thought.
+    #[serde(borrow, default)]
+    pub(super) signature: Option<Words<'a>>,
+    /// A thought that only the vendor reads.
+    #[serde(borrow, default)]
+    pub(super) data: Words<'a>,
     #[serde(borrow, default)]
     pub(super) id: Words<'a>,
     #[serde(borrow, default)]
@@ -70,6 +76,8 @@ pub(super) struct Delta<'a> {
     pub(super) text: Words<'a>,
     #[serde(borrow, default)]
     pub(super) thinking: Words<'a>,
+    #[serde(borrow, default)]
+    pub(super) signature: Option<Words<'a>>,
     /// A string of JSON; some servers send the object itself.
     #[serde(borrow, default)]
     pub(super) partial_json: Option<&'a RawValue>,

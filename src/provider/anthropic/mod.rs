@@ -1,12 +1,12 @@
 //! Anthropic's Messages API: <https://platform.claude.com/docs/en/api/messages>.
 //!
-//! Thinking is shown where a model thinks by default, but no thinking block is sent back: the history does not keep the
-//! signatures without which the vendor takes none.
+//! Thinking is shown where a model thinks by default, and each block of it goes back as it came.
 
 mod answer;
 mod event;
 mod model;
 mod request;
+mod thought;
 #[cfg(test)]
 mod tests;
 

@@ -1,20 +1,24 @@
 //! A model request as the Messages API wants it.
 //!
 //! Invariant: the roles alternate; each message with tool calls is followed at once by a user's message that begins with
-//! the result of each of them; no text is blank; at most four places are marked for the cache.
+//! the result of each of them; no text is blank; at most four places are marked for the cache. What the vendor gave of a thought
+//! goes back as it was, in front of what followed from it.
 
 use super::model::Traits;
-use crate::protocol::model::{ModelRequest, Purpose, ToolSpec};
-use crate::provider::wire::history::{self, Entry, Image, Outcome, Step};
+use crate::protocol::model::{Purpose, ToolSpec};
+use crate::provider::wire::Asking;
+use crate::provider::wire::history::{self, Entry, Image, Outcome, Piece, Step};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// The request's body.
-pub(super) fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn body(asking: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    let Asking { model, request, .. } = *asking;
     let traits = Traits::of(model);
     let mut messages: Vec<Message<'_>> = Vec::new();
-    for entry in history::entries(&request.messages) {
+    for entry in history::entries(asking) {
         match entry {
             Entry::User(text) => says(Role::User, Content::Text { text }, &mut messages),
             Entry::Step(said) => step(said, &mut messages),
@@ -25,7 +29,7 @@ pub(super) fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde
         model,
         max_tokens: traits.max_tokens,
         thinking: (traits.thinks && request.purpose == Purpose::Turn).then_some(Thinking { r#type: "adaptive", display: "summarized" }),
-        tools: request.tools.iter().map(Tool::from).collect(),
+        tools: asking.tools().iter().map(Tool::from).collect(),
         system: system.map(|system| Block::from(Content::Text { text: system.into() })).into_iter().collect(),
         messages,
         stream: true,
@@ -81,11 +85,16 @@ enum Role {
 }
 
 #[derive(Serialize)]
-struct Block<'a> {
-    #[serde(flatten)]
-    content: Content<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_control: Option<CacheControl>,
+#[serde(untagged)]
+enum Block<'a> {
+    Ours {
+        #[serde(flatten)]
+        content: Content<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
+    },
+    /// A block of the vendor's, as it came.
+    Theirs(&'a RawValue),
 }
 
 #[derive(Serialize)]
@@ -148,7 +157,9 @@ impl Body<'_> {
         let users = self.messages.iter_mut().rev().filter(|message| message.role == Role::User);
         let newest = users.filter_map(|message| message.content.last_mut()).take(2);
         for block in self.system.last_mut().into_iter().chain(newest) {
-            block.cache_control = CACHED;
+            if let Block::Ours { cache_control, .. } = block {
+                *cache_control = CACHED;
+            }
         }
     }
 }
@@ -161,7 +172,7 @@ impl<'a> From<&'a ToolSpec> for Tool<'a> {
 
 impl<'a> From<Content<'a>> for Block<'a> {
     fn from(content: Content<'a>) -> Self {
-        Self { content, cache_control: None }
+        Self::Ours { content, cache_control: None }
     }
 }
 
@@ -179,25 +190,33 @@ impl<'a> From<Outcome<'a>> for Answer<'a> {
 }
 
 /// Adds to the last message, or begins one if that is another's.
-fn says<'a>(role: Role, content: Content<'a>, out: &mut Vec<Message<'a>>) {
+fn says<'a>(role: Role, block: impl Into<Block<'a>>, out: &mut Vec<Message<'a>>) {
     match out.last_mut().filter(|last| last.role == role) {
-        Some(last) => last.content.push(content.into()),
-        None => out.push(Message { role, content: vec![content.into()] }),
+        Some(last) => last.content.push(block.into()),
+        None => out.push(Message { role, content: vec![block.into()] }),
     }
 }
 
-/// Words, calls, and then their results as the user's, before whatever the user says next.
+/// What was thought, words, calls, and then their results as the user's, before whatever the user says next.
 fn step<'a>(step: Step<'a>, out: &mut Vec<Message<'a>>) {
-    if let Some(text) = step.words {
-        says(Role::Assistant, Content::Text { text }, out);
-    }
-    let mut results = Vec::with_capacity(step.calls.len());
-    for call in step.calls {
-        let id = history::plain_id(call.id);
-        if let Some(outcome) = call.outcome {
-            results.push(Content::ToolResult { tool_use_id: id.clone(), content: Answer::from(outcome), is_error: outcome.is_error });
+    let mut results = Vec::new();
+    for piece in step.without_a_tail().pieces {
+        match piece {
+            Piece::Words(text) => says(Role::Assistant, Content::Text { text }, out),
+            Piece::State(json) => {
+                if let Ok(block) = serde_json::from_str(json) {
+                    says(Role::Assistant, Block::Theirs(block), out);
+                }
+            }
+            Piece::Call(call) => {
+                let id = history::plain_id(call.id, 64);
+                if let Some(outcome) = call.outcome {
+                    let content = Answer::from(outcome);
+                    results.push(Content::ToolResult { tool_use_id: id.clone(), content, is_error: outcome.is_error });
+                }
+                says(Role::Assistant, Content::ToolUse { id, name: call.name, input: call.input }, out);
+            }
         }
-        says(Role::Assistant, Content::ToolUse { id, name: call.name, input: call.input }, out);
     }
     for result in results {
         says(Role::User, result, out);

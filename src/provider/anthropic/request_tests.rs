@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::protocol::message::{Part, ResultStatus, Role as Speaker};
-use crate::provider::wire::testing::{message, request};
+use crate::protocol::model::ModelRequest;
+use crate::provider::wire::testing::{asking, message, request};
 use serde_json::json;
 use std::sync::Arc;
 
 fn body_of(request: &ModelRequest) -> Value {
-    serde_json::from_slice(&body("claude-opus-5", request).unwrap()).unwrap()
+    serde_json::from_slice(&body(&asking("claude-opus-5", request)).unwrap()).unwrap()
 }
 
 /// The messages that are sent, without marks.
@@ -115,7 +116,7 @@ fn a_title_is_asked_for_without_marks_and_without_thinking() {
     );
     let turn = ModelRequest { purpose: Purpose::Turn, ..title };
     assert_eq!(body_of(&turn)["thinking"], json!({"type": "adaptive", "display": "summarized"}));
-    let older: Value = serde_json::from_slice(&body("claude-opus-4-8", &turn).unwrap()).unwrap();
+    let older: Value = serde_json::from_slice(&body(&asking("claude-opus-4-8", &turn)).unwrap()).unwrap();
     assert_eq!(older["thinking"], Value::Null);
 }
 
@@ -131,4 +132,32 @@ fn a_picture_stands_in_its_result() {
     let content = json!([text("[image: image/png, 2 bytes]"), {"type": "image", "source": source}]);
     let answer = json!([{"type": "tool_result", "tool_use_id": "a", "content": content}]);
     assert_eq!(sent(vec![said, message(Speaker::Assistant, parts)])[2]["content"], answer);
+}
+
+#[test]
+fn a_thought_goes_back_in_front_of_what_followed_from_it() {
+    let thought = |n: u32| json!({"type": "thinking", "thinking": format!("t{n}"), "signature": "s"});
+    let state = |n, of: &str| Part::state(thought(n).to_string(), of);
+    let turn = |of: &str| {
+        let parts = vec![
+            state(1, of),
+            Part::text("I look."),
+            state(2, of),
+            Part::tool_call("a", "search", json!({})),
+            result("a", "x"),
+            state(3, of),
+            Part::tool_call("b", "search", json!({})),
+            // Nothing follows from the last one.
+            state(4, of),
+            result("b", "y"),
+            state(5, of),
+        ];
+        sent(vec![message(Speaker::User, vec![Part::text("Go")]), message(Speaker::Assistant, parts)])
+    };
+    let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "search", "input": {}});
+    let own = turn("vendor:m-1");
+    assert_eq!(own[1]["content"], json!([thought(1), text("I look."), thought(2), call("a")]));
+    assert_eq!((&own[3]["content"], own[5].is_null()), (&json!([thought(3), call("b")]), true));
+    let other = turn("vendor:m-2");
+    assert_eq!((&other[1]["content"], &other[3]["content"]), (&json!([text("I look."), call("a")]), &json!([call("b")])));
 }

@@ -121,7 +121,7 @@ fn spoken(part: &Part) -> Option<String> {
         PartKind::Text => text.map(str::to_owned),
         PartKind::Resource => text.map(|text| format!("{}:\n{text}", part.uri.as_deref().unwrap_or("file"))),
         PartKind::ResourceLink => part.uri.clone(),
-        PartKind::Command | PartKind::Reasoning | PartKind::ToolCall | PartKind::ToolResult => None,
+        PartKind::Command | PartKind::Reasoning | PartKind::ToolCall | PartKind::ToolResult | PartKind::State => None,
     }
 }
 

@@ -2,14 +2,15 @@
 
 use super::chunk::{ArgumentsOf, CallDelta, Choice, Chunk, Delta, FunctionDelta};
 use super::request;
-use crate::protocol::diagnostics::Usage;
-use crate::protocol::model::ModelRequest;
+use super::state::State;
+use crate::protocol::diagnostics::{StreamFailure, Usage};
 use crate::provider::wire::answer::{Answer, Source};
 use crate::provider::wire::calls::{Arguments, Piece};
 use crate::provider::wire::loose::{Index, Lax};
 use crate::provider::wire::said::{Said, reports};
 use crate::provider::wire::usage::{Counts, counted};
-use crate::provider::wire::{KeyHeader, Protocol, Reading, Unread};
+use crate::provider::wire::words::Words;
+use crate::provider::wire::{Asking, KeyHeader, Protocol, Reading, Refusal, Unread};
 use serde_json::value::RawValue;
 
 /// Chat completions, and what only they tell of an answer.
@@ -17,6 +18,8 @@ use serde_json::value::RawValue;
 pub struct ChatCompletions {
     /// The choice that is ours: nobody asked for a second.
     choice: Option<i64>,
+    /// What goes back with the message.
+    state: State,
 }
 
 impl Protocol for ChatCompletions {
@@ -26,9 +29,15 @@ impl Protocol for ChatCompletions {
     const REQUEST_ID: &'static str = "x-request-id";
     const UNFINISHED: &'static [&'static str] = &["no finish reason had arrived", "no [DONE] had arrived"];
     const LAST: &'static str = "[DONE]";
+    const REFUSABLE: &'static [Refusal] =
+        &[Refusal::NoThoughts, Refusal::States, Refusal::OtherThanNine, Refusal::OddIds, Refusal::StreamOptions, Refusal::Tools];
 
-    fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
-        request::body(model, request)
+    fn body(asking: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error> {
+        request::body(asking)
+    }
+
+    fn end(&mut self, answer: &mut Answer) -> Result<(), Box<StreamFailure>> {
+        self.state.whole().map_or(Ok(()), |state| answer.state(state))
     }
 
     fn read(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
@@ -62,12 +71,12 @@ impl ChatCompletions {
         index <= *self.choice.get_or_insert(index)
     }
 
-    fn choice(&self, choice: Choice<'_>, answer: &mut Answer) -> Result<(), Unread> {
+    fn choice(&mut self, choice: Choice<'_>, answer: &mut Answer) -> Result<(), Unread> {
         if let Some(delta) = choice.delta.0 {
-            delta.read(Source::Delta, Arguments::more, answer)?;
+            delta.read(Source::Delta, Arguments::more, &mut self.state, answer)?;
         }
         if let Some(message) = choice.message.0 {
-            message.read(Source::Whole, Arguments::all, answer)?;
+            message.read(Source::Whole, Arguments::all, &mut self.state, answer)?;
         }
         answer.text(choice.text.as_str(), Source::Delta)?;
         if reports(choice.error) {
@@ -79,10 +88,20 @@ impl ChatCompletions {
 }
 
 impl<'a> Delta<'a> {
-    fn read(self, source: Source, arguments: ArgumentsOf<'a>, answer: &mut Answer) -> Result<(), Unread> {
+    fn read(self, source: Source, arguments: ArgumentsOf<'a>, state: &mut State, answer: &mut Answer) -> Result<(), Unread> {
+        let is_all = source == Source::Whole;
+        state.think([self.reasoning_content.as_ref(), self.reasoning.as_ref()], is_all);
+        if let Some(details) = self.reasoning_details {
+            state.detail(details, is_all);
+        }
+        if let Some(extra) = self.extra_content {
+            state.extra(extra);
+        }
         let (text, thought) = self.content.parts();
-        let (details, detailed) = self.reasoning_details.parts();
-        let spellings = [self.reasoning_content.text(), self.reasoning.text(), detailed, details, thought];
+        let details = self.reasoning_details.and_then(|json| serde_json::from_str::<Words<'_>>(json.get()).ok()).unwrap_or_default();
+        let (details, detailed) = details.parts();
+        let of = |thought: Option<Words<'a>>| thought.unwrap_or_default().text();
+        let spellings = [of(self.reasoning_content), of(self.reasoning), detailed, details, thought];
         if let Some(thought) = spellings.into_iter().find(|thought| !thought.is_empty()) {
             answer.thought(&thought, source)?;
         }
@@ -110,6 +129,7 @@ impl<'a> CallDelta<'a> {
             index: self.index,
             name: name.text(),
             arguments: arguments(json.or(self.arguments)),
+            state: self.extra_content.map(RawValue::get),
             ..Piece::default()
         }
     }

@@ -50,12 +50,16 @@ pub(super) struct Delta<'a> {
     pub(super) content: Words<'a>,
     /// DeepSeek, llama.cpp, older vLLM.
     #[serde(borrow, default)]
-    pub(super) reasoning_content: Words<'a>,
+    pub(super) reasoning_content: Option<Words<'a>>,
     /// Ollama, OpenRouter, newer vLLM. A server that sends several spellings means the same words.
     #[serde(borrow, default)]
-    pub(super) reasoning: Words<'a>,
+    pub(super) reasoning: Option<Words<'a>>,
+    /// OpenRouter: what of a thought has to go back.
     #[serde(borrow, default)]
-    pub(super) reasoning_details: Words<'a>,
+    pub(super) reasoning_details: Option<&'a RawValue>,
+    /// Gemini: a signature of words.
+    #[serde(borrow, default)]
+    pub(super) extra_content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) refusal: Words<'a>,
     #[serde(borrow, default)]
@@ -78,6 +82,9 @@ pub(super) struct CallDelta<'a> {
     pub(super) name: Words<'a>,
     #[serde(borrow, default)]
     pub(super) arguments: Option<&'a RawValue>,
+    /// Gemini: a signature of the call.
+    #[serde(borrow, default)]
+    pub(super) extra_content: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]

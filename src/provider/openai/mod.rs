@@ -3,6 +3,7 @@
 mod answer;
 mod chunk;
 mod request;
+mod state;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,8 @@ use super::*;
 use crate::protocol::content::{ContentBlock, EmbeddedResource};
 use crate::protocol::ids::{AttemptId, MessageId};
 use crate::protocol::message::{Message, Part, ResultStatus, Role};
-use crate::protocol::model::Purpose;
+use crate::protocol::model::{ModelRequest, Purpose};
+use crate::provider::wire::testing::asking;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ fn request(messages: Vec<Message>, tools: Vec<ToolSpec>) -> ModelRequest {
 }
 
 fn sent(messages: Vec<Message>) -> Value {
-    let body: Value = serde_json::from_slice(&body("m", &request(messages, Vec::new())).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&body(&asking("m", &request(messages, Vec::new()))).unwrap()).unwrap();
     body["messages"].clone()
 }
 
@@ -93,7 +94,7 @@ fn calls_that_a_model_got_wrong_are_still_accepted_by_vendors() {
 #[test]
 fn tools_are_told_with_their_schema() {
     let spec = ToolSpec { name: "search", description: "Searches.", input_schema: json!({"type": "object"}) };
-    let body: Value = serde_json::from_slice(&body("m", &request(Vec::new(), vec![spec])).unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&body(&asking("m", &request(Vec::new(), vec![spec]))).unwrap()).unwrap();
     let function = json!({"name": "search", "description": "Searches.", "parameters": {"type": "object"}});
     assert_eq!(body["tools"], json!([{"type": "function", "function": function}]));
 }
@@ -120,4 +121,55 @@ fn pictures_are_the_users_behind_the_results_of_their_step() {
     // The turn was stopped there: two users never stand side by side.
     assert_eq!(sent[8], json!({"role": "user", "content": [words, image, {"type": "text", "text": "Well?"}]}));
     assert_eq!(sent[9], Value::Null);
+}
+
+fn state(json: Value, of: &str) -> Part {
+    Part::state(json.to_string(), of)
+}
+
+#[test]
+fn what_the_vendor_gave_goes_back_to_its_model_and_to_no_other() {
+    let signed = json!({ "google": { "thought_signature": "s" } });
+    let call = |of: &str| Part { state: Some(signed.to_string()), state_of: Some(of.into()), ..Part::tool_call("a", "search", json!({})) };
+    let turn = |of: &str| {
+        let thought = state(json!({ "reasoning_content": "hm", "reasoning_details": [1] }), of);
+        message(Role::Assistant, vec![thought, call(of), result("a", "x"), Part::text("Done.")])
+    };
+    let told = |of: &str| sent(vec![message(Role::User, vec![Part::text("Go")]), turn(of)]);
+    let own = told("vendor:m-1");
+    assert_eq!((&own[1]["reasoning_content"], &own[1]["reasoning_details"]), (&json!("hm"), &json!([1])));
+    assert_eq!(own[1]["tool_calls"][0]["extra_content"], signed);
+    assert_eq!(own[3], json!({"role": "assistant", "content": "Done.", "reasoning_content": ""}), "each message says at least so much");
+    for other in ["vendor:m-2", "other:m-1"] {
+        let told = told(other);
+        assert_eq!((told[1].get("reasoning_content"), told[1].get("reasoning_details")), (None, None));
+        assert_eq!((told[1]["tool_calls"][0].get("extra_content"), told[3].get("reasoning_content")), (None, None));
+    }
+}
+
+#[test]
+fn what_was_thought_in_a_turn_without_calls_stays_away() {
+    let thought = state(json!({ "reasoning_content": "hm", "reasoning": "hm" }), "vendor:m-1");
+    let messages = vec![message(Role::User, vec![Part::text("Go")]), message(Role::Assistant, vec![Part::text("Done."), thought])];
+    assert_eq!(sent(messages)[1], json!({"role": "assistant", "content": "Done."}));
+}
+
+#[test]
+fn what_the_server_refused_is_not_sent_again() {
+    let spec = ToolSpec { name: "search", description: "Searches.", input_schema: json!({"type": "object"}) };
+    let parts = vec![Part::tool_call("call_1", "search", json!({})), result("call_1", "x")];
+    let asked = request(vec![message(Role::User, vec![Part::text("Go")]), message(Role::Assistant, parts)], vec![spec]);
+    let body_of = |refused: &[Refusal]| -> Value {
+        let plain = asking("m", &asked);
+        let refused = refused.iter().fold(plain.refused, |all, what| all.and(*what));
+        serde_json::from_slice(&body(&Asking { refused, ..plain }).unwrap()).unwrap()
+    };
+    let left = body_of(&[Refusal::Tools, Refusal::StreamOptions, Refusal::OtherThanNine, Refusal::NoThoughts]);
+    assert_eq!((left.get("tools"), left.get("stream_options")), (None, None));
+    let id = left["messages"][1]["tool_calls"][0]["id"].as_str().unwrap();
+    assert_eq!((id.len(), &left["messages"][2]["tool_call_id"]), (9, &json!(id)));
+    assert_eq!(left["messages"][1]["reasoning_content"], "");
+    let whole = body_of(&[]);
+    assert_eq!((whole["tools"].as_array().map(Vec::len), &whole["messages"][1]["tool_calls"][0]["id"]), (Some(1), &json!("call_1")));
+    assert_eq!(whole["messages"][1].get("reasoning_content"), None);
 }

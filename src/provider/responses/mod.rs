@@ -1,12 +1,13 @@
 //! OpenAI's Responses API: <https://platform.openai.com/docs/api-reference/responses>. It is chosen by a name of its own,
 //! `openai-responses:<model>`: most servers that speak chat completions do not speak it.
 //!
-//! Nothing is stored at the vendor (`store: false`). Reasoning is shown where a server tells it, but no reasoning item is
-//! sent back: the history does not keep the encrypted content without which the vendor takes none.
+//! Nothing is stored at the vendor (`store: false`). Reasoning is shown where a server tells it, and each reasoning item goes back
+//! as it came, if its thought is in it.
 
 mod answer;
 mod event;
 mod request;
+mod thought;
 #[cfg(test)]
 mod tests;
 

@@ -1,49 +1,67 @@
 //! A model request as the Responses API wants it.
 //!
-//! Invariant: the outputs of a step's calls stand right behind the calls; no item has an id of the vendor's, so nothing is
-//! looked up there.
+//! Invariant: the outputs of a step's calls stand right behind the calls. Nothing is kept at the vendor's and nothing is looked up
+//! there: a reasoning item goes back as it came, with all that is in it, in front of what followed from it.
 
-use crate::protocol::model::{ModelRequest, Purpose, ToolSpec};
-use crate::provider::wire::history::{self, Entry, Outcome, Step};
+use crate::protocol::model::{Purpose, ToolSpec};
+use crate::provider::wire::history::{self, Entry, Outcome, Piece, Step};
+use crate::provider::wire::{Asking, Refusal};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// The request's body.
-pub(super) fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn body(asking: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    let Asking { model, request, .. } = *asking;
     let mut input = Vec::new();
-    for entry in history::entries(&request.messages) {
+    for entry in history::entries(asking) {
         match entry {
-            Entry::User(content) => input.push(Item::Message { role: "user", content }),
+            Entry::User(content) => input.push(Input::Ours(Item::Message { role: "user", content })),
             Entry::Step(said) => step(said, &mut input),
         }
     }
     // The conversation's first message is the same in all its requests, and no other conversation has it.
-    let conversation = request.messages.first().filter(|_| request.purpose == Purpose::Turn).map(|message| message.message_id.as_str());
+    let is_turn = request.purpose == Purpose::Turn;
+    let conversation = request.messages.first().filter(|_| is_turn).map(|message| message.message_id.as_str());
     serde_json::to_vec(&Body {
         model,
         instructions: Some(request.system.as_str()).filter(|system| !system.is_empty()),
         input,
-        tools: request.tools.iter().map(Tool::from).collect(),
+        tools: asking.tools().iter().map(Tool::from).collect(),
         prompt_cache_key: conversation,
+        include: if is_turn && !asking.has_refused(Refusal::Encrypted) { &[ENCRYPTED] } else { &[] },
         store: false,
         stream: true,
     })
 }
+
+/// What a model thought, in a form that only the vendor reads.
+const ENCRYPTED: &str = "reasoning.encrypted_content";
 
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<&'a str>,
-    input: Vec<Item<'a>>,
+    input: Vec<Input<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
     /// Prompts are cached without being asked to; requests with the same key are brought to the same cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_cache_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    include: &'static [&'static str],
     store: bool,
     stream: bool,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Input<'a> {
+    Ours(Item<'a>),
+    /// An item of the vendor's, as it came.
+    Theirs(&'a RawValue),
 }
 
 #[derive(Serialize)]
@@ -59,12 +77,12 @@ enum Item<'a> {
 #[serde(untagged)]
 enum Output<'a> {
     Text(&'a str),
-    Pieces([Piece<'a>; 2]),
+    Pieces([OutputPiece<'a>; 2]),
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Piece<'a> {
+enum OutputPiece<'a> {
     InputText { text: &'a str },
     InputImage { image_url: String },
 }
@@ -74,7 +92,7 @@ impl<'a> From<Outcome<'a>> for Output<'a> {
         let Outcome { text, image, .. } = outcome;
         match image {
             None => Self::Text(text),
-            Some(image) => Self::Pieces([Piece::InputText { text }, Piece::InputImage { image_url: image.data_url() }]),
+            Some(image) => Self::Pieces([OutputPiece::InputText { text }, OutputPiece::InputImage { image_url: image.data_url() }]),
         }
     }
 }
@@ -95,13 +113,19 @@ impl<'a> From<&'a ToolSpec> for Tool<'a> {
     }
 }
 
-fn step<'a>(step: Step<'a>, out: &mut Vec<Item<'a>>) {
-    out.extend(step.words.map(|content| Item::Message { role: "assistant", content }));
-    let mut outputs = Vec::with_capacity(step.calls.len());
-    for call in step.calls {
-        let call_id = history::plain_id(call.id);
-        outputs.extend(call.outcome.map(|outcome| Item::FunctionCallOutput { call_id: call_id.clone(), output: outcome.into() }));
-        out.push(Item::FunctionCall { call_id, name: call.name, arguments: call.input.to_string() });
+fn step<'a>(step: Step<'a>, out: &mut Vec<Input<'a>>) {
+    let mut outputs = Vec::new();
+    for piece in step.without_a_tail().pieces {
+        match piece {
+            Piece::Words(content) => out.push(Input::Ours(Item::Message { role: "assistant", content })),
+            Piece::State(json) => out.extend(serde_json::from_str(json).map(Input::Theirs)),
+            Piece::Call(call) => {
+                let call_id = history::plain_id(call.id, 64);
+                let output = call.outcome.map(Output::from);
+                outputs.extend(output.map(|output| Input::Ours(Item::FunctionCallOutput { call_id: call_id.clone(), output })));
+                out.push(Input::Ours(Item::FunctionCall { call_id, name: call.name, arguments: call.input.to_string() }));
+            }
+        }
     }
     out.extend(outputs);
 }

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::protocol::message::{Message, Part, ResultStatus, Role};
-use crate::provider::wire::testing::{message, request};
+use crate::protocol::model::ModelRequest;
+use crate::provider::wire::testing::{asking, message, request};
 use serde_json::json;
 
 fn body_of(request: &ModelRequest) -> Value {
-    serde_json::from_slice(&body("gpt-x", request).unwrap()).unwrap()
+    serde_json::from_slice(&body(&asking("gpt-x", request)).unwrap()).unwrap()
 }
 
 fn sent(messages: Vec<Message>) -> Value {
@@ -70,12 +71,13 @@ fn nothing_is_stored_and_a_conversation_has_its_own_cache_key() {
         body_of(&turn),
         json!({
             "model": "gpt-x", "stream": true, "store": false, "instructions": "Be brief.", "prompt_cache_key": "msg_1",
-            "input": [says("user", "Go")],
+            "include": ["reasoning.encrypted_content"], "input": [says("user", "Go")],
             "tools": [{"type": "function", "name": "search", "description": "Searches.", "parameters": {"type": "object"}, "strict": false}],
         })
     );
     let title = ModelRequest { purpose: Purpose::Title, ..turn };
-    assert_eq!(body_of(&title)["prompt_cache_key"], Value::Null);
+    let title = body_of(&title);
+    assert_eq!((title.get("prompt_cache_key"), title.get("include")), (None, None));
 }
 
 fn picture(id: &str) -> Part {
@@ -90,4 +92,17 @@ fn a_picture_stands_in_its_output() {
     let output = json!([words, {"type": "input_image", "image_url": "data:image/png;base64,aGk="}]);
     let item = json!({"type": "function_call_output", "call_id": "a", "output": output});
     assert_eq!(sent(vec![said, message(Role::Assistant, parts)])[2], item);
+}
+
+#[test]
+fn a_reasoning_item_goes_back_in_front_of_what_followed_from_it() {
+    let item = |n: u32| json!({"type": "reasoning", "id": format!("rs_{n}"), "summary": [], "encrypted_content": "e"});
+    let state = |n| Part::state(item(n).to_string(), "vendor:m-1");
+    let call = |id: &str| Part::tool_call(id, "search", json!({}));
+    let parts = vec![state(1), call("a"), state(2), call("b"), result("a", "x"), result("b", "y"), state(3), Part::text("Done."), state(4)];
+    let sent = sent(vec![message(Role::User, vec![Part::text("Go")]), message(Role::Assistant, parts)]);
+    let kinds: Vec<_> = sent.as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect();
+    let (call, output) = ("function_call", "function_call_output");
+    assert_eq!(kinds, ["message", "reasoning", call, "reasoning", call, output, output, "reasoning", "message"]);
+    assert_eq!([&sent[1], &sent[3], &sent[7]], [&item(1), &item(2), &item(3)]);
 }

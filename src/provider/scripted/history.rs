@@ -23,7 +23,12 @@ pub(super) fn check(messages: &[Arc<Message>]) -> Result<(), Box<StreamFailure>>
                     Some(Answered::Once) => return Err(invalid(id, "has a second result")),
                     Some(answered) => *answered = Answered::Once,
                 },
-                PartKind::Text | PartKind::Reasoning | PartKind::Command | PartKind::Resource | PartKind::ResourceLink => {}
+                PartKind::Text
+                | PartKind::Reasoning
+                | PartKind::State
+                | PartKind::Command
+                | PartKind::Resource
+                | PartKind::ResourceLink => {}
             }
         }
         // What a turn leaves open, nothing later can close.

@@ -234,7 +234,7 @@ impl Playing {
         let bytes = call.input.as_str().map_or_else(|| call.input.to_string().len(), str::len);
         out.push_back(ModelEvent::ToolBegins { nth: self.calls - 1, call_id: call_id.clone(), tool: call.name.clone() });
         out.extend((bytes > 0).then_some(ModelEvent::ToolInput { bytes }));
-        out.push_back(ModelEvent::ToolCall { call_id, tool: call.name.clone(), input: call.input.clone() });
+        out.push_back(ModelEvent::ToolCall { call_id, tool: call.name.clone(), input: call.input.clone(), state: None });
     }
 }
 

@@ -73,7 +73,7 @@ async fn each_model_call_takes_the_next_step_and_the_end_is_told() {
             ModelEvent::Text("I look.".into()),
             ModelEvent::ToolBegins { nth: 0, call_id: "call_1_1".into(), tool: "read_file".into() },
             ModelEvent::ToolInput { bytes: 12 },
-            ModelEvent::ToolCall { call_id: "call_1_1".into(), tool: "read_file".into(), input: json!({"path": "a"}) },
+            ModelEvent::ToolCall { call_id: "call_1_1".into(), tool: "read_file".into(), input: json!({"path": "a"}), state: None },
             finish(FinishReason::ToolCalls, "tool_calls"),
         ]
     );
@@ -167,7 +167,7 @@ async fn a_history_that_vendors_refuse_is_refused_and_takes_no_step() {
     }
     let again = scripted(&json!({"steps": [[{"tool_call": {"name": "a", "input": {}}}]]}));
     let events = play(&again, request(Purpose::Turn, vec![call("call_1_1"), result("call_1_1")])).await.0;
-    assert!(events.contains(&ModelEvent::ToolCall { call_id: "call_1_1_2".into(), tool: "a".into(), input: json!({}) }));
+    assert!(events.contains(&ModelEvent::ToolCall { call_id: "call_1_1_2".into(), tool: "a".into(), input: json!({}), state: None }));
     let valid = vec![call("c"), call("d"), result("d"), result("c"), Part::text("x")];
     assert_eq!(play(&provider, request(Purpose::Turn, valid)).await.1, None);
 }

@@ -34,6 +34,8 @@ pub struct Answer {
     /// Why the model ended, as the provider wrote it.
     end: Option<(Reason, String)>,
     refused: bool,
+    /// Bytes of what the provider wants back.
+    kept: usize,
     is_named: bool,
     notes: usize,
     limits: AnswerLimits,
@@ -65,6 +67,7 @@ impl Answer {
             usage: None,
             end: None,
             refused: false,
+            kept: 0,
             is_named: false,
             notes: 0,
             limits,
@@ -133,6 +136,20 @@ impl Answer {
     /// A piece of a tool call.
     pub(in crate::provider) fn call(&mut self, piece: Piece<'_>) -> Result<(), Box<StreamFailure>> {
         self.calls.add(piece)
+    }
+
+    /// What the provider wants back with this step, as JSON.
+    pub(in crate::provider) fn state(&mut self, state: String) -> Result<(), Box<StreamFailure>> {
+        self.kept += state.len();
+        self.out.extend(self.calls.keep(state).map(ModelEvent::State));
+        self.within_limits()
+    }
+
+    /// The same, of a call that has come.
+    pub(in crate::provider) fn state_before(&mut self, state: String, call: usize) -> Result<(), Box<StreamFailure>> {
+        self.kept += state.len();
+        self.out.extend(self.calls.keep_before(state, call).map(ModelEvent::State));
+        self.within_limits()
     }
 
     pub(in crate::provider) fn begins_a_call(&self, piece: &Piece<'_>) -> bool {
@@ -256,7 +273,11 @@ impl Answer {
     }
 
     fn within_limits(&self) -> Result<(), Box<StreamFailure>> {
-        if self.text.len() + self.thought.len() > self.limits.text_bytes { Err(self.limits.too_much_text()) } else { Ok(()) }
+        if (self.text.len() + self.thought.len()).max(self.kept) > self.limits.text_bytes {
+            Err(self.limits.too_much_text())
+        } else {
+            Ok(())
+        }
     }
 
     fn push(out: &mut VecDeque<ModelEvent>, text: &str, event: fn(String) -> ModelEvent) {

@@ -8,11 +8,13 @@ use super::body::{Body, Decoded, EVENT_LIMIT, More, ReadError};
 use super::fault::{self, ErrorBody, Extent, Stage};
 use super::limits::AnswerLimits;
 use super::progress::Progress;
+use super::refused::{Learned, Refusal, refusal};
 use super::said::Said;
-use super::{Endpoint, Protocol, Reading, waits};
+use super::{Asking, Endpoint, Protocol, Reading, waits};
 use crate::net;
-use crate::protocol::diagnostics::{ClosedBy, StreamFailure};
-use crate::protocol::model::{ModelEvent, ModelRequest};
+use crate::protocol::cause::Cause;
+use crate::protocol::diagnostics::{ClosedBy, Meaning, StreamFailure};
+use crate::protocol::model::{ModelEvent, ModelRequest, NoteKind};
 use crate::provider::failure::{ProtocolKind, TransportKind, closed_by, protocol, transport};
 use crate::text::is_name;
 use bytes::Bytes;
@@ -43,25 +45,38 @@ const IN_A_ROW: usize = 64 << 10;
 /// Where others than the vendor itself put an id of a request.
 const REQUEST_ID_HEADERS: [&str; 6] = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"];
 
+/// Who is asked.
+pub(super) struct Asked {
+    pub(super) endpoint: Arc<Endpoint>,
+    /// The model, as records name it and as its server does.
+    pub(super) name: String,
+    pub(super) model: Arc<str>,
+    /// What its server has refused.
+    pub(super) learned: Arc<Learned>,
+}
+
 /// Starts an attempt; nothing happens before the first poll.
 pub(super) fn open<P: Protocol>(
-    endpoint: Arc<Endpoint>,
-    model: Arc<str>,
+    asked: Asked,
     limits: AnswerLimits,
     request: ModelRequest,
 ) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
     let answer = Answer::begin(&request, limits);
-    let progress = Progress { protocol: P::default(), answer, endpoint: Arc::clone(&endpoint), model };
+    let endpoint = Arc::clone(&asked.endpoint);
+    let progress = Progress { protocol: P::default(), answer, endpoint: Arc::clone(&endpoint), model: Arc::clone(&asked.model) };
     let (progress, phase) = (Some(Box::new(progress)), Phase::Unsent { request });
-    let attempt = Box::new(Attempt { endpoint, progress, phase, finished: None, has_ended: false, in_a_row: 0 });
-    stream::unfold(attempt, |mut attempt| async move { attempt.next().await.map(|event| (event, attempt)) }).boxed()
+    let attempt = Attempt { asked, endpoint, progress, phase, sent: Vec::new(), finished: None, has_ended: false, in_a_row: 0 };
+    stream::unfold(Box::new(attempt), |mut attempt| async move { attempt.next().await.map(|event| (event, attempt)) }).boxed()
 }
 
 struct Attempt<P> {
+    asked: Asked,
     endpoint: Arc<Endpoint>,
     /// Absent only while a large event is read elsewhere.
     progress: Option<Box<Progress<P>>>,
     phase: Phase,
+    /// What of the request its server may refuse.
+    sent: Vec<Refusal>,
     /// Since when the model has finished, and how much it had said then.
     finished: Option<(Instant, usize)>,
     /// The provider has ended its answer, whatever was said in it.
@@ -122,7 +137,10 @@ impl<P: Protocol> Attempt<P> {
     }
 
     fn send(&mut self, request: &ModelRequest) -> Result<Phase, Box<StreamFailure>> {
-        let body = P::body(&self.progress().model, request).map_err(|error| {
+        let refused = self.asked.learned.so_far();
+        let asking = Asking { model: &self.asked.model, name: &self.asked.name, request, refused };
+        self.sent = P::REFUSABLE.iter().copied().filter(|what| asking.contains(*what)).collect();
+        let body = P::body(&asking).map_err(|error| {
             let message = format!("the request could not be written as JSON: {error}");
             protocol(ProtocolKind::BadJson, message, None, &["nothing was sent"])
         })?;
@@ -292,7 +310,7 @@ impl<P: Protocol> Attempt<P> {
 
     fn finish(&mut self, by: ClosedBy) -> Result<Phase, Box<StreamFailure>> {
         self.answer().tell(ModelEvent::UpstreamClosed(by));
-        self.answer().finish(P::LAST)?;
+        self.progress().finish()?;
         Ok(Phase::Ended)
     }
 
@@ -303,7 +321,15 @@ impl<P: Protocol> Attempt<P> {
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = error_body(response).await;
         self.has_ended = body.extent == Extent::Whole;
-        let failure = fault::status(&self.endpoint, status, location.as_deref(), &body);
+        let mut failure = fault::status(&self.endpoint, status, location.as_deref(), &body);
+        if failure.cause != Cause::ContextOverflow
+            && let Some(what) = refusal(status.as_u16(), &body.bytes, &self.sent)
+        {
+            self.asked.learned.add(what);
+            failure.meaning = Some(Meaning::Unsupported);
+            let kind = if what == Refusal::Tools { NoteKind::WithoutTools } else { NoteKind::LeftOut };
+            self.answer().note(kind, what.name());
+        }
         Box::new(StreamFailure { retry_after_ms: asked.or(failure.retry_after_ms), ..*failure })
     }
 

@@ -27,6 +27,8 @@ pub(in crate::provider) struct Piece<'a> {
     pub(in crate::provider) index: Index,
     pub(in crate::provider) name: Cow<'a, str>,
     pub(in crate::provider) arguments: Arguments<'a>,
+    /// What the provider wants back with the call, as JSON.
+    pub(in crate::provider) state: Option<&'a str>,
     /// It announces a call of its own at its index, whatever id that has.
     pub(in crate::provider) begins: bool,
 }
@@ -94,6 +96,8 @@ pub(super) struct Calls {
     news: bool,
     /// The call that was told of last.
     told: Option<usize>,
+    /// What the provider wants back with the step behind the last call.
+    behind: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -109,12 +113,16 @@ struct Call {
     /// Its name or its id is not told yet, and so many bytes of its arguments are not.
     renamed: bool,
     untold: usize,
+    /// What the provider wants back with the call.
+    state: Option<String>,
+    /// What it wants back with the step in front of the call.
+    before: Vec<String>,
 }
 
 impl Calls {
     pub(super) fn new(request: &ModelRequest, limits: AnswerLimits) -> Self {
         let tools = request.tools.iter().map(|tool| tool.name).collect();
-        Self { begun: Vec::new(), ids: CallIds::new(request), tools, limits, news: false, told: None }
+        Self { begun: Vec::new(), ids: CallIds::new(request), tools, limits, news: false, told: None, behind: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -134,6 +142,26 @@ impl Calls {
     /// The names of the calls, as far as they came.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.begun.iter().map(|call| call.name.as_str())
+    }
+
+    /// Keeps what the provider wants back with the step in its place among the calls; gives it back if none has begun.
+    pub(super) fn keep(&mut self, state: String) -> Option<String> {
+        if self.begun.is_empty() {
+            return Some(state);
+        }
+        self.behind.push(state);
+        None
+    }
+
+    /// The same, in front of a call that has come.
+    pub(super) fn keep_before(&mut self, state: String, nth: usize) -> Option<String> {
+        match self.begun.get_mut(nth) {
+            Some(call) => {
+                call.before.push(state);
+                None
+            }
+            None => self.keep(state),
+        }
     }
 
     /// Whether the piece belongs to no call so far.
@@ -171,7 +199,7 @@ impl Calls {
             None if piece.name.is_empty() && piece.id.is_empty() && bytes == 0 => return Ok(()),
             None if self.begun.len() >= self.limits.calls => return Err(self.limits.too_many_calls()),
             None => {
-                self.begun.push(Call::default());
+                self.begun.push(Call { before: std::mem::take(&mut self.behind), ..Call::default() });
                 self.begun.len() - 1
             }
         };
@@ -183,6 +211,9 @@ impl Calls {
             }
         }
         call.index = Index(call.index.0.or(piece.index.0));
+        if let Some(state) = piece.state.filter(|state| *state != "null") {
+            call.state = Some(state.to_owned());
+        }
         // A server that sends the name with every piece does not mean it twice.
         if call.name != piece.name {
             call.name.push_str(&piece.name);
@@ -217,7 +248,7 @@ impl Calls {
         call.renamed |= call.id.len() + call.name.len() > known;
         call.untold += bytes;
         self.news |= call.renamed || bytes > 0;
-        let size = call.id.len() + call.item.len() + call.name.len() + call.arguments.len();
+        let size = call.id.len() + call.item.len() + call.name.len() + call.arguments.len() + call.state.as_ref().map_or(0, String::len);
         if size > self.limits.call_bytes { Err(self.limits.too_long_a_call()) } else { Ok(()) }
     }
 
@@ -277,9 +308,11 @@ impl Calls {
                 let what = "the model called a tool without naming it";
                 return Err(protocol(ProtocolKind::BadToolCall, what, None, &["a tool call had no name when the answer was complete"]));
             }
+            out.extend(call.before.into_iter().map(ModelEvent::State));
             let call_id = self.ids.unused(call.id, n + 1);
-            out.push_back(ModelEvent::ToolCall { call_id, tool: call.name, input: input(call.arguments) });
+            out.push_back(ModelEvent::ToolCall { call_id, tool: call.name, input: input(call.arguments), state: call.state });
         }
+        out.extend(self.behind.drain(..).map(ModelEvent::State));
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ fn come_to(pieces: Vec<Piece<'_>>) -> Vec<(String, String, Value)> {
     let mut out = VecDeque::new();
     calls.hand_out(&mut out).unwrap();
     let call = |event| match event {
-        ModelEvent::ToolCall { call_id, tool, input } => (call_id, tool, input),
+        ModelEvent::ToolCall { call_id, tool, input, .. } => (call_id, tool, input),
         other => panic!("{other:?}"),
     };
     out.into_iter().map(call).collect()

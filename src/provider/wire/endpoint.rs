@@ -68,6 +68,12 @@ impl Endpoint {
         self.url.origin().ascii_serialization()
     }
 
+    /// Whether it is a host of this domain.
+    pub(super) fn is_at(&self, domain: &str) -> bool {
+        let host = self.url.host_str().unwrap_or_default();
+        host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    }
+
     /// `text` without the key, should a provider or a proxy have echoed it.
     pub(super) fn clean(&self, text: String) -> String {
         match &self.key {

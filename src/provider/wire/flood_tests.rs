@@ -24,8 +24,9 @@ impl<R: Reads> Protocol for Tested<R> {
     const REQUEST_ID: &'static str = "x-request-id";
     const UNFINISHED: &'static [&'static str] = &[];
     const LAST: &'static str = "[DONE]";
+    const REFUSABLE: &'static [Refusal] = &[];
 
-    fn body(_: &str, _: &ModelRequest) -> Result<Vec<u8>, serde_json::Error> {
+    fn body(_: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error> {
         Ok(b"{}".to_vec())
     }
 

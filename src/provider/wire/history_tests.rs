@@ -9,17 +9,24 @@ use crate::provider::model_server::check_history;
 use crate::provider::openai::ChatCompletions;
 use crate::provider::responses::Responses;
 use crate::provider::wire::Protocol;
-use crate::provider::wire::testing::{message, request};
+use crate::provider::wire::testing::{asking, message, request};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::sync::Arc;
 
 /// The verdict on `request` of each protocol's vendor.
 fn verdicts(request: &ModelRequest) -> [Result<(), String>; 3] {
     fn body<P: Protocol>(request: &ModelRequest) -> Value {
-        serde_json::from_slice(&P::body("m", request).unwrap()).unwrap()
+        serde_json::from_slice(&P::body(&asking("m", request)).unwrap()).unwrap()
     }
-    [body::<ChatCompletions>(request), body::<Messages>(request), body::<Responses>(request)].map(|body| check_history(&body))
+    // Each vendor's thoughts have another name.
+    let mut responses = request.clone();
+    for message in &mut responses.messages {
+        let states = Arc::make_mut(message).parts.iter_mut().filter_map(|part| part.state.as_mut());
+        states.for_each(|state| *state = state.replace("thinking", "reasoning"));
+    }
+    [body::<ChatCompletions>(request), body::<Messages>(request), body::<Responses>(&responses)].map(|body| check_history(&body))
 }
 
 fn words() -> impl Strategy<Value = String> {
@@ -51,12 +58,13 @@ fn step() -> impl Strategy<Value = (String, String, String, Vec<Calling>)> {
 fn turn(steps: Vec<(String, String, String, Vec<Calling>)>, id: &mut usize) -> Vec<Part> {
     let mut parts = Vec::new();
     for (thought, before, between, calls) in steps {
-        parts.extend([Part::reasoning(thought), Part::text(before)]);
+        let state = Part::state(json!({ "type": "thinking", "reasoning_content": thought }).to_string(), "vendor:m-1");
+        parts.extend([Part::reasoning(thought), state.clone(), Part::text(before)]);
         let mut results = Vec::new();
         for (is_plain, input, status, text, place) in calls {
             *id += 1;
             let name = if is_plain { format!("call_{id}") } else { format!("functions.read:{id}/{}", "x".repeat(70)) };
-            parts.extend([Part::tool_call(name.as_str(), "read file", input), Part::text(between.as_str())]);
+            parts.extend([state.clone(), Part::tool_call(name.as_str(), "read file", input), Part::text(between.as_str())]);
             let picture = (status == ResultStatus::Completed && is_plain).then(|| "aGk=".to_owned());
             let mime_type = picture.is_some().then(|| "image/png".to_owned());
             let result = Part { mime_type, data: picture, ..Part::tool_result(name, status, text) };

@@ -4,6 +4,7 @@
 //! Invariant: a key leaves this room only in the one header of its vendor, in a request to the configured endpoint.
 
 pub(super) mod answer;
+mod asking;
 mod attempt;
 mod body;
 pub(super) mod calls;
@@ -17,6 +18,7 @@ pub(super) mod loose;
 mod mutation_tests;
 mod progress;
 mod reasons;
+mod refused;
 mod remote;
 pub(super) mod said;
 mod sse;
@@ -29,14 +31,15 @@ mod waits;
 pub(super) mod words;
 
 pub use answer::Answer;
+pub use asking::Asking;
 #[cfg(test)]
 pub(super) use body::EVENT_LIMIT;
 pub use endpoint::{Endpoint, KeyHeader, OptionsError};
 pub use limits::AnswerLimits;
+pub use refused::Refusal;
 pub use remote::{Remote, RemoteOptions};
 
 use crate::protocol::diagnostics::StreamFailure;
-use crate::protocol::model::ModelRequest;
 use said::Said;
 
 /// A vendor's protocol. A value of it reads one answer, and keeps what only its vendor tells.
@@ -53,6 +56,8 @@ pub trait Protocol: Default + Send + 'static {
     const UNFINISHED: &'static [&'static str];
     /// The last event, which is the finish reason where no other was given.
     const LAST: &'static str;
+    /// What servers refuse of a request that they would take without it, or in another form.
+    const REFUSABLE: &'static [Refusal];
 
     /// The path of requests below the base URL's, which does not end with a slash; it may be the whole already.
     fn path(base: &str) -> String {
@@ -63,13 +68,21 @@ pub trait Protocol: Default + Send + 'static {
     ///
     /// # Errors
     /// None that JSON of strings can have; serde's signature is handed on.
-    fn body(model: &str, request: &ModelRequest) -> Result<Vec<u8>, serde_json::Error>;
+    fn body(asking: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error>;
 
     /// Reads one event: its name, if it has one, and its data, an object. What it says goes to `answer`, also before a failure.
     ///
     /// # Errors
     /// The data is no JSON (and nothing of it was read), or reports a failure of the provider.
     fn read(&mut self, name: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread>;
+
+    /// The answer is over: what is only known now goes to `answer`.
+    ///
+    /// # Errors
+    /// It is more than the limits allow.
+    fn end(&mut self, _answer: &mut Answer) -> Result<(), Box<StreamFailure>> {
+        Ok(())
+    }
 }
 
 /// What an event was.

@@ -70,7 +70,7 @@ fn read<P: Protocol>(stream: &[u8], size: usize) -> Outcome {
         }
     };
     if over || progress.answer.has_ended() {
-        let finished = progress.answer.finish(P::LAST);
+        let finished = progress.finish();
         let mut shown = String::new();
         while let Some(event) = progress.answer.pop() {
             collect(event, &mut shown, &mut outcome);

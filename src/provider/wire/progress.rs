@@ -40,6 +40,15 @@ impl<P: Protocol> Progress<P> {
         reading
     }
 
+    /// The end of the answer.
+    ///
+    /// # Errors
+    /// The answer said nothing, or a tool call cannot be handed on.
+    pub(super) fn finish(&mut self) -> Result<(), Box<StreamFailure>> {
+        self.protocol.end(&mut self.answer)?;
+        self.answer.finish(P::LAST)
+    }
+
     fn event(&mut self, name: &str, data: &str) -> Result<Reading, Box<StreamFailure>> {
         if data.is_empty() {
             return Ok(Reading::GoesOn);

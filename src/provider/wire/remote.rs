@@ -1,5 +1,6 @@
 //! A model behind a vendor's protocol.
 
+use super::refused::{Learned, Refusal};
 use super::{AnswerLimits, Endpoint, OptionsError, Protocol, attempt};
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::{ModelEvent, ModelRequest};
@@ -16,6 +17,7 @@ pub struct Remote<P> {
     model: Arc<str>,
     endpoint: Arc<Endpoint>,
     limits: AnswerLimits,
+    learned: Arc<Learned>,
     protocol: PhantomData<fn() -> P>,
 }
 
@@ -39,11 +41,17 @@ impl<P: Protocol> Remote<P> {
     /// The base URL or the key cannot be used.
     pub fn new(options: RemoteOptions) -> Result<Self, OptionsError> {
         let endpoint = Endpoint::new::<P>(&options.base_url, options.api_key)?;
+        let learned = Learned::default();
+        // What the vendor's documents say nobody has to learn.
+        if &*options.name == "mistral" || endpoint.is_at("mistral.ai") {
+            learned.add(Refusal::OtherThanNine);
+        }
         Ok(Self {
             name: options.name,
             model: options.model.into(),
             endpoint: Arc::new(endpoint),
             limits: options.limits,
+            learned: Arc::new(learned),
             protocol: PhantomData,
         })
     }
@@ -59,6 +67,12 @@ impl<P: Protocol> Provider for Remote<P> {
     }
 
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
-        attempt::open::<P>(Arc::clone(&self.endpoint), Arc::clone(&self.model), self.limits, request)
+        let asked = attempt::Asked {
+            endpoint: Arc::clone(&self.endpoint),
+            name: self.full_name(),
+            model: Arc::clone(&self.model),
+            learned: Arc::clone(&self.learned),
+        };
+        attempt::open::<P>(asked, self.limits, request)
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests of the vendor protocols share: requests, a provider at a server of the test's own, and what it said.
 
-use super::{AnswerLimits, Protocol, Remote, RemoteOptions};
+use super::refused::Refused;
+use super::{AnswerLimits, Asking, Protocol, Remote, RemoteOptions};
 use crate::protocol::diagnostics::{Boundary, StreamFailure, Usage, UsageSource};
 use crate::protocol::ids::{AttemptId, MessageId};
 use crate::protocol::message::{Message, Part, Role};
@@ -38,6 +39,11 @@ pub(in crate::provider) fn request(messages: Vec<Message>) -> ModelRequest {
     let attempt_id = AttemptId::new("att_1");
     let messages = messages.into_iter().map(Arc::new).collect();
     ModelRequest { attempt_id, purpose: Purpose::Turn, system: "Be brief.".into(), messages, tools: Arc::default() }
+}
+
+/// Who is asked, and has refused nothing yet.
+pub(in crate::provider) fn asking<'a>(model: &'a str, request: &'a ModelRequest) -> Asking<'a> {
+    Asking { model, name: "vendor:m-1", request, refused: Refused::default() }
 }
 
 pub(in crate::provider) fn message(role: Role, parts: Vec<Part>) -> Message {
@@ -150,7 +156,11 @@ pub(in crate::provider) fn note(kind: NoteKind, message: &str) -> ModelEvent {
 }
 
 pub(in crate::provider) fn call(call_id: &str, tool: &str, input: Value) -> ModelEvent {
-    ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input }
+    ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input, state: None }
+}
+
+pub(in crate::provider) fn state(state: &Value) -> ModelEvent {
+    ModelEvent::State(state.to_string())
 }
 
 pub(in crate::provider) fn begins(nth: usize, call_id: &str, tool: &str) -> ModelEvent {

@@ -120,7 +120,7 @@ impl ModelCall {
     }
 
     pub(super) fn tool(&self, call_id: &str, tool: &str) {
-        self.event(ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input: json!({}) });
+        self.event(ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input: json!({}), state: None });
     }
 
     pub(super) fn finish(self, reason: FinishReason) {

@@ -128,6 +128,7 @@ async fn listen(
             | ModelEvent::ToolBegins { .. }
             | ModelEvent::ToolInput { .. }
             | ModelEvent::ToolCall { .. }
+            | ModelEvent::State(_)
             | ModelEvent::Usage(_)
             | ModelEvent::UpstreamClosed(_)
             | ModelEvent::Note { .. } => {}

@@ -443,6 +443,7 @@ M.PROTOCOL_VERSION = 1
 ---| "quota_exhausted" # The account has nothing left.
 ---| "overloaded" # The server has too much to do.
 ---| "loading" # The server is still loading the model.
+---| "unsupported" # It does not take a part of the request, and is asked without it.
 
 --- One message of a conversation.
 ---@class pillion.Message
@@ -483,6 +484,8 @@ M.PROTOCOL_VERSION = 1
 ---| "unknown_finish_reason" # The finish reason is none that pillion knows.
 ---| "call_not_run" # The answer was cut off or refused: its tool calls did not run.
 ---| "call_missing" # The model ended in order to call tools, and no call had come.
+---| "without_tools" # The model takes no tools: it is asked without them.
+---| "left_out" # The server does not take something else of the request, which is left out or written otherwise.
 ---| "passed_over" # Something came that no protocol knows.
 ---| "budget_not_counted" # The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to.
 
@@ -522,6 +525,8 @@ M.PROTOCOL_VERSION = 1
 ---@field mime_type? string
 ---@field name? string `resource_link`.
 ---@field signal? string `tool_result` of a process that a signal ended: the signal's name.
+---@field state? string `state`, `tool_call`: what the provider gave with the step or the call, and wants back unchanged. JSON.
+---@field state_of? string The model that gave it, as `provider:model`; it is given to no other.
 ---@field status? pillion.ResultStatus `tool_result`: how the call ended.
 ---@field text? string `text`, `reasoning`, a `command`, a `tool_result`'s output, an embedded `resource`'s text.
 ---@field tool? string `tool_call`: the name as the model wrote it.
@@ -535,6 +540,7 @@ M.PROTOCOL_VERSION = 1
 ---| "tool_result"
 ---| "resource"
 ---| "resource_link"
+---| "state" # What the provider gave with a step for itself: nobody reads it, and nobody is shown it.
 ---| "command" # A shell command that the user ran; the whole of a user's message. What came of it is a tool call with its result in the answer.
 
 --- How much of the turn's output existed, and how much of it is kept.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::diagnostics::Usage;
 use crate::protocol::model::{FinishReason, NoteKind};
-use crate::provider::wire::testing::{begins, note};
+use crate::provider::wire::testing::{begins, note, state};
 
 /// What [`TOOLS`] says.
 fn tools() -> Vec<ModelEvent> {
@@ -15,6 +15,10 @@ fn tools() -> Vec<ModelEvent> {
         ModelEvent::Usage(Usage { output_tokens: None, ..cached.clone() }),
         ModelEvent::Reasoning("Two files, \"a\" and ".into()),
         ModelEvent::Reasoning("“b”.".into()),
+        state(&json!({
+            "type": "thinking", "thinking": "Two files, \"a\" and “b”.", "signature": "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds",
+        })),
+        state(&json!({ "type": "redacted_thinking", "data": "EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIwxtE3rAFBa8cr3qpP" })),
         ModelEvent::Text("Let me read ".into()),
         ModelEvent::Text("both – für 3 €. 🦀".into()),
         begins(0, "toolu_01A", "read_file"),
@@ -138,6 +142,7 @@ async fn what_servers_do_that_the_vendor_does_not_is_understood() {
         events,
         [
             ModelEvent::Reasoning("hm".into()),
+            state(&json!({ "type": "thinking", "thinking": "hm" })),
             ModelEvent::Text("so".into()),
             begins(0, "p", "a"),
             begins(1, "q", "a"),

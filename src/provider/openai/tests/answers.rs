@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::diagnostics::Usage;
 use crate::protocol::model::{FinishReason, NoteKind};
-use crate::provider::wire::testing::{call, finish, note, usage};
+use crate::provider::wire::testing::{call, finish, note, state, usage};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -45,6 +45,7 @@ async fn a_plain_answer_is_whole_and_in_order() {
             ModelEvent::Reasoning("so".into()),
             ModelEvent::Text("Good ".into()),
             ModelEvent::Text("day.".into()),
+            state(&json!({ "reasoning_content": "hm", "reasoning": "so" })),
             ModelEvent::Usage(Usage { reasoning_tokens: Some(2), cached_input_tokens: Some(4), ..usage(9, 3) }),
             finish(FinishReason::EndTurn, "stop"),
         ]

@@ -16,6 +16,9 @@ fn tools() -> Vec<ModelEvent> {
         ModelEvent::Reasoning("Two files, “a” and “b”.".into()),
         ModelEvent::Reasoning("\n\n".into()),
         ModelEvent::Reasoning("Read both.".into()),
+        ModelEvent::State(
+            r#"{"id":"rs_01","type":"reasoning","encrypted_content":"gAAAAABo2TA","summary":[{"type":"summary_text","text":"Two files, “a” and “b”."},{"type":"summary_text","text":"Read both."}]}"#.into(),
+        ),
         ModelEvent::Text("Let me read ".into()),
         ModelEvent::Text("both – für 3 €. 🦀".into()),
         begins(0, "call_01A", "read_file"),
@@ -46,6 +49,7 @@ async fn the_request_goes_to_responses_and_is_not_stored() {
         exchange.body,
         json!({
             "model": "m-1", "stream": true, "store": false, "instructions": "Be brief.", "prompt_cache_key": "msg_1",
+            "include": ["reasoning.encrypted_content"],
             "input": [{"type": "message", "role": "user", "content": "Hello"}],
         })
     );
