@@ -4,7 +4,7 @@
 
 use super::owner::Owner;
 use rusqlite::ErrorCode;
-use rusqlite::ffi::{SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_TRIGGER};
+use rusqlite::ffi::{SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_TRIGGER, SQLITE_IOERR_SHORT_READ};
 use std::path::{Path, PathBuf};
 
 /// Why the store did not do it. Cloneable: a store that cannot be opened says so to every caller.
@@ -150,6 +150,10 @@ fn told(error: &rusqlite::Error, file: PathBuf) -> StoreError {
         ErrorCode::ReadOnly => StoreError::ReadOnly { file },
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => StoreError::Busy { file },
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied => StoreError::CannotOpen { file, detail },
+        // Shorter than SQLite has made it.
+        ErrorCode::SystemIoFailure if failure.extended_code == SQLITE_IOERR_SHORT_READ => {
+            StoreError::Corrupt { file, detail: "a file of it was cut".into() }
+        }
         ErrorCode::SystemIoFailure if is_at_size_limit(&file) => StoreError::DiskFull { file },
         ErrorCode::SystemIoFailure => StoreError::Io { file, detail },
         ErrorCode::ConstraintViolation => match failure.extended_code {

@@ -9,6 +9,7 @@ use super::open::{self, PATIENCE};
 use super::place::Place;
 use super::rows::Int;
 use rusqlite::Connection;
+use rusqlite::ffi::{SQLITE_BUSY, SQLITE_CORRUPT};
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io;
@@ -91,15 +92,21 @@ impl Disk for Log {
 /// How far the log has got.
 pub(super) fn progress(conn: &Connection) -> rusqlite::Result<Progress> {
     let progress = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+    let mut code = SQLITE_BUSY;
     for _ in 0..TRIES {
         let (frames, moved) = conn.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], progress)?;
-        if let (Ok(frames), Ok(moved)) = (frames.try_into(), moved.try_into()) {
-            return Ok(Progress { frames, moved });
+        // What no log can have is damage of its index, if it stays.
+        code = if frames >= 0 { SQLITE_CORRUPT } else { SQLITE_BUSY };
+        if let (Ok(frames), Ok(moved)) = (u64::try_from(frames), u64::try_from(moved)) {
+            // Between the two others may have been at work.
+            if moved <= frames {
+                return Ok(Progress { frames, moved });
+            }
         }
         // Somebody is writing it down just now; whoever reads something waits for that.
         conn.query_row("SELECT count(*) FROM mark", [], |_| Ok(()))?;
     }
-    Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
+    Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
 }
 
 /// The bytes of a page of the database.

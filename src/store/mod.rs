@@ -12,6 +12,7 @@ mod error;
 mod flush;
 mod health;
 mod holds;
+mod index;
 mod log;
 mod lookup;
 mod mark;

@@ -47,13 +47,13 @@ impl Opened {
     /// Opens the store in `data_dir`; what is missing is made, what is old is migrated.
     pub(super) fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let place = Place::prepare(data_dir)?;
-        if place.has_database() && !mark::has_strange_log(&place) {
+        if place.has_database() && !place.has_journal() && !mark::has_strange_log(&place) {
             let conn = connect(&place)?;
             if is_current(&conn, &place).map_err(|fault| fault.at(&place.file))? {
                 return Self::with(conn, place);
             }
         }
-        if place.has_database() {
+        if place.has_database() && !place.has_journal() {
             let conn = connect(&place)?;
             keep_log_on_close(&conn);
             if is_read_only(&conn) {
@@ -62,6 +62,7 @@ impl Opened {
         }
         // Two processes that find nothing, or an old schema, set it up one after the other.
         let lock = place.lock()?;
+        place.put_journal_aside()?;
         let is_new = !place.has_database();
         if is_new || mark::has_strange_log(&place) {
             place.put_log_aside()?;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// The name of the database in the data directory.
 const FILE: &str = "pillion.db";
 
+const JOURNAL: &str = "pillion.db-journal";
 /// Held by whoever sets the store up.
 const LOCK: &str = "pillion.lock";
 /// What the name of a log that was put aside goes on with.
@@ -56,7 +57,7 @@ impl Place {
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(unusable)?;
         let dir = data_dir.canonicalize().map_err(unusable)?;
         let file = dir.join(FILE);
-        for name in [FILE, "pillion.db-wal", "pillion.db-shm", LOCK] {
+        for name in [FILE, "pillion.db-wal", "pillion.db-shm", JOURNAL, LOCK] {
             refuse_odd(&dir.join(name))?;
         }
         let place = Self { dir, file };
@@ -69,25 +70,39 @@ impl Place {
         fs::symlink_metadata(&self.file).is_ok_and(|metadata| metadata.len() > 0)
     }
 
+    /// Whether there is a journal, which a store of ours never has: SQLite would write its pages over those of the database.
+    pub(super) fn has_journal(&self) -> bool {
+        fs::symlink_metadata(self.dir.join(JOURNAL)).is_ok_and(|journal| journal.len() > 0)
+    }
+
     /// Gives a log that belongs to no database here, and its index, other names. Only under [`Self::lock`].
     pub(super) fn put_log_aside(&self) -> Result<(), StoreError> {
-        for path in ["-wal", "-shm", "-journal"].map(|suffix| self.dir.join(format!("{FILE}{suffix}"))) {
-            let aside =
-                (1..).map(|n| PathBuf::from(format!("{}.{ASIDE}-{n}", path.display()))).find(|aside| fs::symlink_metadata(aside).is_err());
-            let Some(aside) = aside else { continue };
-            match fs::rename(&path, &aside) {
-                Ok(()) => tracing::warn!(aside = %aside.display(), "a log that does not belong to the database was put aside"),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(self.unusable(&error)),
-            }
+        self.put_aside(&self.log())?;
+        self.put_aside(&self.index())
+    }
+
+    /// The same with a journal.
+    pub(super) fn put_journal_aside(&self) -> Result<(), StoreError> {
+        self.put_aside(&self.dir.join(JOURNAL))
+    }
+
+    fn put_aside(&self, path: &Path) -> Result<(), StoreError> {
+        let mut names = (1..).map(|n| PathBuf::from(format!("{}.{ASIDE}-{n}", path.display())));
+        let Some(aside) = names.find(|aside| fs::symlink_metadata(aside).is_err()) else { return Ok(()) };
+        match fs::rename(path, &aside) {
+            Ok(()) => tracing::warn!(aside = %aside.display(), "a file that does not belong to the database was put aside"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(self.unusable(&error)),
         }
         Ok(())
     }
 
-    /// The logs that were put aside.
+    /// The logs and journals that were put aside.
     fn logs_aside(&self) -> Vec<PathBuf> {
-        let is_log =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{FILE}-wal.{ASIDE}-")));
+        let begins = [format!("{FILE}-wal.{ASIDE}-"), format!("{JOURNAL}.{ASIDE}-")];
+        let is_log = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| begins.iter().any(|begin| name.to_string_lossy().starts_with(begin.as_str())))
+        };
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let mut logs: Vec<_> = entries.map(|entry| entry.path()).filter(is_log).collect();
         logs.sort();

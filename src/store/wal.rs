@@ -45,6 +45,15 @@ pub(super) fn open_log(path: &Path) -> io::Result<File> {
     Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?.into())
 }
 
+/// The number of the page in each of so many frames.
+pub(super) fn pages(log: &File, frames: u64, page: u64) -> impl Iterator<Item = io::Result<u32>> {
+    (0..frames).map(move |frame| {
+        let mut number = [0; 4];
+        log.read_exact_at(&mut number, HEAD + frame * (FRAME_HEAD + page))?;
+        Ok(u32::from_be_bytes(number))
+    })
+}
+
 /// Whether a log of so many bytes is shorter than so many frames.
 pub(super) fn is_cut(bytes: u64, frames: u64, page: u64) -> bool {
     frames > 0 && bytes < HEAD + frames * (FRAME_HEAD + page)

@@ -5,18 +5,21 @@
 //! neither a commit nor a move of the log accounts for it. What was found damaged once is not written to any more.
 
 use super::error::{Fault, StoreError};
+use super::index::Index;
 use super::log::{self, Progress};
 use super::mark;
 use super::open::connect_to_read;
 use super::place::{Look, Place};
 use super::wal::{self, Frame};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 const CUT: &str = "it was cut or written over while it was open";
+
+const INDEX_CUT: &str = "the index of its log, the -shm file, was cut or written over while it was open";
 
 const LOG_CUT: &str = "its write-ahead log was cut or written over while it was open";
 
@@ -26,6 +29,8 @@ pub(super) struct Watch {
     /// The bytes of a page.
     page: u64,
     log: File,
+    /// Opened when its content is in question.
+    index: OnceCell<Index>,
     seen: Cell<Seen>,
     /// The last frame that this process, or one before it, has written; nothing, when others were at work since.
     last: Cell<Option<Frame>>,
@@ -59,7 +64,7 @@ impl Watch {
         let log = wal::open_log(&place.log()).map_err(|error| io_failed(place, &error))?;
         let last = Cell::new(Frame::last_of(&log, progress.frames, page));
         let seen = Seen { files, commits_of_others: commits_of_others(conn)?, moved: progress.moved, moves: 0 };
-        Ok(Self { page, log, last, seen: Cell::new(seen), damage: RefCell::default() })
+        Ok(Self { page, log, index: OnceCell::new(), last, seen: Cell::new(seen), damage: RefCell::default() })
     }
 
     /// Before anything is read: memory that lies behind the end of its file cannot be touched without dying.
@@ -80,8 +85,8 @@ impl Watch {
         }
         let (seen, files) = (self.seen.get(), self.in_their_places(conn, place)?);
         let progress = log::progress(conn).map_err(|error| Fault::from(error).at(&place.file))?;
-        if (seen.files.database, seen.files.log) == (files.database, files.log) {
-            self.seen.set(Seen { files, moved: progress.moved, moves, ..seen });
+        if seen.files == files {
+            self.seen.set(Seen { moved: progress.moved, moves, ..seen });
             return Ok(progress);
         }
         match self.explain(conn, place, moves) {
@@ -138,7 +143,7 @@ impl Watch {
 
     fn is_not_cut(&self, place: &Place, index: Look) -> Result<(), StoreError> {
         let is_cut = index.bytes < self.seen.get().files.index.bytes;
-        if is_cut { Err(self.found(place, "the index of its log, the -shm file, was cut while it was open")) } else { Ok(()) }
+        if is_cut { Err(self.found(place, INDEX_CUT)) } else { Ok(()) }
     }
 
     /// Finds who has changed the files, or what has become of them if it was nobody who works with the store.
@@ -149,7 +154,7 @@ impl Watch {
             let files = Files::look(place)?;
             let known = Seen { files, commits_of_others: others, moved: progress.moved, moves };
             let theirs = others != seen.commits_of_others;
-            if theirs && !wal::is_cut(files.log.bytes, progress.frames, self.page) {
+            if theirs && files.index == seen.files.index && !wal::is_cut(files.log.bytes, progress.frames, self.page) {
                 self.see(known);
                 return Ok(Ok(progress));
             }
@@ -165,6 +170,10 @@ impl Watch {
             {
                 return Ok(Err(LOG_CUT));
             }
+            // SQLite writes to it through memory, which the time of the file shows now and then.
+            if files.index != seen.files.index && !self.index_is_sound(place, progress).map_err(|error| io_failed(place, &error))? {
+                return Ok(Err(INDEX_CUT));
+            }
             let was_moved = theirs || progress.moved > seen.moved || moves != seen.moves || moves % 2 == 1;
             if !(was_moved || files.database == seen.files.database || is_sound(conn, place)?) {
                 return Ok(Err(CUT));
@@ -172,6 +181,17 @@ impl Watch {
             self.see(Seen { files, ..known });
             return Ok(Ok(progress));
         }
+    }
+
+    fn index_is_sound(&self, place: &Place, progress: Progress) -> io::Result<bool> {
+        let index = match self.index.get() {
+            Some(index) => index,
+            None => {
+                let opened = Index::open(&place.index())?;
+                self.index.get_or_init(|| opened)
+            }
+        };
+        index.is_sound(wal::pages(&self.log, progress.frames, self.page))
     }
 
     fn see(&self, seen: Seen) {
@@ -217,7 +237,7 @@ fn missing(file: PathBuf, error: &io::Error) -> StoreError {
 }
 
 fn io_failed(place: &Place, error: &io::Error) -> StoreError {
-    StoreError::Io { file: place.log(), detail: error.to_string() }
+    StoreError::Io { file: place.file.clone(), detail: error.to_string() }
 }
 
 fn commits_of_others(conn: &Connection) -> rusqlite::Result<i64> {

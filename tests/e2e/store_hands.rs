@@ -89,6 +89,24 @@ async fn a_log_without_its_database_is_put_aside_and_not_adopted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_beside_the_database_is_put_aside_and_not_played_back() {
+    let (home, other) = (Home::new(), Home::new());
+    let mut server = ModelServer::start().await;
+    closed(&other, &server, 40).await;
+    let killed = killed(&home, &mut server).await;
+    let conn = rusqlite::Connection::open(other.data_dir().join("pillion.db")).expect("opened");
+    let spilled = "PRAGMA journal_mode = delete; PRAGMA cache_size = 1; BEGIN; DELETE FROM session; CREATE TABLE t (x);
+        INSERT INTO t VALUES (zeroblob(90000));";
+    conn.execute_batch(spilled).expect("begun");
+    let journal = home.data_dir().join("pillion.db-journal");
+    fs::copy(other.data_dir().join("pillion.db-journal"), &journal).expect("copied");
+    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
+    assert_eq!(texts(&mut editor, &killed).await, ["old", "old"]);
+    editor.finish().await;
+    assert!(!journal.exists() && doctor(&home).contains("pillion.db-journal.aside-1 is a log of another database"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_of_a_killed_process_is_adopted_with_its_own_database() {
     let home = Home::new();
     let mut server = ModelServer::start().await;
@@ -137,7 +155,7 @@ fn bytes(path: &Path) -> u64 {
 async fn a_file_that_is_cut_written_over_or_taken_away_while_it_is_open_is_told_with_the_next_answer() {
     const DAMAGED: &str = "is damaged";
     const VANISHED: &str = "was deleted or replaced while pillion was running";
-    let hands: [(&str, &str, Hand); 13] = [
+    let hands: [(&str, &str, Hand); 15] = [
         ("pillion.db", DAMAGED, |path| over(path, 0, bytes(path) as usize)),
         ("pillion.db", DAMAGED, |path| over(path, 0, 100)),
         ("pillion.db", DAMAGED, |path| over(path, 8192, bytes(path) as usize - 8192)),
@@ -150,6 +168,8 @@ async fn a_file_that_is_cut_written_over_or_taken_away_while_it_is_open_is_told_
         ("pillion.db-wal", DAMAGED, |path| cut(path, 0)),
         ("pillion.db-wal", VANISHED, remove),
         ("pillion.db-shm", DAMAGED, |path| cut(path, 100)),
+        ("pillion.db-shm", DAMAGED, |path| over(path, 136, bytes(path) as usize - 136)),
+        ("pillion.db-shm", DAMAGED, |path| over(path, 96, 40)),
         ("pillion.db-shm", VANISHED, remove),
     ];
     for (number, (name, says, hand)) in hands.into_iter().enumerate() {
@@ -176,7 +196,7 @@ async fn a_file_that_is_cut_written_over_or_taken_away_while_it_is_open_is_told_
         if name != "pillion.db-shm" {
             assert!(fs::read(&path).ok() == left, "{number} {name} is left as it was found");
         }
-        if says == VANISHED && name != "pillion.db" {
+        if name == "pillion.db-shm" || (says, name) == (VANISHED, "pillion.db-wal") {
             let mut editor = pointed_at(&server, &home, &UNTITLED).await;
             assert_eq!(texts(&mut editor, &session).await[..2], ["before", "before"], "{name}: what was answered is still there");
             editor.finish().await;
