@@ -26,6 +26,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// How long a model server on this machine may take to answer when no model was chosen.
 const REACH_TIMEOUT: Duration = Duration::from_millis(300);
@@ -34,6 +35,8 @@ const REACH_TIMEOUT: Duration = Duration::from_millis(300);
 #[derive(Clone)]
 pub struct Host {
     pub parts: Parts,
+    /// One look at a time for what the dead have left: whoever comes second finds the work done.
+    looking: Arc<Mutex<()>>,
 }
 
 impl Host {
@@ -58,7 +61,7 @@ impl Host {
             documents: Documents::default(),
             settings,
         };
-        Self { parts }
+        Self { parts, looking: Arc::default() }
     }
 
     /// Starts the log of this process, without any known key or what looks like one.
@@ -89,7 +92,15 @@ impl Host {
 
     /// Closes what dead processes have left open; gives what could not be stored of that.
     pub async fn recover(&self) -> Vec<Closing> {
+        let _one_at_a_time = self.looking.lock().await;
         session::recover(&self.parts).await
+    }
+
+    /// Lets go of the store, with everything in it on the disk.
+    pub async fn close(&self) {
+        if let Err(error) = self.parts.store.close().await {
+            tracing::warn!(%error, "the store could not be closed");
+        }
     }
 
     /// Writes a session's export to `out`: also of a dead process's turn, whether or not that can be stored. Returns `out` and whether anything was missing; `None`: no such session.
@@ -102,6 +113,7 @@ impl Host {
         sanitize: Sanitize,
         mut out: W,
     ) -> Result<Option<(W, Completeness)>, ExportError> {
+        let unrecorded = self.recover().await;
         let options = ExportOptions {
             sanitize,
             exported_at: self.parts.provenance.clock.wall_ms(),
@@ -109,7 +121,6 @@ impl Host {
             known_keys: Arc::clone(&self.parts.provenance.keys),
         };
         let write = move |snapshot: &mut crate::store::Snapshot| write_export(snapshot, &options, &mut out).map(|complete| (out, complete));
-        let unrecorded = self.recover().await;
         match self.parts.store.snapshot_as_if(session, unrecorded, write).await {
             Ok(Some(written)) => written.map(Some),
             Ok(None) => Ok(None),

@@ -10,8 +10,10 @@ use crate::build_info;
 use crate::config::{ConfigError, ProviderKind, SandboxMode, SandboxNetwork, Settings, TitleModel};
 use crate::host::Host;
 use crate::process::{self, Ability, Hold};
+use crate::protocol::export::Incident;
+use crate::protocol::ids::{SessionId, TurnId};
 use crate::provider::reach;
-use crate::store::{Health, StoreError};
+use crate::store::{Health, Store, StoreError};
 use crate::text::plain;
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
@@ -20,6 +22,9 @@ use std::time::Duration;
 
 /// How many of the last aborts are told.
 const ABORTS: usize = 5;
+
+/// How many of the last incidents.
+const INCIDENTS: usize = 5;
 
 /// How long a server on this machine may take to say which models it has.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -107,7 +112,11 @@ impl Report {
         self.heading("store");
         let host = Host::new(settings.clone());
         host.recover().await;
-        let store = &host.parts.store;
+        self.stored(&host.parts.store).await;
+        host.close().await;
+    }
+
+    async fn stored(&mut self, store: &Store) {
         match store.health().await {
             Ok(health) => self.health(&health),
             Err(error) => return self.broken("store", &error),
@@ -126,6 +135,14 @@ impl Report {
                 }
             }
             Err(error) => self.broken("last aborts", &error),
+        }
+        match store.recent_incidents(INCIDENTS).await {
+            Ok(incidents) if incidents.is_empty() => {}
+            Ok(incidents) => {
+                self.heading("last incidents");
+                incidents.iter().for_each(|incident| self.line(&when(incident.at), &told(incident)));
+            }
+            Err(error) => self.broken("last incidents", &error),
         }
     }
 
@@ -175,6 +192,15 @@ fn endpoint(settings: &Settings, provider: &ProviderKind) -> String {
         Err(ConfigError::NoKey { variable, .. }) => format!(" at {url}, which needs a key: {variable} is not set"),
         Err(_) => format!(" at {url}, whose key would travel in clear"),
     }
+}
+
+/// An incident in one line.
+fn told(incident: &Incident) -> String {
+    let of =
+        [incident.session_id.as_ref().map(SessionId::as_str), incident.turn_id.as_ref().map(TurnId::as_str), incident.method.as_deref()];
+    let of: String = of.into_iter().flatten().map(|of| format!(" {of}")).collect();
+    let at = incident.panicked_at.as_ref().map(|at| format!(" at {}:{}", at.file, at.line)).unwrap_or_default();
+    plain(&format!("{}{of}: {}{at}", incident.name, incident.message)).into_owned()
 }
 
 #[cfg(test)]

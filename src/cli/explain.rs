@@ -32,12 +32,18 @@ impl ExplainArgs {
             (std::fs::read_to_string(path).with_context(|| format!("{} could not be read", self.what))?, None)
         } else {
             let host = Host::new(options.settings()?);
-            let (session, turn) = self.meant(&host).await?;
-            (stored(&host, &session).await?, turn)
+            let found = self.found(&host).await;
+            host.close().await;
+            found?
         };
         let reading = Reading { width: output::width(), turn: turn.as_ref().map(TurnId::as_str) };
         Output::stdout().write_all(explain(&export, reading)?.as_bytes())?;
         Ok(Exit::Done)
+    }
+
+    async fn found(&self, host: &Host) -> anyhow::Result<(String, Option<TurnId>)> {
+        let (session, turn) = self.meant(host).await?;
+        Ok((stored(host, &session).await?, turn))
     }
 
     async fn meant(&self, host: &Host) -> anyhow::Result<(SessionId, Option<TurnId>)> {

@@ -35,6 +35,12 @@ pub(super) struct ExportArgs {
 impl ExportArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
         let host = Host::new(options.settings()?);
+        let exported = self.export(&host).await;
+        host.close().await;
+        exported
+    }
+
+    async fn export(self, host: &Host) -> anyhow::Result<Exit> {
         let session = which::session(&host.parts.store, &self.session).await?;
         let completeness = match &self.output {
             Some(path) => {
@@ -44,13 +50,13 @@ impl ExportArgs {
                     path.display()
                 );
                 let existing = if self.force { Existing::Replace } else { Existing::Keep };
-                let (mut file, completeness) = self.write(&host, &session, WholeFile::create(path, existing)?).await?;
+                let (mut file, completeness) = self.write(host, &session, WholeFile::create(path, existing)?).await?;
                 file.write_all(b"\n")?;
                 file.publish()?;
                 completeness
             }
             None => {
-                let (mut out, completeness) = self.write(&host, &session, Output::stdout()).await?;
+                let (mut out, completeness) = self.write(host, &session, Output::stdout()).await?;
                 out.write_all(b"\n")?;
                 out.flush()?;
                 completeness

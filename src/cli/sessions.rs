@@ -28,6 +28,12 @@ const PAGE: usize = 200;
 impl SessionsArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
         let host = Host::new(options.settings()?);
+        let listed = self.list(&host).await;
+        host.close().await;
+        listed
+    }
+
+    async fn list(self, host: &Host) -> anyhow::Result<Exit> {
         host.recover().await;
         let store = &host.parts.store;
         let open = store.open_turns().await?;

@@ -5,7 +5,8 @@ use super::source::Source;
 use crate::protocol::abort::{Abort, Hop, TitleState};
 use crate::protocol::export::LifecyclePoint;
 use crate::protocol::ids::{AbortId, CancelId, TurnId};
-use std::collections::HashMap;
+use crate::provenance::shown_by;
+use std::collections::{HashMap, HashSet};
 
 /// The hop at which the stopped prompt was answered.
 pub(super) const ANSWERED: &str = "turn.answered";
@@ -16,6 +17,8 @@ pub(super) struct Joins {
     late_cancels: HashMap<AbortId, Vec<CancelId>>,
     titles: HashMap<AbortId, TitleState>,
     answered_us: HashMap<TurnId, u64>,
+    /// What the demands show that came beside it.
+    shown: HashMap<AbortId, HashSet<&'static str>>,
 }
 
 impl Joins {
@@ -27,6 +30,12 @@ impl Joins {
         })?;
         source.title_changes(&mut |change| {
             joins.titles.insert(change.abort_id, change.state);
+            Ok(())
+        })?;
+        source.cancel_requests(&mut |demand| {
+            if let Some(abort_id) = &demand.abort_id {
+                joins.shown.entry(abort_id.clone()).or_default().extend(shown_by(&demand));
+            }
             Ok(())
         })?;
         source.lifecycle(&mut |event| {
@@ -42,6 +51,9 @@ impl Joins {
     pub(super) fn apply(&mut self, mut abort: Abort) -> Abort {
         if let Some(late) = self.late_cancels.remove(&abort.abort_id) {
             abort.late_cancels.extend(late);
+        }
+        if let Some(shown) = self.shown.remove(&abort.abort_id) {
+            abort.ruled_out.retain(|family| !shown.contains(family.as_str()));
         }
         // A state that was final when the stop was recorded stays what it was.
         if abort.title_generation_state == TitleState::InFlight

@@ -11,7 +11,7 @@ use super::redact::{Mode, Redactor};
 use super::source::Source;
 use super::{ExportOptions, Sanitize};
 use crate::protocol::export::{Completeness, Incident, SCHEMA, SCHEMA_VERSION, SessionInfo, Stats};
-use crate::protocol::ids::SessionId;
+use crate::protocol::ids::{ConnectionId, SessionId};
 use crate::protocol::record::Shaped;
 use crate::store::{Unreadable, UnreadableRow};
 use serde::Serialize;
@@ -38,10 +38,10 @@ pub fn write_export<S: Source, W: Write>(source: &mut S, options: &ExportOptions
     pen.name("runtime")?;
     pen.record(&options.runtime)?;
     pen.name("session")?;
-    let (stats, mut completeness) = write_tree(source, &mut pen)?;
+    let Walked { stats, mut completeness, connections } = write_tree(source, &mut pen)?;
     // Behind all that is read, since what could not be is told in it.
     pen.name("diagnostics")?;
-    write_diagnostics(source, &mut pen, options.exported_at)?;
+    write_diagnostics(source, &mut pen, connections, options.exported_at)?;
     if source.unreadable().count > 0 || source.is_ahead() {
         completeness = Completeness::Partial;
     }
@@ -55,8 +55,14 @@ pub fn write_export<S: Source, W: Write>(source: &mut S, options: &ExportOptions
     Ok(completeness)
 }
 
-fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>, now: u64) -> Result<(), ExportError> {
-    let (mut joins, mut connections) = (Joins::collect(source)?, BTreeSet::new());
+/// `connections` are those that the tree names.
+fn write_diagnostics<W: Write>(
+    source: &mut impl Source,
+    pen: &mut Pen<W>,
+    mut connections: BTreeSet<ConnectionId>,
+    now: u64,
+) -> Result<(), ExportError> {
+    let mut joins = Joins::collect(source)?;
     pen.open("{")?;
     pen.list("aborts", |pen| {
         source.aborts(&mut |abort| {
@@ -95,12 +101,13 @@ fn write_diagnostics<W: Write>(source: &mut impl Source, pen: &mut Pen<W>, now: 
 /// The rows that this export had to pass over, as incidents that were found just now.
 fn incidents_of(unreadable: &Unreadable, now: u64) -> impl Iterator<Item = Incident> + '_ {
     let name = move |row: &UnreadableRow| Incident {
-        session_id: row.session_id.clone(),
+        session_id: Some(row.session_id.clone()),
         name: "unreadable_row".into(),
         message: format!("a row of the store could not be read: {}", row.why),
         at: now,
         turn_id: None,
         row: Some(row.row.clone()),
+        method: None,
         panicked_at: None,
         seq: None,
     };
@@ -113,14 +120,22 @@ fn incidents_of(unreadable: &Unreadable, now: u64) -> impl Iterator<Item = Incid
     unreadable.rows.iter().map(name).chain(rest)
 }
 
+/// What is known of the tree when it is written.
+struct Walked {
+    stats: Stats,
+    completeness: Completeness,
+    /// Those that its turns name.
+    connections: BTreeSet<ConnectionId>,
+}
+
 /// Writes the sessions, each inside its parent. They come parents first, so the sessions that are still open are a stack.
-fn write_tree<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Result<(Stats, Completeness), ExportError> {
-    let mut stats = Stats { sessions: 0, turns: 0, messages: 0, parts: 0 };
-    let mut completeness = Completeness::Complete;
+fn write_tree<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Result<Walked, ExportError> {
+    let stats = Stats { sessions: 0, turns: 0, messages: 0, parts: 0 };
+    let mut walked = Walked { stats, completeness: Completeness::Complete, connections: BTreeSet::new() };
     let mut open: Vec<SessionId> = Vec::new();
     for session in source.sessions()? {
         // The root's own parent, if it has one, lies outside of what is exported.
-        if stats.sessions > 0 {
+        if walked.stats.sessions > 0 {
             while open.last().is_some_and(|last| Some(last) != session.parent_session_id.as_ref()) {
                 open.pop();
                 pen.close("]}")?;
@@ -129,8 +144,8 @@ fn write_tree<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Result<(S
                 return Err(ExportError::Tree(session.session_id));
             }
         }
-        stats.sessions += 1;
-        write_session(source, pen, &session, &mut stats, &mut completeness)?;
+        walked.stats.sessions += 1;
+        write_session(source, pen, &session, &mut walked)?;
         open.push(session.session_id);
     }
     if open.is_empty() {
@@ -139,7 +154,7 @@ fn write_tree<W: Write>(source: &mut impl Source, pen: &mut Pen<W>) -> Result<(S
     for _ in open {
         pen.close("]}")?;
     }
-    Ok((stats, completeness))
+    Ok(walked)
 }
 
 /// Writes one session up to the beginning of its children.
@@ -147,25 +162,25 @@ fn write_session<W: Write>(
     source: &mut impl Source,
     pen: &mut Pen<W>,
     session: &SessionInfo,
-    stats: &mut Stats,
-    completeness: &mut Completeness,
+    walked: &mut Walked,
 ) -> Result<(), ExportError> {
     pen.open("{")?;
     pen.name("info")?;
     pen.record(session)?;
     pen.list("turns", |pen| {
         source.turns(&session.session_id, &mut |turn| {
-            stats.turns += 1;
+            walked.stats.turns += 1;
             if turn.stop.is_none() {
-                *completeness = Completeness::Partial;
+                walked.completeness = Completeness::Partial;
             }
+            walked.connections.extend(turn.prompt_request.as_ref().map(|request| request.connection_id.clone()));
             pen.record(&turn)
         })
     })?;
     pen.list("messages", |pen| {
         source.messages(&session.session_id, &mut |message| {
-            stats.messages += 1;
-            stats.parts += message.parts.len() as u64;
+            walked.stats.messages += 1;
+            walked.stats.parts += message.parts.len() as u64;
             pen.record(&message)
         })
     })?;

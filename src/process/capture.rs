@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Takes in output as it comes.
 #[derive(Debug)]
@@ -14,7 +16,13 @@ pub struct Capture {
     total: u64,
     /// Everything from the beginning, up to so many bytes; absent: nobody asked for it.
     whole: Option<(usize, Vec<u8>)>,
+    meter: Meter,
 }
+
+/// Tells of an output also when whoever took it in is gone: how much there was, and how much of it is kept. Clones are the
+/// same meter.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<[AtomicU64; 2]>);
 
 /// What a command has written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +41,7 @@ pub struct Captured {
 impl Capture {
     /// Keeps at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { half: limit / 2, head: Vec::new(), tail: VecDeque::new(), total: 0, whole: None }
+        Self { half: limit / 2, head: Vec::new(), tail: VecDeque::new(), total: 0, whole: None, meter: Meter::default() }
     }
 
     /// Keeps at most `limit` bytes of the two ends, and beside them the first `whole` bytes of everything.
@@ -41,8 +49,14 @@ impl Capture {
         Self { whole: Some((whole, Vec::new())), ..Self::new(limit) }
     }
 
+    /// Counts on this meter.
+    pub fn metered(self, meter: Meter) -> Self {
+        Self { meter, ..self }
+    }
+
     pub fn take(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
+        self.meter.0[0].store(self.total, Ordering::Relaxed);
         if let Some((most, whole)) = &mut self.whole {
             whole.extend_from_slice(&bytes[..bytes.len().min(*most - whole.len())]);
         }
@@ -81,6 +95,23 @@ impl Capture {
 
     fn whole(&self) -> Option<Vec<u8>> {
         self.whole.as_ref().map(|(_, whole)| whole.clone())
+    }
+}
+
+impl Meter {
+    /// What was taken in, in bytes.
+    pub fn written(&self) -> u64 {
+        self.0[0].load(Ordering::Relaxed)
+    }
+
+    /// What of it is kept, in bytes; 0 before somebody has said so.
+    pub fn kept(&self) -> u64 {
+        self.0[1].load(Ordering::Relaxed)
+    }
+
+    /// So much of it is kept.
+    pub fn keeps(&self, bytes: u64) {
+        self.0[1].store(bytes, Ordering::Relaxed);
     }
 }
 

@@ -17,7 +17,7 @@ mod own;
 mod tree;
 mod words;
 
-pub use capture::{Capture, Captured};
+pub use capture::{Capture, Captured, Meter};
 pub use confine::{Ability, Confinement, Directory, Enforced, Hold, Network, Strictness, ability};
 pub use descriptors::raise_limit;
 pub use keeper::{ARGUMENT, run};

@@ -59,7 +59,7 @@ record! {
             noticed_at: u64 => Time,
             came_down_from: Scope => Enum,
             source: String => Name,
-            reason: String => Text,
+            reason: String => Said,
             request: RequestRef => Record,
             title_run_id: TitleRunId => Id,
             /// The process that ran the turn died before the turn had ended. If nobody had asked for a stop, that is the cause.
@@ -294,6 +294,22 @@ record! {
             tool_inputs: Vec<ArrivingCall> => Record,
             /// How many more of them there were than are listed, if there were more.
             tool_inputs_not_listed: u64 => Number,
+            /// What the commands had written that ran when the turn was stopped; absent if none had written anything.
+            command_outputs: Vec<CommandOutput> => Record,
+        }
+    }
+}
+
+record! {
+    /// The output of a command that the stop ended.
+    #[derive(Eq)]
+    pub struct CommandOutput {
+        required {
+            call_id: String => Name,
+            /// All that pillion had read of it.
+            bytes: u64 => Number,
+            /// What of that can still be read: in the call's result, or in the file that it names.
+            kept_bytes: u64 => Number,
         }
     }
 }
@@ -339,7 +355,7 @@ record! {
             initiator: Initiator => Enum,
             mode: CancelMode => Enum,
             source: String => Name,
-            reason: String => Text,
+            reason: String => Said,
             abort_id: AbortId => Id,
             /// The store's order; set when the record is read back.
             seq: u64 => Number,

@@ -1,6 +1,6 @@
 //! The export document: a consistent snapshot of a session tree with its diagnostics.
 
-use super::abort::{Abort, CancelRequest};
+use super::abort::{Abort, CancelRequest, PromptRequest};
 use super::cause::Place;
 use super::connection::ConnectionRecord;
 use super::diagnostics::{StreamTrace, TitleGeneration, TitleSource, Usage};
@@ -128,13 +128,16 @@ record! {
     /// Something went wrong that is no turn's abort: a record that was unreadable, a panic that was contained.
     pub struct Incident {
         required {
-            session_id: SessionId => Id,
             name: String => Structure,
             message: String => Said,
             at: u64 => Time,
         }
         optional {
+            /// Absent if it was of no session; such a one is in no export.
+            session_id: SessionId => Id,
             turn_id: TurnId => Id,
+            /// `handler_panic`: the method of the request that broke.
+            method: String => Structure,
             /// `unreadable_row`: which row of the store, by its table and its number there.
             row: String => Structure,
             /// Of a panic: where in pillion's code it was.
@@ -187,7 +190,9 @@ record! {
             started_at: u64 => Time,
         }
         optional {
-            /// What asked for it; absent in records of versions that knew only prompts.
+            /// The request that asked for it; absent if its row could not be read.
+            prompt_request: PromptRequest => Record,
+            /// What that was; absent in records of versions that knew only prompts.
             kind: TurnKind => Enum,
             ended_at: u64 => Time,
             /// Absent while the turn runs.

@@ -31,6 +31,9 @@ said! {
     TITLE_DIED_WITH_ITS_TURN = "the process that wrote the title died with its turn";
     TITLE_DIED = "the process that wrote the title died";
     TITLE_PANICKED = "the title model's part of pillion panicked";
+    READER_PANICKED = "reading the store panicked";
+    PANIC_WITHOUT_WORDS = "it said nothing";
+    SENT_BY = "sent by process {} of user {}";
     TOOL_PANICKED = "the tool {} panicked";
     TURN_PANICKED = "the turn's own task panicked";
 }
@@ -43,10 +46,17 @@ pub fn with(sentence: &str, word: impl ToString) -> String {
 /// Whether `text` is one of them; `is_tool` knows the names of the tools.
 pub fn is_ours(text: &str, is_tool: impl Fn(&str) -> bool) -> bool {
     let is_word = |word: &str| word.parse::<f32>().is_ok() || Cause::NAMES.contains(&word) || is_tool(word);
-    ALL.iter().any(|sentence| match sentence.split_once(WORD) {
-        None => text == *sentence,
-        Some((before, after)) => text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(is_word),
-    })
+    ALL.iter().any(|sentence| reads(text, sentence, &is_word))
+}
+
+/// Whether `text` is the sentence, with words in it for which `is_word` speaks.
+fn reads(text: &str, sentence: &str, is_word: &dyn Fn(&str) -> bool) -> bool {
+    let Some((before, after)) = sentence.split_once(WORD) else { return text == sentence };
+    let Some(rest) = text.strip_prefix(before) else { return false };
+    // The word ends where the next piece of the sentence begins.
+    let next = after.split(WORD).next().unwrap_or_default();
+    let end = if next.is_empty() { Some(rest.len()) } else { rest.find(next) };
+    end.is_some_and(|end| is_word(&rest[..end]) && reads(&rest[end..], after, is_word))
 }
 
 #[cfg(test)]
@@ -56,12 +66,24 @@ mod tests {
     #[test]
     fn a_sentence_is_ours_with_a_word_that_is_and_with_no_other() {
         let is_tool = |word: &str| word == "shell";
-        for ours in [FELL_SILENT.to_owned(), with(TITLE_TIMED_OUT, 2.5), with(TITLE_STOPPED, "client_eof"), with(TOOL_PANICKED, "shell")] {
+        for ours in [
+            FELL_SILENT.to_owned(),
+            with(TITLE_TIMED_OUT, 2.5),
+            with(TITLE_STOPPED, "client_eof"),
+            with(TOOL_PANICKED, "shell"),
+            with(&with(SENT_BY, 7), 0),
+        ] {
             assert!(is_ours(&ours, is_tool), "{ours}");
         }
-        for foreign in
-            ["", "{}", "the tool hunter2 panicked", "the tool shell panicked, says hunter2", "the generation was stopped: hunter2"]
-        {
+        for foreign in [
+            "",
+            "{}",
+            "the tool hunter2 panicked",
+            "the tool shell panicked, says hunter2",
+            "the generation was stopped: hunter2",
+            "sent by process 7 of user hunter2",
+            "sent by process 7",
+        ] {
             assert!(!is_ours(foreign, is_tool), "{foreign}");
         }
     }

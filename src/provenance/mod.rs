@@ -10,5 +10,5 @@ mod token;
 pub use abort::{AbortBuilder, RunFacts};
 pub use clock::{Clock, Grace, IdMint, Provenance, unique};
 pub use known_keys::{KnownKeys, MIN_KEY_BYTES, PLACEHOLDER as KNOWN_KEY_PLACEHOLDER, names_a_secret};
-pub use ruled_out::{Evidence, ruled_out};
+pub use ruled_out::{Evidence, ruled_out, shown_by};
 pub use token::{CancelToken, Canceller, Stop, Stopped};

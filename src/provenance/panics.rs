@@ -3,6 +3,9 @@
 //! Invariant: who contains a panic runs on the thread that panicked, right behind it, and so finds its own.
 
 use crate::protocol::cause::{Cause, Place};
+use crate::protocol::export::Incident;
+use crate::protocol::ids::SessionId;
+use crate::protocol::said;
 use crate::text::first;
 use std::cell::RefCell;
 use std::panic::{Location, PanicHookInfo};
@@ -48,6 +51,21 @@ pub fn keep(panicked: Panicked) {
 impl Panicked {
     fn of(info: &PanicHookInfo<'_>) -> Self {
         Self { at: info.location().map(place), message: info.payload_as_str().map(|message| first(message, MESSAGE_CHARS).to_owned()) }
+    }
+
+    /// The record of it, of no turn.
+    pub fn incident(self, name: &str, session_id: Option<SessionId>, at: u64) -> Incident {
+        Incident {
+            name: name.to_owned(),
+            message: self.message.unwrap_or_else(|| said::PANIC_WITHOUT_WORDS.to_owned()),
+            at,
+            session_id,
+            turn_id: None,
+            method: None,
+            row: None,
+            panicked_at: self.at,
+            seq: None,
+        }
     }
 
     /// The cause that it is.

@@ -52,13 +52,19 @@ pub fn ruled_out(abort: &Abort, evidence: Evidence<'_>) -> Vec<String> {
     shown.extend(abort.request.as_ref().map(|_| AskedByClient));
     shown.extend((abort.phase == Phase::RetryBackoff).then_some(ProviderFailure));
     shown.extend(abort.missing.iter().any(|missing| missing == NOT_DURABLE).then_some(PillionFailure));
-    for demand in evidence.cancel_requests {
-        shown.extend(of_cause(&demand.cause));
-        shown.extend(of_source(demand.source.as_deref()));
-        shown.extend(demand.request.as_ref().map(|_| AskedByClient));
-    }
+    shown.extend(evidence.cancel_requests.iter().flat_map(of_demand));
     evidence.traces.iter().for_each(|trace| of_trace(trace, &mut shown));
     Family::ALL.into_iter().filter(|family| !shown.contains(family)).map(|family| family.name().to_owned()).collect()
+}
+
+/// What a demand shows, which is not ruled out where it is on record.
+pub fn shown_by(demand: &CancelRequest) -> impl Iterator<Item = &'static str> {
+    of_demand(demand).map(Family::name)
+}
+
+fn of_demand(demand: &CancelRequest) -> impl Iterator<Item = Family> {
+    let by_request = demand.request.as_ref().map(|_| AskedByClient);
+    of_cause(&demand.cause).iter().copied().chain(of_source(demand.source.as_deref())).chain(by_request)
 }
 
 /// What `missing` says of a terminal record that could not be stored.

@@ -138,7 +138,7 @@ impl Guard {
             Inbound::Response { id, outcome } => self.editor.answered(&id, outcome, received),
         }));
         if taken.is_err() {
-            tracing::error!("taking a message in panicked");
+            self.sessions.broke("intake_panic", None, None);
         }
         ControlFlow::Continue(())
     }
@@ -275,7 +275,7 @@ impl Guard {
         };
         let call = ticket.call(self.origin(spoken, id, &params), received);
         let shape = Shape { dialect: *dialect, method, limit: self.connection.limits.result };
-        Work { callback: Arc::clone(callback), call, shape }.run(ticket, &params);
+        Work { callback: Arc::clone(callback), call, shape, sessions: Arc::clone(&self.sessions) }.run(ticket, &params);
     }
 
     fn cancel_request(&self, target: &RequestId, origin: RequestRef, received: Instant) {

@@ -83,16 +83,8 @@ impl SessionContext {
     /// The panic that was contained a moment ago, on this thread: on record, with what it said.
     pub(super) fn panicked(&self, turn_id: &TurnId, name: &str) -> Panicked {
         let panicked = panics::contained();
-        let incident = Incident {
-            session_id: self.id.clone(),
-            name: name.to_owned(),
-            message: panicked.message.clone().unwrap_or_else(|| "it said nothing".into()),
-            at: self.provenance.clock.wall_ms(),
-            turn_id: Some(turn_id.clone()),
-            row: None,
-            panicked_at: panicked.at.clone(),
-            seq: None,
-        };
+        let incident = panicked.clone().incident(name, Some(self.id.clone()), self.provenance.clock.wall_ms());
+        let incident = Incident { turn_id: Some(turn_id.clone()), ..incident };
         tracing::error!(%turn_id, name, at = ?panicked.at, "a panic was contained");
         self.record(Diagnostic::Incident(self.provenance.recorded(incident)));
         panicked
@@ -122,6 +114,6 @@ fn name(row: &Diagnostic) -> String {
         Diagnostic::TurnTime(time) => format!("time of {}", time.turn_id),
         Diagnostic::TurnBasis(basis) => format!("basis of {}", basis.turn_id),
         Diagnostic::Lifecycle(event) => format!("lifecycle event {:?} of {}", event.event, event.turn_id),
-        Diagnostic::Incident(incident) => format!("incident {} of {}", incident.name, incident.session_id),
+        Diagnostic::Incident(incident) => format!("incident {}", incident.name),
     }
 }

@@ -235,6 +235,7 @@ impl Ledger {
         }
         let running: Vec<_> = book.tools.running().map(str::to_owned).collect();
         let (tool_runs, aborted_runs) = book.tools.close(abort);
+        let command_outputs = book.tools.outputs();
         let kept_bytes = book.parts.kept_bytes();
         let (text_bytes, reasoning_bytes) = (book.parts.text_bytes(), book.parts.reasoning_bytes());
         let Book { parts, tools, .. } = &mut *book;
@@ -267,6 +268,7 @@ impl Ledger {
                 not_read_since: None,
                 tool_inputs,
                 tool_inputs_not_listed,
+                command_outputs,
             },
             unread_since: self.channel.editor().unread_since(),
             kept_bytes,

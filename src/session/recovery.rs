@@ -5,7 +5,7 @@
 
 use super::context::Parts;
 use super::history;
-use crate::protocol::abort::{Crash, Partial, Phase, TitleState, ToolInFlight, ToolOutcome};
+use crate::protocol::abort::{Crash, Effect, Partial, Phase, TitleState, ToolInFlight, ToolOutcome};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::diagnostics::{ClosedBy, StreamState, StreamTrace, TitleGeneration, Upstream, Usage};
 use crate::protocol::export::{TurnKind, TurnStop};
@@ -85,12 +85,12 @@ fn not_durable(mut closing: Closing) -> Closing {
 }
 
 async fn of_turn(parts: &Parts, abandoned: AbandonedTurn) -> Result<Closing, StoreError> {
-    let (stop, crash) = (stop(parts, &abandoned), crash(parts, &abandoned));
+    let (mut stop, crash) = (stop(parts, &abandoned), crash(parts, &abandoned));
     let (title_generation_state, title_run_id) = match &abandoned.title {
         None => (untitled_state(parts, &abandoned).await?, None),
         Some(title) => (title_state(title), Some(title.title_run_id.clone())),
     };
-    let AbandonedTurn { turn, prompt_request, owner, waiting, parts: texts, next_part, open_traces, tool_runs, title, .. } = abandoned;
+    let AbandonedTurn { turn, owner, waiting, parts: texts, next_part, open_traces, backs_off, tool_runs, title, .. } = abandoned;
     let clock = &parts.provenance.clock;
     let results = history::missing_results(&texts, |call_id| tool_runs.iter().find(|run| run.call_id == call_id));
     let open_tools: Vec<ToolRun> = tool_runs.into_iter().filter(ToolRun::is_open).collect();
@@ -100,12 +100,15 @@ async fn of_turn(parts: &Parts, abandoned: AbandonedTurn) -> Result<Closing, Sto
         turn_id: turn.turn_id.clone(),
         message_id: turn.message_id.clone(),
         parent_id: turn.parent_id.clone(),
-        prompt_request,
-        phase: if waiting.is_some() { Phase::Queued } else { last_phase(&texts, &open_traces, &open_tools) },
+        prompt_request: turn.prompt_request.clone(),
+        phase: if waiting.is_some() { Phase::Queued } else { last_phase(&texts, &open_traces, &open_tools, backs_off) },
         attempt_id: open_traces.last().map(|trace| trace.attempt_id.clone()),
         title_generation_state,
         title_run_id,
     };
+    if open_tools.iter().any(|run| run.started_at.is_some() && matches!(run.effect, Effect::Process | Effect::Network)) {
+        stop.missing.push("command_output".into());
+    }
     let mut abort = AbortBuilder::begin(Arc::new(stop), facts, clock);
     abort.hop("recovery.found", Instant::now());
     abort.tools(tools_in_flight(&open_tools));
@@ -219,16 +222,20 @@ fn unseen() -> Upstream {
 }
 
 /// What the stored rows say the turn had come to.
-fn last_phase(parts: &[Part], open_traces: &[StreamTrace], open_tools: &[ToolRun]) -> Phase {
+fn last_phase(parts: &[Part], open_traces: &[StreamTrace], open_tools: &[ToolRun], backs_off: bool) -> Phase {
     if open_tools.iter().any(|run| run.permission.is_none()) {
         return Phase::AwaitingPermission;
     }
+    if !open_tools.is_empty() {
+        return if open_tools.iter().any(|run| run.started_at.is_some()) { Phase::ToolRunning } else { Phase::BeforeTool };
+    }
     match parts.last().map(|part| part.kind) {
-        None if open_traces.is_empty() => Phase::BeforeRequest,
-        Some(PartKind::ToolCall) => Phase::ToolRunning,
+        Some(PartKind::ToolCall) => Phase::BeforeTool,
         Some(PartKind::Text) => Phase::Text,
         Some(PartKind::Reasoning) => Phase::Reasoning,
-        _ => Phase::WaitingForModel,
+        _ if !open_traces.is_empty() => Phase::WaitingForModel,
+        _ if backs_off => Phase::RetryBackoff,
+        _ => Phase::BeforeRequest,
     }
 }
 
@@ -237,10 +244,8 @@ async fn untitled_state(parts: &Parts, abandoned: &AbandonedTurn) -> Result<Titl
     let turn = &abandoned.turn;
     let stored = parts.store.session(&turn.session_id).await?;
     let is_prompt = turn.kind != Some(TurnKind::Shell);
-    // One that waited is not among those that are counted.
-    let before = if abandoned.waiting.is_some() { 0 } else { 1 };
-    let is_due = |it: crate::store::StoredSession| it.prompts <= before && it.info.title.is_none() && it.info.parent_session_id.is_none();
-    Ok(if is_prompt && stored.is_some_and(is_due) { TitleState::NotStarted } else { TitleState::NotApplicable })
+    let is_due = |it: crate::store::StoredSession| it.info.title.is_none() && it.info.parent_session_id.is_none();
+    Ok(if is_prompt && abandoned.is_first && stored.is_some_and(is_due) { TitleState::NotStarted } else { TitleState::NotApplicable })
 }
 
 fn title_state(title: &TitleGeneration) -> TitleState {

@@ -148,6 +148,7 @@ impl Run {
             message_id: self.message_id.clone(),
             parent_id: self.prompt.message_id.clone(),
             started_at: clock.wall_ms(),
+            prompt_request: None,
             kind: Some(self.reply.kind()),
             ended_at: None,
             stop: None,

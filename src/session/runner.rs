@@ -16,6 +16,7 @@ use super::title::Title;
 use super::turn::TurnEnd;
 use super::verdict::{self, Settled, Verdict, WaitingCancel};
 use crate::protocol::abort::RequestRef;
+use crate::protocol::cause::Cause;
 use crate::protocol::ids::{CancelId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part};
 use crate::protocol::params::WhenBusy;
@@ -115,6 +116,8 @@ pub(super) struct Runner {
     /// What waits for the exact cause of the end that is under way.
     pub(super) held: Option<Held>,
     ends: Vec<oneshot::Sender<()>>,
+    /// The client has said `shutdown`: the `exit` behind it is the rest of that.
+    is_shut_down: bool,
 }
 
 impl Runner {
@@ -129,7 +132,23 @@ impl Runner {
         let (machine, runs, waiting) = (Machine::default(), HashMap::new(), Vec::new());
         let (answering, ends) = (TaskTracker::new(), Vec::new());
         let (newest, settled, held) = (last.turn_id.clone(), None, None);
-        Self { context, machine, runs, waiting, title, model, history, newest, last, mailbox, answering, settled, held, ends }
+        Self {
+            context,
+            machine,
+            runs,
+            waiting,
+            title,
+            model,
+            history,
+            newest,
+            last,
+            mailbox,
+            answering,
+            settled,
+            held,
+            ends,
+            is_shut_down: false,
+        }
     }
 
     /// Lives until somebody ended the session.
@@ -221,6 +240,9 @@ impl Runner {
 
     fn end(&mut self, demand: CancelDemand, explanation: Option<Explanation>, done: oneshot::Sender<()>) {
         self.ends.push(done);
+        if demand.cause == Cause::ShutdownRequest && std::mem::replace(&mut self.is_shut_down, true) {
+            return;
+        }
         self.follow(Event::Shut);
         if let Some(explanation) = explanation {
             self.held.get_or_insert_with(|| Held::of(demand.cause.clone()));

@@ -80,4 +80,7 @@ pub trait SessionService: Send + Sync + 'static {
 
     /// Stops every run, hard. Posted before it returns; resolves when every turn has settled and its prompt is answered.
     fn stop_all(&self, end: End) -> BoxFuture<'static, ()>;
+
+    /// The panic that was contained a moment ago, on this thread, while the client was served: an incident of this name.
+    fn broke(&self, name: &'static str, session_id: Option<SessionId>, method: Option<&'static str>);
 }

@@ -3,7 +3,7 @@
 //! Invariant: prompts, cancels and openings are posted to a session's runner in the order in which they are called,
 //! before the call returns; nothing is awaited on the way.
 
-use super::context::Parts;
+use super::context::{self, Parts};
 use super::demand::{CancelDemand, End, Heed};
 use super::editor::SharedEditor;
 use super::error::Refusal;
@@ -14,7 +14,7 @@ use super::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket, W
 use super::table::{Registered, Shared};
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
-use crate::protocol::export::SessionInfo;
+use crate::protocol::export::{Incident, SessionInfo};
 use crate::protocol::ids::SessionId;
 use crate::protocol::message::Part;
 use crate::protocol::params::{
@@ -25,7 +25,8 @@ use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, EntryExtras, EntryMeta, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult,
     OpenTurnEntry, SessionEntry, StopEntry,
 };
-use crate::store::{ListQuery, OpenTurn, SessionChange, Store, StoreError};
+use crate::provenance::panics;
+use crate::store::{Diagnostic, ListQuery, OpenTurn, SessionChange, Store, StoreError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use std::sync::Arc;
@@ -196,6 +197,14 @@ impl SessionService for Sessions {
 
     fn stop_all(&self, end: End) -> BoxFuture<'static, ()> {
         self.shared.end_all(&end)
+    }
+
+    fn broke(&self, name: &'static str, session_id: Option<SessionId>, method: Option<&'static str>) {
+        let Parts { provenance, store, .. } = &self.shared.parts;
+        let incident = panics::contained().incident(name, session_id, provenance.clock.wall_ms());
+        tracing::error!(name, method, at = ?incident.panicked_at, "a panic was contained");
+        let incident = Incident { method: method.map(str::to_owned), ..incident };
+        context::record(store, Diagnostic::Incident(provenance.recorded(incident)));
     }
 }
 

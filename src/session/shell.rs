@@ -86,7 +86,7 @@ impl ShellJob {
             self.stopwatch.during(Lane::Store, stored).await??;
         }
         self.stopwatch.enter(Lane::Tools);
-        self.ledger.tools(|tools| tools.starts(&call_id));
+        let meter = self.ledger.tools(|tools| tools.starts(&call_id)).unwrap_or_default();
         self.show(&call_id, ToolCallStatus::InProgress, Vec::new());
         let command = Command {
             program: SHELL.into(),
@@ -98,8 +98,9 @@ impl ShellJob {
         };
         let hop = |point: &'static str| self.ledger.hop(point);
         let (token, grace) = (&self.token, &self.context.settings.grace);
-        let terms = Terms { token, grace, capture: Capture::new(KEEP), limit: None, hop: &hop };
+        let terms = Terms { token, grace, capture: Capture::new(KEEP).metered(meter.clone()), limit: None, hop: &hop };
         let ran = command::run(&self.context.keeper, &command, terms).await;
+        meter.keeps(ran.captured.bytes - ran.captured.left_out);
         Ok(self.ended(&call_id, ran))
     }
 

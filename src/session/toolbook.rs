@@ -2,7 +2,8 @@
 //!
 //! Invariant: every call that is asked about or starts has one record, and a turn that is over leaves none open.
 
-use crate::protocol::abort::{Effect, Phase, ToolInFlight, ToolOutcome};
+use crate::process::Meter;
+use crate::protocol::abort::{CommandOutput, Effect, Phase, ToolInFlight, ToolOutcome};
 use crate::protocol::ids::{AbortId, SessionId, TurnId};
 use crate::protocol::message::ResultStatus;
 use crate::protocol::tool_run::{Permission, ToolRun};
@@ -17,6 +18,8 @@ pub(super) struct Toolbook {
     in_flight: Vec<LiveTool>,
     /// Those that an abort ended or kept from starting.
     aborted: Vec<ToolRun>,
+    /// What the commands among them had written.
+    outputs: Vec<CommandOutput>,
     /// Those that a limit of the turn's kept from starting.
     over_limit: Vec<ToolRun>,
     /// Those to which a person said no, and what the model is told of it when their turn comes.
@@ -26,6 +29,7 @@ pub(super) struct Toolbook {
 struct LiveTool {
     run: ToolRun,
     state: ToolState,
+    meter: Meter,
 }
 
 /// Where a tool call stands.
@@ -62,14 +66,15 @@ pub(super) struct ToolEnd {
 
 impl Toolbook {
     pub(super) fn new(session_id: SessionId, turn_id: TurnId, provenance: Provenance) -> Self {
-        Self { session_id, turn_id, provenance, in_flight: Vec::new(), aborted: Vec::new(), over_limit: Vec::new(), refused: Vec::new() }
+        let (in_flight, aborted, outputs, over_limit, refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { session_id, turn_id, provenance, in_flight, aborted, outputs, over_limit, refused }
     }
 
     /// A question about the call is asked.
     pub(super) fn asks(&mut self, id: ToolId<'_>) -> ToolRun {
         let asked_at = Some(self.provenance.clock.wall_ms());
         let run = ToolRun { asked_at, ..self.run(id) };
-        self.in_flight.push(LiveTool { run: run.clone(), state: ToolState::Asking });
+        self.in_flight.push(LiveTool { run: run.clone(), state: ToolState::Asking, meter: Meter::default() });
         self.provenance.recorded(run)
     }
 
@@ -104,14 +109,14 @@ impl Toolbook {
         self.provenance.recorded(ToolRun { started_at, ..live.run.clone() })
     }
 
-    /// It starts.
-    pub(super) fn starts(&mut self, call_id: &str) {
+    /// It starts; what it writes, if it is a command, is counted on the meter.
+    pub(super) fn starts(&mut self, call_id: &str) -> Meter {
         let now = self.provenance.clock.wall_ms();
-        if let Some(at) = self.position(call_id) {
-            let live = &mut self.in_flight[at];
-            live.run.started_at = Some(now);
-            live.state = ToolState::Running(Instant::now());
-        }
+        let Some(at) = self.position(call_id) else { return Meter::default() };
+        let live = &mut self.in_flight[at];
+        live.run.started_at = Some(now);
+        live.state = ToolState::Running(Instant::now());
+        live.meter.clone()
     }
 
     /// It will not run, on this word.
@@ -142,7 +147,7 @@ impl Toolbook {
 
     /// It has returned. `abort` is the one that ended it.
     pub(super) fn ends(&mut self, call_id: &str, end: ToolEnd, abort: Option<&AbortId>) -> Option<ToolRun> {
-        let LiveTool { mut run, state, .. } = self.remove(call_id)?;
+        let LiveTool { mut run, state, meter } = self.remove(call_id)?;
         let clock = &self.provenance.clock;
         run.ended_at = Some(clock.wall_ms());
         run.duration_us = if let ToolState::Running(since) = state { Some(clock.us_since(since)) } else { None };
@@ -152,6 +157,7 @@ impl Toolbook {
         run.abort_id = abort.filter(|_| end.outcome == ResultStatus::Interrupted).cloned();
         let run = self.provenance.recorded(run);
         if run.abort_id.is_some() {
+            self.wrote(&run, &meter);
             self.aborted.push(run.clone());
         }
         Some(run)
@@ -161,17 +167,30 @@ impl Toolbook {
     /// the abort ended.
     pub(super) fn close(&mut self, abort: Option<&AbortId>) -> (Vec<ToolRun>, Vec<ToolRun>) {
         let now = self.provenance.clock.wall_ms();
-        let ended = std::mem::take(&mut self.in_flight).into_iter().map(|LiveTool { mut run, state, .. }| {
+        let mut last = Vec::new();
+        for LiveTool { mut run, state, meter } in std::mem::take(&mut self.in_flight) {
+            self.wrote(&run, &meter);
             run.outcome = Some(if let ToolState::Running(_) = state { ResultStatus::Interrupted } else { ResultStatus::NotStarted });
             if let ToolState::Asking = state {
                 (run.permission, run.answered_at) = (Some(Permission::Withdrawn), run.answered_at.or(Some(now)));
             }
-            run
-        });
-        let last: Vec<_> = ended.chain(std::mem::take(&mut self.over_limit)).collect();
+            last.push(run);
+        }
+        last.append(&mut self.over_limit);
         let ended: Vec<_> = last.into_iter().map(|run| self.provenance.recorded(ToolRun { abort_id: abort.cloned(), ..run })).collect();
         self.aborted.extend(ended.iter().filter(|run| run.abort_id.is_some()).cloned());
         (ended, std::mem::take(&mut self.aborted))
+    }
+
+    /// What the commands had written that the abort ended, if they had written anything.
+    pub(super) fn outputs(&mut self) -> Option<Vec<CommandOutput>> {
+        Some(std::mem::take(&mut self.outputs)).filter(|outputs| !outputs.is_empty())
+    }
+
+    fn wrote(&mut self, run: &ToolRun, meter: &Meter) {
+        if meter.written() > 0 {
+            self.outputs.push(CommandOutput { call_id: run.call_id.clone(), bytes: meter.written(), kept_bytes: meter.kept() });
+        }
     }
 
     pub(super) fn is_asking(&self) -> bool {
@@ -208,7 +227,7 @@ impl Toolbook {
     }
 
     fn unasked(&self, id: ToolId<'_>) -> LiveTool {
-        LiveTool { run: self.run(id), state: ToolState::Allowed }
+        LiveTool { run: self.run(id), state: ToolState::Allowed, meter: Meter::default() }
     }
 
     fn run(&self, id: ToolId<'_>) -> ToolRun {
@@ -334,6 +353,28 @@ mod tests {
             "outcome": "not_started", "abort_id": "abort",
         });
         assert_eq!((json!(last), json!(aborted)), (json!([expected]), json!([expected])));
+    }
+
+    #[test]
+    fn what_a_command_had_written_is_told_of_those_that_the_stop_ended() {
+        let mut book = book();
+        let abort = AbortId::new("abort");
+        let mut capture = |call_id: &str, written: &[u8]| {
+            book.will_start(id(call_id), word(Permission::Allowed));
+            let meter = book.starts(call_id);
+            crate::process::Capture::new(4).metered(meter.clone()).take(written);
+            meter
+        };
+        capture("forced", b"lost with its task");
+        capture("stopped", b"kept").keeps(3);
+        capture("silent", b"");
+        capture("completed", b"not the stop's").keeps(0);
+        book.ends("completed", ended(ResultStatus::Completed), Some(&abort));
+        book.ends("stopped", ended(ResultStatus::Interrupted), Some(&abort));
+        book.close(Some(&abort));
+        let told = |call_id: &str, bytes, kept_bytes| CommandOutput { call_id: call_id.into(), bytes, kept_bytes };
+        assert_eq!(book.outputs(), Some(vec![told("stopped", 4, 3), told("forced", 18, 0)]));
+        assert_eq!(book.outputs(), None);
     }
 
     #[test]

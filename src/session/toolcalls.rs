@@ -8,6 +8,7 @@ use super::toolbook::{ToolEnd, ToolId, Word};
 use super::turn::{Interruption, TurnJob};
 use super::watchdog::TimeLimit;
 use crate::policy::Verdict;
+use crate::process::Meter;
 use crate::protocol::abort::{Effect, Phase};
 use crate::protocol::message::{Part, ResultStatus};
 use crate::protocol::said;
@@ -46,6 +47,7 @@ pub(super) async fn run_all(job: &TurnJob, calls: Vec<Call>, spending: &mut Spen
         commands: Arc::clone(&job.context.commands),
         token: job.token.clone(),
         hop: Arc::new(move |point| ledger.hop(point)),
+        meter: Meter::default(),
     };
     // The model has said what it wants; what it comes to is found out before anything runs.
     job.ledger.enter(Phase::BeforeTool);
@@ -218,12 +220,13 @@ async fn run_one(
     if job.token.is_stopped() {
         return Err(Interruption::Stopped);
     }
-    job.ledger.tools(|tools| tools.starts(id.call_id));
+    let meter = job.ledger.tools(|tools| tools.starts(id.call_id)).unwrap_or_default();
+    let context = ToolContext { meter, ..context.clone() };
     let update = ToolCallUpdate { tool_call_id: id.call_id.to_owned(), status: ToolCallStatus::InProgress, content: Vec::new() };
     job.ledger.post(SessionUpdate::ToolCallUpdate(update));
     let span = tracing::info_span!("tool", tool = name, turn_id = %job.turn_id);
     let approved = Approved { seen: plan.seen, access: plan.access.clone(), confirmed };
-    let work = tracing::Instrument::instrument(tool.run(shown.call.input.clone(), approved, context.clone()), span);
+    let work = tracing::Instrument::instrument(tool.run(shown.call.input.clone(), approved, context), span);
     let result = TimeLimit::of_tool(job).watch(AssertUnwindSafe(work).catch_unwind()).await;
     let stopped = job.token.is_stopped();
     if stopped {

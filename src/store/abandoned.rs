@@ -10,8 +10,8 @@ use super::rows::{Int, Json};
 use super::turns::{self, BeginTurn, EndTurn};
 use super::unreadable::{Damage, Reading};
 use super::{messages, sessions};
-use crate::protocol::abort::{CancelOutcome, CancelRequest, PromptRequest, SignOfLife, TitleState};
-use crate::protocol::diagnostics::{StreamState, StreamTrace, TitleGeneration};
+use crate::protocol::abort::{CancelOutcome, CancelRequest, SignOfLife, TitleState};
+use crate::protocol::diagnostics::{RetryVerdict, StreamState, StreamTrace, TitleGeneration};
 use crate::protocol::export::TurnInfo;
 use crate::protocol::ids::{AbortId, SessionId, TitleRunId, TurnId};
 use crate::protocol::message::Part;
@@ -31,8 +31,6 @@ pub struct Abandoned {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AbandonedTurn {
     pub turn: TurnInfo,
-    /// `None`: it cannot be read.
-    pub prompt_request: Option<PromptRequest>,
     /// The process that died.
     pub owner: Owner,
     /// It waited for its turn: nothing else of it is stored.
@@ -43,6 +41,10 @@ pub struct AbandonedTurn {
     pub next_part: u64,
     /// Attempts whose end was never recorded.
     pub open_traces: Vec<StreamTrace>,
+    /// No prompt of its session had begun before it.
+    pub is_first: bool,
+    /// The newest attempt had failed, and was to be made again.
+    pub backs_off: bool,
     /// Tool calls that were asked about or had started, each as far as it is known.
     pub tool_runs: Vec<ToolRun>,
     /// The newest state of the title run that the turn started.
@@ -132,7 +134,7 @@ pub(super) fn find(conn: &Connection, holds: &Holds) -> Result<Abandoned, Fault>
     let mut asked = Asked::of(holds);
     let mut found = Abandoned::default();
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {}, prompt_request, owner_pid, owner_started, owner_boot, owner_lock FROM turn WHERE ended_at IS NULL ORDER BY seq",
+        "SELECT {}, owner_pid, owner_started, owner_boot, owner_lock FROM turn WHERE ended_at IS NULL ORDER BY seq",
         turns::COLUMNS
     ))?;
     let mut rows = statement.query([])?;
@@ -142,8 +144,7 @@ pub(super) fn find(conn: &Connection, holds: &Holds) -> Result<Abandoned, Fault>
         let owner = reading.of(sessions::read_owner(row, 14), &session, || "turn, its owner".into())?;
         let Some(owner) = owner.filter(|owner| !asked.is_alive(owner)) else { continue };
         let Some(turn) = turns::info(row, &session, &mut reading)? else { continue };
-        let request = reading.of(row.get::<_, Json<_>>(13), &session, || format!("turn {}, its request", turn.turn_id))?;
-        found.turns.push(abandoned(conn, turn, request.map(|json| json.0), owner, &mut reading)?);
+        found.turns.push(abandoned(conn, turn, owner, &mut reading)?);
     }
     let mut statement =
         conn.prepare_cached("SELECT body, owner_pid, owner_started, owner_boot, owner_lock, session_id, seq FROM waiting ORDER BY seq")?;
@@ -171,20 +172,15 @@ pub(super) fn find(conn: &Connection, holds: &Holds) -> Result<Abandoned, Fault>
     Ok(found)
 }
 
-fn abandoned(
-    conn: &Connection,
-    turn: TurnInfo,
-    prompt_request: Option<PromptRequest>,
-    owner: Owner,
-    reading: &mut Reading,
-) -> Result<AbandonedTurn, Fault> {
+fn abandoned(conn: &Connection, turn: TurnInfo, owner: Owner, reading: &mut Reading) -> Result<AbandonedTurn, Fault> {
     let mut signs = vec![(SignOfLife::TurnStarted, turn.started_at)];
     signs.extend(messages::last_written(conn, &turn.message_id)?.map(|at| (SignOfLife::OutputKept, at)));
-    let (mut open_traces, mut tool_runs, mut title) = (Vec::new(), Vec::new(), None);
+    let (mut open_traces, mut backs_off, mut tool_runs, mut title) = (Vec::new(), false, Vec::new(), None);
     for record in diagnostics::of_turn(conn, &turn.session_id, &turn.turn_id, reading)? {
         match record {
             Recorded::Diagnostic(Diagnostic::Trace(trace)) => {
                 signs.push((SignOfLife::ModelCalled, trace.created_at + trace.timeline.ended_us.unwrap_or(0) / 1000));
+                backs_off = trace.retry.as_ref().is_some_and(|retry| retry.verdict == RetryVerdict::Again);
                 open_traces.extend(Some(trace).filter(|trace| trace.state == StreamState::Open));
             }
             Recorded::Diagnostic(Diagnostic::ToolRun(run)) => {
@@ -203,18 +199,33 @@ fn abandoned(
     signs.extend(accepted.iter().map(|demand| (SignOfLife::StopAccepted, demand.at)));
     let (parts, next_part) = messages::parts_of(conn, &turn.session_id, &turn.message_id, reading)?;
     let last_sign = newest(signs, turn.started_at);
-    Ok(AbandonedTurn { turn, prompt_request, owner, waiting: None, parts, next_part, open_traces, tool_runs, title, accepted, last_sign })
+    let is_first = is_first(conn, &turn)?;
+    Ok(AbandonedTurn {
+        turn,
+        owner,
+        waiting: None,
+        parts,
+        next_part,
+        is_first,
+        open_traces,
+        backs_off,
+        tool_runs,
+        title,
+        accepted,
+        last_sign,
+    })
 }
 
 fn waited(conn: &Connection, begin: BeginTurn, owner: Owner, reading: &mut Reading) -> Result<AbandonedTurn, Fault> {
     let accepted = accepted(conn, &begin.turn.session_id, &begin.turn.turn_id, reading)?.filter(|demand| demand.abort_id.is_some());
     Ok(AbandonedTurn {
-        turn: begin.turn.clone(),
-        prompt_request: Some(begin.prompt_request.clone()),
+        turn: TurnInfo { prompt_request: Some(begin.prompt_request.clone()), ..begin.turn.clone() },
         owner,
         parts: Vec::new(),
         next_part: 0,
         open_traces: Vec::new(),
+        is_first: is_first(conn, &begin.turn)?,
+        backs_off: false,
         tool_runs: Vec::new(),
         title: None,
         last_sign: accepted
@@ -223,6 +234,15 @@ fn waited(conn: &Connection, begin: BeginTurn, owner: Owner, reading: &mut Readi
         accepted,
         waiting: Some(begin),
     })
+}
+
+/// Of a turn that waited, whether none has begun at all.
+fn is_first(conn: &Connection, turn: &TurnInfo) -> Result<bool, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT NOT EXISTS (SELECT 1 FROM turn AS earlier WHERE session_id = ?1 AND kind = 'prompt'
+             AND seq < coalesce((SELECT seq FROM turn WHERE turn_id = ?2), seq + 1))",
+    )?;
+    Ok(statement.query_row(params![turn.session_id.as_str(), turn.turn_id.as_str()], |row| row.get(0))?)
 }
 
 /// `None`: its record cannot be read, or belongs to a session that is gone.

@@ -87,6 +87,9 @@ pub enum Recorded {
     Diagnostic(Diagnostic),
 }
 
+/// Stands in the column `session_id` of what was of none. No session can have this name.
+const OF_NO_SESSION: &str = "";
+
 #[derive(Serialize, Deserialize)]
 struct LateCancelBody<A = AbortId, C = CancelId> {
     abort_id: A,
@@ -120,7 +123,10 @@ pub(super) fn insert(conn: &Connection, diagnostic: &Diagnostic) -> Result<u64, 
         }
         Diagnostic::TurnBasis(basis) => add(conn, &basis.session_id, Some(&basis.turn_id), RecordKind::TurnBasis, None, basis),
         Diagnostic::Lifecycle(event) => add(conn, &event.session_id, Some(&event.turn_id), RecordKind::Lifecycle, None, event),
-        Diagnostic::Incident(incident) => add(conn, &incident.session_id, incident.turn_id.as_ref(), RecordKind::Incident, None, incident),
+        Diagnostic::Incident(incident) => {
+            let session = incident.session_id.clone().unwrap_or_else(|| SessionId::new(OF_NO_SESSION));
+            add(conn, &session, incident.turn_id.as_ref(), RecordKind::Incident, None, incident)
+        }
     }
 }
 
@@ -147,6 +153,14 @@ pub(super) fn recent_aborts(conn: &Connection, limit: usize) -> Result<Vec<Abort
     let mut statement =
         conn.prepare_cached("SELECT seq, session_id, body FROM diagnostic WHERE kind = 'abort' ORDER BY seq DESC LIMIT ?1")?;
     aborts(statement.query([limit])?)
+}
+
+/// The newest incidents of all sessions and of none that can be read, the newest first.
+pub(super) fn recent_incidents(conn: &Connection, limit: usize) -> Result<Vec<Incident>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = conn.prepare("SELECT body FROM diagnostic WHERE kind = 'incident' ORDER BY seq DESC LIMIT ?1")?;
+    let incidents = statement.query_map([limit], |row| Ok(row.get::<_, Json<Incident>>(0).ok()))?;
+    Ok(incidents.filter_map(Result::transpose).map(|incident| incident.map(|json| json.0)).collect::<Result<_, _>>()?)
 }
 
 /// The aborts of one session, in the order of their turns.

@@ -47,9 +47,12 @@ pub use writer::Pending;
 use crate::config::Durability;
 use crate::protocol::abort::Abort;
 use crate::protocol::connection::ConnectionRecord;
-use crate::protocol::export::SessionInfo;
+use crate::protocol::export::{Incident, SessionInfo};
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::message::Message;
+use crate::protocol::said;
+use crate::provenance::Provenance;
+use crate::provenance::panics::{self, Panicked};
 use error::Fault;
 use holds::Holds;
 use open::Opened;
@@ -277,12 +280,20 @@ impl Store {
         visit: impl FnOnce(&mut Snapshot) -> R + Send + 'static,
     ) -> Pending<Option<R>> {
         let (id, holds) = (id.clone(), Arc::clone(&self.holds));
-        self.aside(move |place| Ok(Snapshot::take(place, holds, &id, &closings)?.map(|mut snapshot| visit(&mut snapshot))))
+        self.aside(
+            Some(id.clone()),
+            move |place| Ok(Snapshot::take(place, holds, &id, &closings)?.map(|mut snapshot| visit(&mut snapshot))),
+        )
     }
 
     /// The newest aborts of all sessions, the newest first.
     pub fn recent_aborts(&self, limit: usize) -> Pending<Vec<Abort>> {
         self.read(move |conn| diagnostics::recent_aborts(conn, limit))
+    }
+
+    /// The newest incidents, of sessions and of none, the newest first.
+    pub fn recent_incidents(&self, limit: usize) -> Pending<Vec<Incident>> {
+        self.read(move |conn| diagnostics::recent_incidents(conn, limit))
     }
 
     /// The aborts of a session's turns, in the order of the turns.
@@ -292,7 +303,7 @@ impl Store {
     }
 
     pub fn health(&self) -> Pending<Health> {
-        self.aside(health::check)
+        self.aside(None, health::check)
     }
 
     /// Finishes what was queued before, flushes it to the disk and closes the file; every later call is [`StoreError::Closed`].
@@ -362,9 +373,15 @@ impl Store {
         pending
     }
 
-    /// A long read, on a thread of its own that starts when every write queued before it is committed.
-    fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Place) -> Result<T, StoreError> + Send + 'static) -> Pending<T> {
+    /// A long read, on a thread of its own that starts when every write queued before it is committed. A panic in it is an
+    /// incident, of the session that is read.
+    fn aside<T: Send + 'static>(
+        &self,
+        of: Option<SessionId>,
+        work: impl FnOnce(&Place) -> Result<T, StoreError> + Send + 'static,
+    ) -> Pending<T> {
         let (reply, pending) = Pending::new();
+        let store = self.clone();
         self.send(Job::Read(Box::new(move |opened| {
             let place = match opened {
                 Ok(opened) => opened.place.clone(),
@@ -372,14 +389,23 @@ impl Store {
             };
             let run = move || {
                 let answer = catch_unwind(AssertUnwindSafe(|| work(&place)));
-                let panicked = || StoreError::Internal { file: place.file.clone(), detail: "reading it panicked".into() };
-                drop(reply.send(answer.unwrap_or_else(|_| Err(panicked()))));
+                drop(reply.send(answer.unwrap_or_else(|_panic| Err(store.panicked(of, place.file)))));
             };
             if let Err(error) = thread::Builder::new().name("pillion-reader".into()).spawn(run) {
                 tracing::error!(%error, "a thread that reads the store could not be started");
             }
         })));
         pending
+    }
+
+    /// The panic that was contained a moment ago, on this thread: on record, and as an error.
+    fn panicked(&self, session: Option<SessionId>, file: PathBuf) -> StoreError {
+        // What it said may be anything.
+        let panicked = Panicked { message: Some(said::READER_PANICKED.into()), ..panics::contained() };
+        let at = panicked.at.as_ref().map(|at| format!(" at {}:{}", at.file, at.line)).unwrap_or_default();
+        let incident = panicked.incident("reader_panic", session, Provenance::real().clock.wall_ms());
+        self.record_or(Diagnostic::Incident(incident), |error| tracing::error!(%error, "an incident could not be stored"));
+        StoreError::Internal { file, detail: format!("{}{at}", said::READER_PANICKED) }
     }
 
     fn send(&self, job: Job) {

@@ -143,16 +143,23 @@ fn connect_by_name(place: &Place) -> Result<(Connection, String), StoreError> {
     if !place.has_database() {
         return Err(StoreError::Vanished { file: place.file.clone() });
     }
-    let conn = connect_to(&place.file)?;
     // The first look makes the log, which takes a directory that can be written to. Without a log there is nobody who writes.
-    let looked = conn.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0));
-    match looked.as_ref().map_err(rusqlite::Error::sqlite_error_code) {
-        Err(Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) if !place.has_log() => {
+    let looked = connect_to(&place.file).and_then(|conn| match conn.pragma_query_value(None, "schema_version", |_| Ok(())) {
+        Err(error) if is_shut(error.sqlite_error_code()) => Err(Fault::from(error).at(&place.file)),
+        _ => Ok(conn),
+    });
+    match looked {
+        Err(StoreError::CannotOpen { .. } | StoreError::ReadOnly { .. }) if !place.has_log() => {
             let still = still(place);
             Ok((connect_to_still(place, &still)?, still))
         }
-        _ => Ok((conn, uri(&place.file))),
+        looked => Ok((looked?, uri(&place.file))),
     }
+}
+
+/// Whether that is what SQLite says of a place where it can make no log.
+fn is_shut(code: Option<ErrorCode>) -> bool {
+    matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 /// Reads the database as it stands there by itself, without its log and without a lock: what is read may be half of something.

@@ -53,8 +53,7 @@ pub struct EndTurn {
 }
 
 /// The columns that [`info`] reads, in its order.
-pub(super) const COLUMNS: &str =
-    "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update, kind, seq";
+pub(super) const COLUMNS: &str = "turn_id, session_id, message_id, parent_id, started_at, ended_at, stop, abort_id, model, usage, last_update, kind, seq, prompt_request";
 
 /// Gives the turn that was begun before this one, by whichever process.
 pub(super) fn begin(conn: &Connection, holds: &Holds, owner: &Owner, begin: &BeginTurn) -> Result<Option<TurnId>, Fault> {
@@ -230,6 +229,7 @@ pub(super) fn info(row: &Row<'_>, session: &SessionId, reading: &mut Reading) ->
             message_id: MessageId::new(row.get::<_, String>(2)?),
             parent_id: MessageId::new(row.get::<_, String>(3)?),
             started_at: row.get::<_, Int>(4)?.0,
+            prompt_request: None,
             kind: None,
             ended_at: None,
             stop: None,
@@ -249,6 +249,7 @@ pub(super) fn info(row: &Row<'_>, session: &SessionId, reading: &mut Reading) ->
         model: reading.column(row, 8, session, name("model"))?,
         usage: reading.column::<Json<_>>(row, 9, session, name("usage"))?.map(|json| json.0),
         last_update: reading.column::<Int>(row, 10, session, name("last update"))?.map(|number| number.0),
+        prompt_request: reading.column::<Json<_>>(row, 13, session, name("request"))?.map(|json| json.0),
         kind: reading.column::<Word<_>>(row, 11, session, name("kind"))?.map(|word| word.0),
         ..turn
     }))

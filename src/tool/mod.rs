@@ -29,6 +29,7 @@ pub use instructions::{AGENTS_FILE, Instructions};
 pub use update_plan::planned;
 
 use crate::policy::Access;
+use crate::process::Meter;
 use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::message::ResultStatus;
 use crate::protocol::model::ToolSpec;
@@ -171,6 +172,8 @@ pub struct ToolContext {
     pub token: CancelToken,
     /// Takes the hops of a stop.
     pub hop: Hop,
+    /// Counts the output of a command.
+    pub meter: Meter,
 }
 
 /// Notes that a stop has come to a point.

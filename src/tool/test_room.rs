@@ -8,7 +8,7 @@ use super::scratch::Scratch;
 use super::workspace::{Confirmed, Place, Workspace};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput};
 use crate::config::Sandbox;
-use crate::process::Keeper;
+use crate::process::{Keeper, Meter};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::provenance::{Canceller, Grace, Provenance, Stop};
 use futures_util::FutureExt;
@@ -152,6 +152,7 @@ impl Room {
             commands: Arc::clone(&self.commands),
             token: self.canceller.token(),
             hop: Arc::new(|_| {}),
+            meter: Meter::default(),
         }
     }
 

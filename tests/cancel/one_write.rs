@@ -101,6 +101,8 @@ async fn prompt_cancel_and_eof_in_one_write() {
         let later: Vec<_> = told.cancels()[1..].iter().map(|late| (&late["cause"], &late["outcome"], &late["abort_id"])).collect();
         let abort_id = &told.aborts()[0]["abort_id"];
         assert!(later.iter().all(|late| *late == (&json!("client_eof"), &json!("already_stopping"), abort_id)), "{later:?}");
+        let is_ruled_out = told.aborts()[0]["ruled_out"].as_array().expect("families").contains(&json!("client_gone"));
+        assert_eq!(is_ruled_out, later.is_empty(), "{form:?}: what is on record is not ruled out");
         editor.finish().await;
     }
 }

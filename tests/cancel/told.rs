@@ -103,6 +103,8 @@ fn committed(abort: &Value) -> Value {
     let fields = abort.as_object_mut().expect("a record");
     fields.remove("late_cancels");
     fields.remove("title_generation_state");
+    // What a later demand shows is not ruled out any more.
+    fields.remove("ruled_out");
     let hops = fields["propagation"].as_array_mut().expect("hops");
     hops.retain(|hop| hop["point"] != "turn.answered");
     abort

@@ -1,6 +1,7 @@
 //! Every end of a connection: the exit code, the time it takes, and the terminal record that it leaves behind.
 
 use crate::support::editor::frame;
+use crate::support::journey::export;
 use crate::support::process::{LEAVES_WITHIN, Watched, exported, left, only_child, signal};
 use crate::support::raw::framed;
 use crate::support::{Dialect, Editor, Framing, Home};
@@ -135,6 +136,29 @@ async fn shutdown_answers_behind_the_prompt_that_it_ends_and_exit_is_0() {
     assert_eq!(request, json!({ "method": "shutdown", "id": shutdown, "client": client, "transport": "stdio_lsp" }));
     let ruled_out = ["signal", "time_limit", "provider_failure", "turn_limit", "pillion_failure"];
     assert_eq!(found, stopped_by(&json!({ "cause": "shutdown_request" }), "rpc.shutdown", &ruled_out));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_and_the_exit_behind_it_are_one_demand_also_on_prompts_that_wait() {
+    let home = Home::new();
+    let (mut editor, session, _) = hanging(&home, Framing::Headers).await;
+    for text in ["second", "third"] {
+        editor.prompt(&session, text).await;
+    }
+    let message = |id: Value, method: &str| json!({ "jsonrpc": "2.0", "id": id, "method": method });
+    let mut exit = message(Value::Null, "exit");
+    exit.as_object_mut().expect("a message").remove("id");
+    editor.send_all(&[message(json!("end"), "shutdown"), exit]).await;
+    editor.exited().await;
+    let mut other = Editor::lsp(&home, &[]).await;
+    let diagnostics = export(&mut other, &session).await["diagnostics"].take();
+    let [demand] = diagnostics["cancel_requests"].as_array().expect("demands").as_slice() else { panic!("one demand: {diagnostics:#}") };
+    assert_eq!((&demand["request"]["method"], &demand["outcome"]), (&json!("shutdown"), &json!("cancelled")));
+    let aborts = diagnostics["aborts"].as_array().expect("aborts");
+    let told: Vec<_> = aborts.iter().map(|abort| (&abort["cause"], &abort["request"]["id"], abort["late_cancels"] == json!([]))).collect();
+    assert_eq!(told, vec![(&json!("shutdown_request"), &json!("end"), true); 3]);
+    other.ignore_updates();
+    other.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

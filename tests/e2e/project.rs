@@ -72,8 +72,10 @@ fn told(home: &Home, what: &str) -> Vec<String> {
     let (_, stop) = story.split_once("Stop 1 of 1: ").expect("one stop");
     let stop = stop.split("\n\n").next().unwrap_or_default();
     let steady = |line: &str| {
-        let untimed = match (line.find(" after "), line.find("; ")) {
-            (Some(from), Some(to)) if line.starts_with("call") => format!("{}{}", &line[..from], &line[to..]),
+        // How long something took, and how much cargo had to say.
+        let (from, to) = if line.starts_with("output") { (" and ", " bytes that") } else { (" after ", "; ") };
+        let untimed = match (line.rfind(from), line.find(to)) {
+            (Some(from), Some(to)) if line.starts_with("call") || line.starts_with("output") => format!("{}{}", &line[..from], &line[to..]),
             _ => line.to_owned(),
         };
         untimed.split(' ').map(|word| if word.starts_with("conn_") { "conn," } else { word }).collect::<Vec<_>>().join(" ")
@@ -174,7 +176,7 @@ async fn a_day_on_a_project_is_told_by_its_records() {
         story.extend(calls.map(|(call, text, end)| format!("call       {call}{}: {end}", about(text))));
         story.extend([
             "title      disabled: no model is asked for titles".into(),
-            "output     12 bytes of text and 0 bytes of reasoning, 21 updates sent; 12 bytes kept, nothing was lost".into(),
+            "output     12 bytes of text and 0 bytes of reasoning, 21 updates sent; 12 bytes kept, bytes that soak had written; nothing was lost".into(),
             "ruled out  client_gone, signal, time_limit, provider_failure, turn_limit, pillion_failure".into(),
             "missing    client".into(),
             "retry      not without a look: it may repeat a change: edit_file (completed), edit_file (completed), shell (stopped), shell \

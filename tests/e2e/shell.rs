@@ -2,7 +2,9 @@
 //! the record says what became of it.
 
 use crate::support::fifo::{Fifo, all_gone};
-use crate::support::journey::{UNTITLED, configured, export, fields, full_export, pointed_at, pointed_by, turn_and_title};
+use crate::support::journey::{
+    UNTITLED, configured, explained_export, export, fields, full_export, pointed_at, pointed_by, turn_and_title,
+};
 use crate::support::model_server::ModelServer;
 use crate::support::process::{LEAVES_WITHIN, exported};
 use crate::support::{Dialect, Editor, Framing, Home};
@@ -362,6 +364,31 @@ async fn a_command_sees_no_secret_and_one_that_it_finds_is_not_shown() {
     let asked = shell(&mut editor, &session, "echo $VENDOR_API_KEY $EDITOR_COLOUR $TERM; cat .env").await;
     let answer = editor.result(&asked).await;
     assert_eq!(answer["output"], "green dumb\nKEY=[redacted:known_key]\n");
+    editor.ignore_updates();
+    editor.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stopped_command_had_written_is_told_as_far_as_it_is_kept_and_as_lost() {
+    let home = Home::new();
+    let mut editor = Editor::lsp(&home, &[]).await;
+    let session = editor.new_session(&home).await;
+    for (bytes, kept) in [(12_u64, 12), (200_000, 64 * 1024)] {
+        let ready = Fifo::new(&home);
+        let command = format!("head -c {bytes} /dev/zero | tr '\\0' a; echo $$ > fifo; sleep 1000");
+        let asked = editor.request("session/shell", json!({ "sessionId": session, "command": command })).await;
+        ready.pids().await;
+        editor.notify("session/cancel", json!({ "sessionId": session })).await;
+        let abort = editor.result(&asked).await["diagnostics"]["abort"].take();
+        let call = format!("shell_{}", abort["turn_id"].as_str().expect("an id"));
+        let [output] = abort["partial"]["command_outputs"].as_array().expect("outputs").as_slice() else { panic!("one: {abort:#}") };
+        assert_eq!(*output, json!({ "call_id": call, "bytes": bytes, "kept_bytes": kept }));
+        let story = explained_export(&home, &export(&mut editor, &session).await);
+        let lost = if kept == bytes { "nothing was lost".into() } else { format!("lost: {} bytes that {call} had written", bytes - kept) };
+        let told = format!("0 bytes kept, and {kept} bytes that {call} had written; {lost}");
+        assert!(story.contains(&told), "{told} is not in\n{story}");
+        std::fs::remove_file(home.workspace().join("fifo")).expect("removed");
+    }
     editor.ignore_updates();
     editor.finish().await;
 }

@@ -318,8 +318,9 @@ async fn after_a_crash_finished_calls_are_told_as_they_had_ended() {
     assert_eq!(statuses(&export), [&both[..], &[json!(["runs", "unknown_outcome"])]].concat());
     leave(editor).await;
 
+    assert_eq!(export["diagnostics"]["aborts"][0]["phase"], "tool_running");
     let told = explained(&home, &session);
-    for line in ["an unrecorded number of updates sent", "what had not been saved yet is lost", "how much had been shown is not recorded"] {
+    for line in ["an unrecorded number of updates sent", "lost: what had not been saved yet", "how much had been shown is not recorded"] {
         assert!(told.contains(line), "{line}: {told}");
     }
 }

@@ -60,6 +60,8 @@ impl Held {
     fn diagnostics(&mut self, diagnostics: &Value) {
         for abort in list(&diagnostics["aborts"]) {
             self.hold(Of::Abort, &abort["abort_id"]);
+            // Calls that were never made.
+            list(&abort["partial"]["tool_inputs"]).iter().for_each(|call| self.hold(Of::Call, &call["call_id"]));
             self.is_ahead |= list(&abort["missing"]).contains(&"not_durable".into());
         }
         for cancel in list(&diagnostics["cancel_requests"]) {

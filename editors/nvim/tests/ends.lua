@@ -51,7 +51,7 @@ story.tell({
     function()
       with_running_turn():quit()
       local child, sentence = next_start()
-      story.eq(sentence, "The editor asked pillion to shut down while the turn was running.")
+      story.eq(sentence, "The editor asked pillion to shut down before the turn had ended.")
       goes_on(child, sentence)
     end,
   },
@@ -66,8 +66,8 @@ story.tell({
       child, sentence = next_start()
       -- Whichever pillion noticed first.
       local told = {
-        "The editor closed the connection while the turn was running.",
-        "The editor's process (%d) ended while the turn was running.",
+        "The editor closed the connection before the turn had ended.",
+        "The editor's process (%d) ended before the turn had ended.",
       }
       assert(sentence == told[1] or sentence == told[2]:format(killed), sentence)
       goes_on(child, sentence)
@@ -144,7 +144,7 @@ story.tell({
       local child = with_running_turn()
       local first = child:pillion()
       child:cmd("Pillion restart")
-      child:wait_chat("**Stopped.** The editor asked pillion to shut down while the turn was running.")
+      child:wait_chat("**Stopped.** The editor asked pillion to shut down before the turn had ended.")
       story.wait("another pillion", function()
         return child:lua([[return require("pillion.client").info().state]]) == "ready" and not story.runs(first)
       end)
@@ -193,7 +193,7 @@ story.tell({
       end)
       child:cmd("Pillion prompt Again")
       child:wait_chat("Good again.")
-      child:wait_chat("**Stopped.** The editor asked pillion to shut down while the turn was running.")
+      child:wait_chat("**Stopped.** The editor asked pillion to shut down before the turn had ended.")
       story.eq(#story.pillions_of(child.pid), 1)
     end,
   },

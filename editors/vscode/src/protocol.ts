@@ -251,6 +251,15 @@ export type ClosedBy =
   /** The request had not been handed to a connection, or there is none to a model in this process. */
   | "not_open";
 
+/** The output of a command that the stop ended. */
+export interface CommandOutput {
+  /** All that pillion had read of it. */
+  bytes: number;
+  call_id: string;
+  /** What of that can still be read: in the call's result, or in the file that it names. */
+  kept_bytes: number;
+}
+
 /** Whether anything was still running, unreadable or not yet recorded when the snapshot was taken. */
 export type Completeness =
   | "complete"
@@ -438,13 +447,16 @@ export interface Hop {
 export interface Incident {
   at: number;
   message: string;
+  /** `handler_panic`: the method of the request that broke. */
+  method?: string;
   name: string;
   /** Of a panic: where in pillion's code it was. */
   panicked_at?: Place;
   /** `unreadable_row`: which row of the store, by its table and its number there. */
   row?: string;
   seq?: number;
-  session_id: SessionId;
+  /** Absent if it was of no session; such a one is in no export. */
+  session_id?: SessionId;
   turn_id?: TurnId;
 }
 
@@ -724,6 +736,8 @@ export type PartKind =
 /** How much of the turn's output existed, and how much of it is kept. */
 export interface Partial {
   bytes_unsent?: number;
+  /** What the commands had written that ran when the turn was stopped; absent if none had written anything. */
+  command_outputs?: CommandOutput[];
   /** Wall clock of the last byte that the client's pipe had taken; only if no more went into it. */
   not_read_since?: number;
   persisted_bytes: number;
@@ -1481,12 +1495,14 @@ export type TurnId = string;
 export interface TurnInfo {
   abort_id?: AbortId;
   ended_at?: number;
-  /** What asked for it; absent in records of versions that knew only prompts. */
+  /** What that was; absent in records of versions that knew only prompts. */
   kind?: TurnKind;
   last_update?: number;
   message_id: MessageId;
   model?: string;
   parent_id: MessageId;
+  /** The request that asked for it; absent if its row could not be read. */
+  prompt_request?: PromptRequest;
   /** The process that runs it, while it has no end and its process lives. */
   running_in?: RunsIn;
   session_id: SessionId;

@@ -3,6 +3,7 @@
 //! Invariant: only a terminal's own Ctrl-C is a person's doing. The kernel sends that one; what a program sends has its number.
 
 use crate::protocol::cause::Initiator;
+use crate::protocol::said;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::exfiltrator::origin::{Origin, WithOrigin};
 use signal_hook::iterator::{Handle, SignalsInfo};
@@ -96,7 +97,7 @@ impl Caught {
     /// The sender in words, if there is a process to name.
     pub(super) fn reason(self) -> Option<String> {
         match self.sender {
-            Sender::Process { pid, uid } => Some(format!("sent by process {pid} of user {uid}")),
+            Sender::Process { pid, uid } => Some(said::with(&said::with(said::SENT_BY, pid), uid)),
             Sender::Terminal | Sender::Unknown => None,
         }
     }

@@ -32,17 +32,19 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     if !abort.at("input").is_absent() {
         story.fact("input", &input(abort));
     }
-    story.fact(
-        "who",
-        &if cause(abort).is_asked_for() || cause(abort) == Cause::Unknown { who(abort) } else { "nobody asked for it".into() },
-    );
+    let who = match cause(abort) {
+        Cause::CrashRecovered => "nobody is known to have asked for it".into(),
+        cause if cause.is_asked_for() || cause == Cause::Unknown => who(abort),
+        _ => "nobody asked for it".into(),
+    };
+    story.fact("who", &who);
     if let Some(reason) = abort.text("reason") {
         story.fact("reason", &format!("\"{reason}\""));
     }
     if abort.text("error_name").is_some() || abort.text("error_message").is_some() {
         story.fact("error", &format!("{}: {}", abort.said("error_name"), abort.said("error_message")));
     }
-    story.fact("turn", &turn(abort));
+    story.fact("turn", &format!("{}, {}", abort.said("turn_id"), asked(abort)));
     story.fact("when", &if abort.at("crash").is_absent() { when(abort) } else { crash::when(abort) });
     crash::tell_unstored(abort, story);
     account::tell(abort.said("turn_id"), turns, story);
@@ -97,7 +99,15 @@ pub(super) fn who(record: View<'_>) -> String {
     let source = record.text("source").map(|source| format!(", source {source}")).unwrap_or_default();
     let request = record.at("request");
     if request.is_absent() {
-        return format!("no request is recorded; {declared}{source}");
+        let request = match cause(record) {
+            Cause::ClientEof
+            | Cause::ClientFramingBroken
+            | Cause::ClientWriteFailed
+            | Cause::ClientProcessDied { .. }
+            | Cause::Signal { .. } => "no request asked for it",
+            _ => "no request is recorded",
+        };
+        return format!("{request}; {declared}{source}");
     }
     let id = match request.at("id").value() {
         serde_json::Value::Null => "a notification".into(),
@@ -113,13 +123,14 @@ pub(super) fn who(record: View<'_>) -> String {
     )
 }
 
-fn turn(abort: View<'_>) -> String {
-    let prompt = abort.at("prompt_request");
+/// The request that asked for a turn, of its record or its stop's.
+pub(super) fn asked(of_turn: View<'_>) -> String {
+    let prompt = of_turn.at("prompt_request");
     if prompt.is_absent() {
-        return format!("{}, its request is not recorded", abort.said("turn_id"));
+        return "its request is not recorded".into();
     }
     let method = prompt.text("method").map(|method| format!(" ({method})")).unwrap_or_default();
-    let asked = format!("{}, asked by request {}{method}", abort.said("turn_id"), prompt.at("id").value());
+    let asked = format!("asked by request {}{method}", prompt.at("id").value());
     match prompt.text("transport") {
         Some(transport) => format!("{asked} of {} on {}, {transport}", client(prompt), prompt.said("connection_id")),
         // Earlier versions did not record the client here.
@@ -169,7 +180,8 @@ fn scope(abort: View<'_>) -> String {
 }
 
 fn phase(abort: View<'_>) -> String {
-    explained(abort, "phase", phase_words(abort).unwrap_or(NO_WORDS))
+    let stored = if abort.at("crash").is_absent() { "" } else { ", as far as it was stored" };
+    explained(abort, "phase", phase_words(abort).unwrap_or(NO_WORDS)) + stored
 }
 
 /// What the run was doing, as a clause; `None` where it is not one of the phases that this version knows.
@@ -190,10 +202,11 @@ pub(super) fn phase_words(abort: View<'_>) -> Option<&'static str> {
 }
 
 fn hops(abort: View<'_>) -> String {
-    let end = abort.text("propagation_point");
+    // What died was ended by no hop.
+    let end = abort.text("propagation_point").filter(|_| abort.at("crash").is_absent());
     let hops = abort.list("propagation").map(|hop| {
         let time = hop.number("at_us").map_or_else(|| "?".into(), duration);
-        let ended = if hop.text("point").is_some() && hop.text("point") == end { " (ended the work)" } else { "" };
+        let ended = if end.is_some() && hop.text("point") == end { " (ended the work)" } else { "" };
         format!("{} +{time}{ended}", hop.said("point"))
     });
     let hops: Vec<_> = hops.collect();
@@ -236,29 +249,49 @@ fn output(abort: View<'_>) -> String {
     let names = ["text_bytes", "reasoning_bytes", "updates_sent", "persisted_bytes"];
     let [Some(text), Some(reasoning), Some(sent), Some(kept)] = names.map(|name| partial.number(name)) else { return ABSENT.into() };
     let missing = abort.texts("missing");
-    let lost = match text.saturating_add(reasoning).saturating_sub(kept) {
-        _ if missing.contains(&"unsaved_output") => "what had not been saved yet is lost, and nobody knows how much that was".into(),
-        0 => "nothing was lost".into(),
-        lost => format!("{} lost", if lost == 1 { "1 byte was".into() } else { format!("{lost} bytes were") }),
-    };
     let sent = if missing.contains(&"updates_sent") { "an unrecorded number of updates".into() } else { counted(sent, "update") };
     let sent = format!("{sent} sent{}", unsent(partial));
-    let more = partial.number("tool_inputs_not_listed").map(|more| format!("{} more", counted(more, "call")));
-    let begun: Vec<_> = partial.list("tool_inputs").map(begun).chain(more).collect();
-    let lost = if begun.is_empty() { lost } else { format!("{lost}; never made and not kept: {}", begun.join(", ")) };
+    let mut lost = Vec::new();
+    match text.saturating_add(reasoning).saturating_sub(kept) {
+        _ if missing.contains(&"unsaved_output") => lost.push("what had not been saved yet, and nobody knows how much that was".into()),
+        0 => {}
+        bytes => lost.push(counted(bytes, "byte")),
+    }
+    if missing.contains(&"command_output") {
+        lost.push("what the command had written, and nobody knows how much that was".into());
+    }
+    lost.extend(partial.list("command_outputs").filter_map(lost_of_a_command));
+    lost.extend(partial.list("tool_inputs").map(begun));
+    lost.extend(partial.number("tool_inputs_not_listed").map(|more| format!("{} more", counted(more, "call"))));
+    let written: String = partial.list("command_outputs").map(written).collect();
+    let lost = if lost.is_empty() { "nothing was lost".into() } else { format!("lost: {}", lost.join(", ")) };
     format!(
-        "{} of text and {} of reasoning, {sent}; {} kept, {lost}",
+        "{} of text and {} of reasoning, {sent}; {} kept{written}; {lost}",
         counted(text, "byte"),
         counted(reasoning, "byte"),
         counted(kept, "byte")
     )
 }
 
+/// How much of a command's output there is, and where.
+fn written(output: View<'_>) -> String {
+    let call = output.said("call_id");
+    match output.number("kept_bytes") {
+        Some(0) | None => String::new(),
+        Some(kept) => format!(", and {} that {call} had written", counted(kept, "byte")),
+    }
+}
+
+fn lost_of_a_command(output: View<'_>) -> Option<String> {
+    let lost = output.number("bytes")?.saturating_sub(output.number("kept_bytes")?);
+    (lost > 0).then(|| format!("{} that {} had written", counted(lost, "byte"), output.said("call_id")))
+}
+
 /// A tool call that the model had begun to write.
 fn begun(call: View<'_>) -> String {
     let tool = call.text("tool").unwrap_or("a tool whose name is not on record");
     let id = call.text("call_id").map(|id| format!("{id}, ")).unwrap_or_default();
-    format!("a call of {tool} ({id}{} of its input)", counted(call.number("bytes").unwrap_or_default(), "byte"))
+    format!("a call of {tool} that was never made ({id}{} of its input)", counted(call.number("bytes").unwrap_or_default(), "byte"))
 }
 
 /// What was still waiting to be written to the client.

@@ -1,6 +1,6 @@
 //! Where a turn's time went, and what the turn stood on; and the turns that ended by themselves, one after the other.
 
-use super::abort::{NO_WORDS, listed};
+use super::abort::{NO_WORDS, asked, listed};
 use super::story::{Story, counted, duration, wall};
 use super::turns::Turns;
 use super::view::{ABSENT, View};
@@ -28,6 +28,7 @@ pub(super) fn tell_unstopped(turns: &Turns<'_>, story: &mut Story) {
             continue;
         }
         story.head(&format!("Turn {id} {}", end(turn)));
+        story.fact("turn", &asked(turn));
         story.fact("when", &when(turn));
         story.fact("time", &time(id, turns));
         if let Some(now) = stood_on(id, turns) {

@@ -2,11 +2,12 @@
 //!
 //! Invariant: they say nothing that the records below them do not say.
 
-use super::abort::{cause, phase_words, sentence};
+use super::abort::{cause, client, phase_words, sentence};
 use super::retry;
 use super::story::{Story, counted, sentence_of, wall};
 use super::turns::Turns;
 use super::view::View;
+use crate::protocol::abort::{CancelOutcome, Phase, Transport};
 use crate::protocol::cause::{Cause, Initiator};
 use crate::protocol::export::{TurnKind, TurnStop};
 
@@ -21,6 +22,14 @@ impl Brief {
     fn new(what: impl Into<String>, who: impl Into<String>, now: impl Into<String>) -> Self {
         Self { what: what.into(), who: who.into(), now: now.into() }
     }
+
+    /// The same, with what stopped the last turn's title, if that had outlived it.
+    fn with_title(self, turns: &Turns<'_>) -> Self {
+        let demand = turns.all().last().and_then(|last| accepted(last, turns)).filter(|demand| demand.at("abort_id").is_absent());
+        let Some(demand) = demand else { return self };
+        let what = format!("{} Its title was still being made, and that was stopped.", self.what);
+        Self { what, who: who(demand, turns), ..self }
+    }
 }
 
 /// Of the newest stop; without one, of how the turns ended.
@@ -28,7 +37,7 @@ pub(super) fn tell(turns: &Turns<'_>, story: &mut Story) {
     let aborts: Vec<_> = turns.records("aborts").collect();
     let brief = match aborts.last() {
         Some(newest) => of_a_stop(*newest, aborts.len(), turns),
-        None => without_stops(turns),
+        None => without_stops(turns).with_title(turns),
     };
     story.lead("What happened:", &brief.what);
     story.lead("Who did it:", &brief.who);
@@ -40,14 +49,24 @@ fn of_a_stop(abort: View<'_>, stops: usize, turns: &Turns<'_>) -> Brief {
     if let Some(words) = phase_words(abort) {
         what += &format!(" {}", sentence_of(words));
     }
-    let after = turns.after(abort);
+    // What waited behind it when it was stopped is no turn since then.
+    let is_queued = |turn: &View<'_>| {
+        let aborts = turns.of_turn("aborts", turn.said("turn_id")).iter();
+        aborts.copied().any(|stop| stop.word("phase") == Some(Phase::Queued))
+    };
+    let (queued, after): (Vec<_>, Vec<_>) = turns.after(abort).into_iter().partition(is_queued);
+    match queued.len() {
+        0 => {}
+        1 => what += " A prompt that waited behind it was stopped, too.",
+        more => what += &format!(" {more} prompts that waited behind it were stopped, too."),
+    }
     if let Some(last) = after.last() {
         what += &format!(" Since then the session has begun {}{}.", counted(after.len() as u64, "turn"), how_it_goes(*last));
     }
     if stops > 1 {
         what += &format!(" It is the last of {stops} stops.");
     }
-    Brief { what, who: who(abort), now: now(abort, turns) }
+    Brief { what, who: who(abort, turns), now: now(abort, turns) }
 }
 
 /// How the last of some turns ended, for the end of a sentence.
@@ -68,6 +87,15 @@ fn without_stops(turns: &Turns<'_>) -> Brief {
     };
     let it = if infos.len() == 1 { "The turn".to_owned() } else { format!("The last of {} turns", infos.len()) };
     match last.word("stop") {
+        None if last.at("stop").is_absent()
+            && let Some(demand) = accepted(*last, turns) =>
+        {
+            Brief::new(
+                format!("{} It had not ended when this was written.", sentence(demand)),
+                who(demand, turns),
+                "Wait for its end; then explain it again.",
+            )
+        }
         None if last.at("stop").is_absent() => Brief::new(
             format!("{it} was still running when this was written; it was begun {}.", wall(last.number("started_at"))),
             "Nobody: no stop is recorded so far.",
@@ -95,7 +123,20 @@ fn without_stops(turns: &Turns<'_>) -> Brief {
     }
 }
 
-fn who(abort: View<'_>) -> String {
+/// The demand that is to stop a turn which has no end yet.
+fn accepted<'a>(turn: View<'_>, turns: &Turns<'a>) -> Option<View<'a>> {
+    let mut demands = turns.records("cancel_requests");
+    demands.find(|demand| demand.text("turn_id") == turn.text("turn_id") && demand.word("outcome") == Some(CancelOutcome::Cancelled))
+}
+
+fn who(abort: View<'_>, turns: &Turns<'_>) -> String {
+    let prompt = match abort.at("prompt_request") {
+        prompt if prompt.is_absent() => turns.of(abort).map_or(prompt, |turn| turn.at("prompt_request")),
+        prompt => prompt,
+    };
+    let whose = whose(prompt);
+    let nobody = |why: &str| format!("Nobody asked for it: {why}. {whose}");
+    let left = |how: &str| format!("{}, without a request to stop: {how}.", first_of_all(prompt));
     match cause(abort) {
         Cause::ClientCancel
         | Cause::RpcCancel
@@ -104,25 +145,28 @@ fn who(abort: View<'_>) -> String {
         | Cause::SessionDeleted
         | Cause::ShutdownRequest
         | Cause::ExitWithoutShutdown => asked(abort),
-        Cause::ClientEof | Cause::ClientFramingBroken | Cause::ClientWriteFailed | Cause::ClientProcessDied { .. } => {
-            "The editor, without a request to stop: its connection or its process ended.".into()
-        }
+        Cause::ClientEof => left("it closed its end of the connection"),
+        Cause::ClientFramingBroken => left("what it sent was no message, so that nobody can tell where the next one begins"),
+        Cause::ClientWriteFailed => left("it took no more output"),
+        Cause::ClientProcessDied { pid } => left(&format!("its process {pid} ended")),
         Cause::Signal { signal_name } => match abort.word("initiator") {
             Some(Initiator::User) => format!("The user, with {signal_name} from the terminal."),
-            _ => format!("Whoever sent {signal_name} to pillion: a signal does not say who sent it."),
+            _ => format!("Whoever sent {signal_name} to pillion: a signal does not say who sent it. {whose}"),
         },
         Cause::ConnectTimeout { .. }
         | Cause::FirstByteTimeout { .. }
         | Cause::IdleStreamTimeout { .. }
         | Cause::TurnTimeout { .. }
-        | Cause::ToolTimeout { .. } => "Nobody asked for it: it is a time limit of pillion's settings.".into(),
-        Cause::Budget { setting, .. } => format!("Nobody asked for it: it is the limit that {setting} sets."),
-        Cause::LoopGuard(repetition) => format!("Nobody asked for it: it is the limit that {} sets.", repetition.setting),
+        | Cause::ToolTimeout { .. } => nobody("it is a time limit of pillion's settings"),
+        Cause::Budget { setting, .. } => nobody(&format!("it is the limit that {setting} sets")),
+        Cause::LoopGuard(repetition) => nobody(&format!("it is the limit that {} sets", repetition.setting)),
         Cause::ProviderHttp { .. } | Cause::ProviderTransport | Cause::ProviderProtocol | Cause::ContextOverflow => {
-            "Nobody asked for it: the call of the model failed.".into()
+            nobody("the call of the model failed")
         }
-        Cause::StoreFailure | Cause::InternalPanic { .. } => "Nobody asked for it: pillion itself failed.".into(),
-        Cause::CrashRecovered => "Nobody is known to have asked for it: a process that dies can say nothing of it.".into(),
+        Cause::StoreFailure | Cause::InternalPanic { .. } => nobody("pillion itself failed"),
+        Cause::CrashRecovered => {
+            format!("Nobody is known to have asked for it: a process that dies can say nothing of it. {whose}")
+        }
         Cause::Unknown => "That is not known to this version; the line `who` below has what is recorded.".into(),
     }
 }
@@ -130,25 +174,43 @@ fn who(abort: View<'_>) -> String {
 /// Who asked by a request: for whom the client spoke, which client, by what.
 fn asked(abort: View<'_>) -> String {
     let request = abort.at("request");
-    let client = request.at("client").text("name").map(|name| match request.at("client").text("version") {
-        Some(version) => format!("{name} {version}"),
-        None => name.into(),
-    });
     let source = abort.text("source").map(|source| format!(" ({source})")).unwrap_or_default();
     let by = match (request.text("method"), request.at("id").value()) {
         (None, _) => return "The client, by a request that is not recorded.".into(),
         (Some(method), serde_json::Value::Null) => format!("with the notification {method}"),
         (Some(method), id) => format!("with {method}, its request {id}"),
     };
-    let through = client.as_deref().unwrap_or("a client that gave no name");
     match abort.word("initiator") {
-        Some(Initiator::User) => format!("The user{source}, through {through}, {by}."),
-        Some(Initiator::Program) => format!("A program{source}, through {through}, {by}."),
-        Some(Initiator::Unknown) | None => {
-            let client = client.as_deref().unwrap_or("A client that gave no name");
-            format!("{client}{source}, {by}; for whom, it did not say.")
-        }
+        Some(Initiator::User) => format!("The user{source}, through {}, {by}.", through(request)),
+        Some(Initiator::Program) => format!("A program{source}, through {}, {by}.", through(request)),
+        Some(Initiator::Unknown) | None => format!("{}{source}, {by}; for whom, it did not say.", first_of_all(request)),
     }
+}
+
+/// Whose turn it was.
+fn whose(prompt: View<'_>) -> String {
+    if prompt.is_absent() {
+        "Who had asked for the turn is not recorded.".into()
+    } else {
+        format!("The turn had been asked for by {}.", through(prompt))
+    }
+}
+
+/// The same, where a sentence begins.
+fn first_of_all(request: View<'_>) -> String {
+    let client = through(request);
+    if request.at("client").is_absent() { client.replacen('a', "A", 1) } else { client }
+}
+
+/// The client, as it named itself, and how it speaks.
+fn through(request: View<'_>) -> String {
+    let transport = match request.word("transport") {
+        Some(Transport::StdioLsp) => " over LSP on stdio",
+        Some(Transport::StdioJsonl) => " over JSON lines on stdio",
+        Some(Transport::InProcess) => " inside pillion's own process",
+        None => "",
+    };
+    format!("{}{transport}", client(request))
 }
 
 fn now(abort: View<'_>, turns: &Turns<'_>) -> String {

@@ -8,19 +8,26 @@ use crate::protocol::connection::{ConnectionEnd, KnownFrom};
 use std::collections::HashSet;
 
 pub(super) fn tell_all(export: View<'_>, turns: &Turns<'_>, story: &mut Story) {
-    let records = turns.records("aborts").chain(turns.records("cancel_requests"));
+    let records = turns.records("aborts").chain(turns.records("cancel_requests")).chain(turns.all());
     let named: HashSet<&str> = records
         .flat_map(|record| [record.at("prompt_request"), record.at("request")])
         .filter_map(|request| request.text("connection_id"))
         .collect();
     for connection in export.at("diagnostics").list("connections") {
         if connection.text("connection_id").is_some_and(|id| named.contains(id)) {
-            tell(connection, story);
+            tell(connection, died(connection, turns), story);
         }
     }
 }
 
-fn tell(connection: View<'_>, story: &mut Story) {
+/// The process that served it and died, where the stop of a turn tells of that.
+fn died(connection: View<'_>, turns: &Turns<'_>) -> Option<u64> {
+    let id = connection.text("connection_id");
+    let mut served = turns.records("aborts").filter(|abort| abort.at("prompt_request").text("connection_id") == id);
+    served.find_map(|abort| abort.at("crash").number("pid"))
+}
+
+fn tell(connection: View<'_>, died: Option<u64>, story: &mut Story) {
     story.head(&format!("Connection {}", connection.said("connection_id")));
     story.fact("client", &format!("{}, {}", client(connection), connection.said("transport")));
     let process = connection.at("process");
@@ -34,7 +41,7 @@ fn tell(connection: View<'_>, story: &mut Story) {
         story.fact("process", &format!("{pid}: {from}"));
     }
     story.fact("opened", &wall(connection.number("opened_at")));
-    story.fact("closed", &closed(connection));
+    story.fact("closed", &closed(connection, died));
     for (name, field) in [("last read", "last_read"), ("last sent", "last_written")] {
         let message = connection.at(field);
         if !message.is_absent() {
@@ -45,9 +52,12 @@ fn tell(connection: View<'_>, story: &mut Story) {
     }
 }
 
-fn closed(connection: View<'_>) -> String {
+fn closed(connection: View<'_>, died: Option<u64>) -> String {
     let Some(at) = connection.number("closed_at") else {
-        return "not recorded: it was open when this was written, or the process that served it died".into();
+        return match died {
+            Some(pid) => format!("not recorded: process {pid}, which served it, died"),
+            None => "not recorded: it was open when this was written, or the process that served it died".into(),
+        };
     };
     let how = match connection.word("closed_by") {
         Some(ConnectionEnd::Eof) => "the client closed its end",

@@ -6,6 +6,7 @@ use super::streams;
 use super::turns::Turns;
 use super::view::View;
 use crate::protocol::abort::CancelOutcome;
+use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{RetryVerdict, StreamState};
 
 pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
@@ -16,13 +17,15 @@ pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
         tell_stream(trace, story);
     }
     for request in turns.records("cancel_requests") {
-        tell_cancel(request, story);
+        tell_cancel(request, turns, story);
     }
     for incident in turns.records("incidents") {
         story.head(&format!("Incident: {}", incident.said("name")));
         story.fact("when", &wall(incident.number("at")));
-        if let Some(row) = incident.text("row") {
-            story.fact("row", row);
+        for name in ["row", "method"] {
+            if let Some(of) = incident.text(name) {
+                story.fact(name, of);
+            }
         }
         story.fact("what", incident.said("message"));
         if let Some(line) = incident.at("panicked_at").number("line") {
@@ -41,6 +44,11 @@ fn tell_title(title: View<'_>, story: &mut Story) {
     story.head(&format!("Title {} {what}", title.said("title_run_id")));
     story.fact("when", &format!("{} to {}", wall(title.number("started_at")), wall(title.number("completed_at"))));
     story.fact("why", &format!("{}: {}", title.said("error_name"), title.said("error_message")));
+    for (name, what) in [("abort_id", "the stop"), ("cancel_id", "the cancel request")] {
+        if let Some(id) = title.text(name) {
+            story.fact("ended by", &format!("{what} {id}"));
+        }
+    }
     let last = title.at("attempt");
     if let Some(number) = last.number("attempt") {
         let then = if last.at("retry").is_absent() { String::new() } else { format!("; the last one {}", what_then(last.at("retry"))) };
@@ -79,10 +87,25 @@ fn what_then(retry: View<'_>) -> String {
     }
 }
 
-fn tell_cancel(request: View<'_>, story: &mut Story) {
+/// The cause that it would have been.
+fn demanded(request: View<'_>) -> String {
+    let cause = cause(request);
+    match &cause {
+        Cause::Signal { signal_name } => format!("{signal_name} [{}]", cause.name()),
+        Cause::ClientProcessDied { pid } => format!("process {pid} ended [{}]", cause.name()),
+        _ => format!("[{}]", cause.name()),
+    }
+}
+
+fn tell_cancel(request: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     let outcome = request.word("outcome");
+    let turn = request.said("turn_id");
+    let stopped = turns.of_turn("aborts", turn);
     let why = match outcome {
-        Some(CancelOutcome::Cancelled) => return,
+        // The stop itself tells of it.
+        Some(CancelOutcome::Cancelled) if stopped.iter().any(|abort| abort.text("abort_id") == request.text("abort_id")) => return,
+        Some(CancelOutcome::Cancelled) if request.text("abort_id").is_some() => "it was accepted, and the turn has no end yet",
+        Some(CancelOutcome::Cancelled) => "no turn was left to stop, but its title was still being made, and that was stopped",
         Some(CancelOutcome::AlreadyStopping) => "another stop had won",
         Some(CancelOutcome::AlreadySettled) => "the turn had ended before",
         Some(CancelOutcome::Idle) => "nothing was running",
@@ -92,13 +115,23 @@ fn tell_cancel(request: View<'_>, story: &mut Story) {
         Some(CancelOutcome::IgnoredSignal) => "a program is the client, and the signal is meant for that",
         None => NO_WORDS,
     };
-    let effect = if outcome.is_some() { " had no effect" } else { "" };
+    let effect = match outcome {
+        Some(CancelOutcome::Cancelled) | None => "",
+        Some(_) => " had no effect",
+    };
     story.head(&format!("Cancel request {}{effect}", request.said("cancel_id")));
     story.fact("why", &explained(request, "outcome", why));
     if let Some(asked) = request.text("asked_turn_id") {
         story.fact("asked for", &format!("turn {asked}, which it found neither running nor waiting here"));
     }
+    story.fact("what", &demanded(request));
+    if request.text("turn_id").is_some() {
+        story.fact("turn", turn);
+    }
     story.fact("who", &who(request));
+    if let Some(reason) = request.text("reason") {
+        story.fact("reason", &format!("\"{reason}\""));
+    }
     story.fact("when", &wall(request.number("at")));
     if let Some(abort) = request.text("abort_id") {
         story.fact("stop", abort);

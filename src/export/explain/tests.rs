@@ -96,28 +96,42 @@ fn the_first_lines_tell_a_person_what_happened_who_did_it_and_what_to_do() {
         brief(&story).map(str::to_owned)
     };
     let again = "Send the prompt again: nothing had been shown, and nothing was changed.";
-    let limit = "Nobody asked for it: it is a time limit of pillion's settings.";
-    let model = "Nobody asked for it: the call of the model failed.";
+    let whose = "The turn had been asked for by x_editor x_1.2 over LSP on stdio.";
+    let limit = format!("Nobody asked for it: it is a time limit of pillion's settings. {whose}");
+    let model = format!("Nobody asked for it: the call of the model failed. {whose}");
     for (cause, who, now) in [
-        (Cause::ClientCancel, "The client, by a request that is not recorded.", again.to_owned()),
-        (Cause::ClientEof, "The editor, without a request to stop: its connection or its process ended.", again.into()),
+        (Cause::ClientCancel, "The client, by a request that is not recorded.".to_owned(), again.to_owned()),
+        (
+            Cause::ClientEof,
+            "x_editor x_1.2 over LSP on stdio, without a request to stop: it closed its end of the connection.".into(),
+            again.into(),
+        ),
+        (
+            Cause::ClientProcessDied { pid: 7 },
+            "x_editor x_1.2 over LSP on stdio, without a request to stop: its process 7 ended.".into(),
+            again.into(),
+        ),
         (
             Cause::Signal { signal_name: "SIGTERM".into() },
-            "Whoever sent SIGTERM to pillion: a signal does not say who sent it.",
+            format!("Whoever sent SIGTERM to pillion: a signal does not say who sent it. {whose}"),
             again.into(),
         ),
         (Cause::TurnTimeout { limit_ms: 1 }, limit, format!("Raise watchdog.turn_seconds if it needs more time. {again}")),
-        (Cause::ProviderHttp { http_status: 401 }, model, format!("Check the key of the model's provider first. {again}")),
+        (Cause::ProviderHttp { http_status: 401 }, model.clone(), format!("Check the key of the model's provider first. {again}")),
         (Cause::ProviderHttp { http_status: 503 }, model, format!("Wait a little first. {again}")),
         (
             Cause::Budget { limit: 1, unit: BudgetUnit::ModelCalls, setting: "budget.model_calls".into() },
-            "Nobody asked for it: it is the limit that budget.model_calls sets.",
+            format!("Nobody asked for it: it is the limit that budget.model_calls sets. {whose}"),
             "Tell the model to go on, or raise budget.model_calls before you ask again.".into(),
         ),
-        (Cause::CrashRecovered, "Nobody is known to have asked for it: a process that dies can say nothing of it.", again.into()),
+        (
+            Cause::CrashRecovered,
+            format!("Nobody is known to have asked for it: a process that dies can say nothing of it. {whose}"),
+            again.into(),
+        ),
     ] {
         let what = format!("{} The model was writing text.", cause.sentence(Initiator::Unknown, None));
-        assert_eq!(told(cause), [what, who.into(), now]);
+        assert_eq!(told(cause), [what, who, now]);
     }
 }
 
@@ -126,7 +140,7 @@ fn the_first_lines_name_the_client_the_changes_and_what_came_later() {
     let whole = stopped(|_| {});
     let [what, who, now] = brief(&whole);
     assert_eq!(what, "The turn was cancelled by the user (x_keymap). A tool was running.");
-    assert_eq!(who, "The user (x_keymap), through x_editor x_1.2, with session/cancel, its request \"x_stop-7\".");
+    assert_eq!(who, "The user (x_keymap), through x_editor x_1.2 over LSP on stdio, with session/cancel, its request \"x_stop-7\".");
     assert_eq!(
         now,
         "Look first at what came of x_deploy (completed), write_file (killed). Send the prompt again if it is still to be done."
@@ -267,7 +281,7 @@ fn nobody_is_told_to_have_asked_for_what_nobody_asks_for() {
     for (cause, who, when) in [
         (Cause::ProviderTransport, "nobody asked for it", "noticed 2025-12-31T23:59:50.000Z"),
         (Cause::TurnTimeout { limit_ms: 1 }, "nobody asked for it", "noticed 2025-12-31T23:59:50.000Z"),
-        (Cause::ClientEof, "no request is recorded; nobody was declared", "seen 2025-12-31T23:59:50.000Z"),
+        (Cause::ClientEof, "no request asked for it; nobody was declared", "seen 2025-12-31T23:59:50.000Z"),
     ] {
         // As it is recorded now, and as it was recorded before.
         for before in [false, true] {

@@ -1,11 +1,14 @@
 //! The work on one request: polled once where it arrived, so that it keeps its order, and then on its own.
 //!
-//! Invariant: a panic in a handler becomes the answer of its own request and nobody else's trouble.
+//! Invariant: a panic in a handler becomes the answer of its own request, an incident, and nobody else's trouble.
 
 use super::registry::{Call, Ticket};
+use crate::protocol::ids::SessionId;
 use crate::rpc::dialect::Dialect;
 use crate::rpc::error::{WireError, code};
+use crate::rpc::json::Fields;
 use crate::session::error::Refusal;
+use crate::session::service::SessionService;
 use futures_util::future::{BoxFuture, FutureExt};
 use jsonrpsee::types::error::OVERSIZED_RESPONSE_CODE;
 use jsonrpsee::types::{Id, Params};
@@ -14,6 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use tower_lsp::ExitedError;
 use tower_lsp::jsonrpc::Response;
 use tracing::Instrument;
@@ -35,12 +39,13 @@ pub(super) struct Work {
     pub(super) callback: AsyncMethod<'static>,
     pub(super) call: Call,
     pub(super) shape: Shape,
+    pub(super) sessions: Arc<dyn SessionService>,
 }
 
 impl Work {
     /// `params` is one object.
     pub(super) fn run(self, ticket: Ticket, params: &str) {
-        let Self { callback, call, shape } = self;
+        let Self { callback, call, shape, sessions } = self;
         let span = tracing::info_span!("request", id = %call.request().id, method = shape.method);
         let mut extensions = Extensions::new();
         extensions.insert(call);
@@ -49,7 +54,13 @@ impl Work {
         let positional = Params::new(Some(&format!("[{params}]"))).into_owned();
         let handler = async move { callback(id, positional, ConnectionId(0), shape.limit.saturating_add(ENVELOPE), extensions).await };
         span.in_scope(|| tracing::debug!("a request arrived"));
-        let mut handler = Box::pin(AssertUnwindSafe(handler.instrument(span)).catch_unwind());
+        let session_id = Fields::parse(params).ok().and_then(|fields| fields.read::<SessionId>("sessionId"));
+        let handler = AssertUnwindSafe(handler.instrument(span)).catch_unwind().inspect(move |done| {
+            if done.is_err() {
+                sessions.broke("handler_panic", session_id, Some(shape.method));
+            }
+        });
+        let mut handler = Box::pin(handler);
         if let Some(done) = (&mut handler).now_or_never() {
             return shape.answer(ticket, done, Some(params));
         }
@@ -66,7 +77,6 @@ impl Work {
 impl Shape {
     fn answer(self, ticket: Ticket, done: std::thread::Result<MethodResponse>, params: Option<&str>) {
         let Ok(response) = done else {
-            tracing::error!(method = self.method, "a handler panicked");
             return answer(ticket, Err(WireError::internal("the handler of this request broke")));
         };
         match Reply::read(response.as_ref()) {

@@ -4,6 +4,7 @@ use crate::protocol::abort::{CancelOutcome, RequestRef};
 use crate::protocol::cause::Cause;
 use crate::protocol::content::ContentBlock;
 use crate::protocol::diagnostics::{Diagnostics, Usage};
+use crate::protocol::export::Incident;
 use crate::protocol::ids::{MessageId, SessionId, TurnId};
 use crate::protocol::mode::{Mode, SessionModes};
 use crate::protocol::params::{
@@ -15,6 +16,7 @@ use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult, PromptResult, StopReason,
 };
 use crate::protocol::update::{SessionUpdate, ToolCall, ToolCallStatus, ToolKind};
+use crate::provenance::panics;
 use crate::rpc::editor::RpcEditor;
 use crate::rpc::lsp::OpenDocuments;
 use crate::session::demand::{CancelDemand, CancelScope, End};
@@ -23,7 +25,7 @@ use crate::session::error::Refusal;
 use crate::session::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket, Way};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::value::RawValue;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 /// The session that is not there.
@@ -40,6 +42,7 @@ struct State {
     demands: Vec<CancelDemand>,
     stops: Vec<(Cause, &'static str, Option<RequestRef>)>,
     running: Vec<Running>,
+    broken: Vec<Incident>,
     turns: u64,
 }
 
@@ -65,6 +68,10 @@ impl Fake {
 
     pub(in crate::rpc) fn stops(&self) -> Vec<(Cause, &'static str, Option<RequestRef>)> {
         self.state.lock().expect("state").stops.clone()
+    }
+
+    pub(in crate::rpc) fn broken(&self) -> Vec<Incident> {
+        self.state.lock().expect("state").broken.clone()
     }
 
     fn note(&self, origin: RequestRef) {
@@ -310,6 +317,13 @@ impl SessionService for Fake {
             }
         }
         .boxed()
+    }
+
+    fn broke(&self, name: &'static str, session_id: Option<SessionId>, method: Option<&'static str>) {
+        let incident = panics::contained().incident(name, session_id, 0);
+        // Whoever panicked may have had it.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.broken.push(Incident { method: method.map(Into::into), ..incident });
     }
 }
 

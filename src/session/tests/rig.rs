@@ -263,6 +263,7 @@ fn foreign(session: &SessionId, text: &str) -> BeginTurn {
         model: None,
         usage: None,
         last_update: None,
+        prompt_request: None,
         running_in: None,
     };
     let (id, connection_id) = (RequestId::from_number(1), ConnectionId::new("theirs"));

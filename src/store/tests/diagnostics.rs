@@ -18,12 +18,13 @@ async fn every_kind_is_read_back_as_it_was_recorded_in_the_order_of_the_calls() 
         seq: None,
     };
     let incident = Incident {
-        session_id: session_id.clone(),
+        session_id: Some(session_id.clone()),
         name: "panic".into(),
         message: "m".into(),
         at: 3,
         turn_id: None,
         row: None,
+        method: None,
         panicked_at: None,
         seq: None,
     };

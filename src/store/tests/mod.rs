@@ -122,6 +122,7 @@ fn turn(session: &str, name: &str) -> BeginTurn {
             model: Some("scripted:x".into()),
             usage: None,
             last_update: None,
+            prompt_request: None,
             running_in: None,
         },
         prompt: Message {

@@ -23,8 +23,9 @@ async fn a_snapshot_does_not_see_what_is_written_while_it_is_read() {
 
     let (turns, messages, at_seq) = reading.await.expect("taken").expect("a session");
     let me = this_process();
+    let prompt_request = Some(turn("s", "t").prompt_request);
     let running_in = Some(RunsIn { pid: me.pid, boot_id: me.boot_id });
-    assert_eq!((turns, at_seq), (vec![TurnInfo { running_in, ..turn("s", "t").turn }], 1));
+    assert_eq!((turns, at_seq), (vec![TurnInfo { running_in, prompt_request, ..turn("s", "t").turn }], 1));
     assert_eq!(messages[1].parts, [Part::text("before")]);
 
     let now = rig.store.snapshot(&session_id("s"), |snapshot| read(snapshot, "s")).await.expect("taken").expect("a session");
@@ -215,10 +216,35 @@ async fn a_turn_of_a_dead_process_is_found_whatever_of_it_cannot_be_read() {
     );
     let abandoned = rig.store.abandoned().await.expect("found").turns;
     let found = abandoned.iter().map(|it| {
-        let request = it.prompt_request.as_ref().map(|request| request.id.as_json());
+        let request = it.turn.prompt_request.as_ref().map(|request| request.id.as_json());
         (it.turn.turn_id.as_str(), it.parts.len(), it.next_part, request)
     });
     assert_eq!(found.collect::<Vec<_>>(), [("t", 1, 2, None), ("u", 2, 2, Some("\"p-1\""))]);
+}
+
+#[tokio::test]
+async fn a_panic_while_it_is_read_is_an_error_with_its_place_and_an_incident_of_the_session() {
+    crate::provenance::panics::watch();
+    let rig = Rig::with_session().await;
+    let read = rig.store.snapshot(&session_id("s"), |_| -> () { panic!("hunter2") }).await;
+    let Err(StoreError::Internal { detail, .. }) = read else { panic!("{read:?}") };
+    assert!(detail.starts_with("reading the store panicked at src/store/tests/snapshot.rs:"), "{detail}");
+    let incidents = rig.store.recent_incidents(9).await.expect("read");
+    let told: Vec<_> = incidents.iter().map(|it| (it.name.as_str(), it.session_id.as_ref(), it.message.as_str())).collect();
+    assert_eq!(told, [("reader_panic", Some(&session_id("s")), "reading the store panicked")]);
+    let at = incidents[0].panicked_at.as_ref().expect("a place");
+    assert_eq!((at.file.as_str(), detail.ends_with(&format!(":{}", at.line))), ("src/store/tests/snapshot.rs", true));
+}
+
+#[tokio::test]
+async fn an_incident_of_no_session_is_kept_and_stands_in_no_export() {
+    let rig = Rig::with_session().await;
+    let incident = crate::provenance::panics::Panicked::default().incident("handler_panic", None, 7);
+    rig.store.record(Diagnostic::Incident(incident)).await.expect("stored");
+    let incidents = rig.store.recent_incidents(9).await.expect("read");
+    assert_eq!(incidents.iter().map(|it| (it.session_id.as_ref(), it.at)).collect::<Vec<_>>(), [(None, 7)]);
+    let walked = rig.store.snapshot(&session_id("s"), |snapshot| snapshot.at_seq()).await;
+    assert_eq!(walked, Ok(Some(0)));
 }
 
 /// Changes rows behind the store's back.

@@ -171,8 +171,7 @@ async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
     let mut found = next.abandoned().await.expect("read").turns;
     assert_eq!(found[0].last_sign.0, SignOfLife::OutputKept, "of these rows only the parts are of today");
     let expected = AbandonedTurn {
-        turn: lost,
-        prompt_request: Some(prompt_request),
+        turn: TurnInfo { prompt_request: Some(prompt_request), ..lost },
         parts: vec![Part::text("half a word"), Part::text("gap")],
         next_part: 5,
         owner: dead_process(),
@@ -180,6 +179,8 @@ async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
         accepted: None,
         last_sign: found[0].last_sign,
         open_traces: vec![trace("s", "lost", "a2", StreamState::Open)],
+        is_first: true,
+        backs_off: false,
         tool_runs: vec![tool_run("s", "lost", "c1", Some(ResultStatus::Completed)), tool_run("s", "lost", "c2", None)],
         title: Some(title("s", "lost", "run", false)),
     };

@@ -12,7 +12,7 @@ use super::workspace::Place;
 use super::{Approved, CommandEnd, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, elsewhere};
 use crate::config::{SandboxMode, SandboxNetwork};
 use crate::policy::{Access, Invocation, NetworkAccess, RunAccess};
-use crate::process::{Capture, Captured, Command, Confinement, Directory, Enforced, Exit, Network, StartIn, Strictness, ability};
+use crate::process::{Capture, Captured, Command, Confinement, Directory, Enforced, Exit, Meter, Network, StartIn, Strictness, ability};
 use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::{ToolKind, ToolLocation};
@@ -118,14 +118,14 @@ impl Tool for Shell {
             let terms = Terms {
                 token: &context.token,
                 grace: &commands.grace,
-                capture: Capture::whole_up_to(MAX_OUTPUT_BYTES, MAX_KEPT_BYTES),
+                capture: Capture::whole_up_to(MAX_OUTPUT_BYTES, MAX_KEPT_BYTES).metered(context.meter.clone()),
                 limit: Some(request.limit),
                 hop: &*context.hop,
             };
             let ran = command::run(&commands.keeper, &command, terms).await;
             // A long output is searched for keys, and written.
-            let commands = Arc::clone(commands);
-            super::blocking(move || Ok(request.told(ran, &commands))).await
+            let (commands, meter) = (Arc::clone(commands), context.meter.clone());
+            super::blocking(move || Ok(request.told(ran, &commands, &meter))).await
         }
         .boxed()
     }
@@ -191,7 +191,7 @@ impl Request {
     }
 
     /// What the model and the client are told of a command that has ended.
-    fn told(&self, ran: Ran, commands: &Commands) -> ToolOutput {
+    fn told(&self, ran: Ran, commands: &Commands, meter: &Meter) -> ToolOutput {
         let status = ran.status();
         let Ran { exit, failure, captured, fate, timed_out, held, .. } = ran;
         let mut text = commands.keys.scrub(&captured.text).into_owned();
@@ -202,7 +202,9 @@ impl Request {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "[{line}]");
         };
-        if let Some(line) = kept(&captured, commands) {
+        let (kept_bytes, line) = kept(&captured, commands);
+        meter.keeps(kept_bytes);
+        if let Some(line) = line {
             note(line);
         }
         if timed_out {
@@ -230,18 +232,22 @@ impl Request {
     }
 }
 
-/// Keeps the whole output, if not all of it is shown or not as it is, and says where.
-fn kept(captured: &Captured, commands: &Commands) -> Option<String> {
-    let whole = captured.whole.as_ref()?;
-    let kept = commands.outputs.keep(&commands.keys.scrub_bytes(whole));
-    Some(match (kept, captured.cut_off()) {
+/// Keeps the whole output, if not all of it is shown or not as it is. Gives how many bytes of it are there, and where they are.
+fn kept(captured: &Captured, commands: &Commands) -> (u64, Option<String>) {
+    let (bytes, shown) = (captured.bytes, captured.bytes - captured.left_out);
+    let Some(whole) = &captured.whole else { return (shown, None) };
+    let (kept, line) = match (commands.outputs.keep(&commands.keys.scrub_bytes(whole)), captured.cut_off()) {
         (Ok(path), 0) if captured.left_out == 0 => {
-            format!("the output has bytes that are no text; all {} bytes of it are in {}", captured.bytes, path.display())
+            (bytes, format!("the output has bytes that are no text; all {bytes} bytes of it are in {}", path.display()))
         }
-        (Ok(path), 0) => format!("all {} bytes of the output are in {}", captured.bytes, path.display()),
-        (Ok(path), _) => format!("the first {} of {} bytes of the output are in {}", whole.len(), captured.bytes, path.display()),
-        (Err(error), _) => format!("the output has {} bytes, and it could not be kept: {error}", captured.bytes),
-    })
+        (Ok(path), 0) => (bytes, format!("all {bytes} bytes of the output are in {}", path.display())),
+        (Ok(path), cut_off) => {
+            let first = bytes - cut_off;
+            (first, format!("the first {first} of {bytes} bytes of the output are in {}", path.display()))
+        }
+        (Err(error), _) => (shown, format!("the output has {bytes} bytes, and it could not be kept: {error}")),
+    };
+    (kept, Some(line))
 }
 
 fn has_nul(invocation: &Invocation) -> bool {

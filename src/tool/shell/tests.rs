@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Sandbox;
-use crate::process::{Ability, Hold};
+use crate::process::{Ability, Hold, Meter};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::message::ResultStatus;
 use crate::protocol::update::ToolCallContent;
@@ -107,7 +107,7 @@ fn how_it_ended_is_told_with_whatever_is_not_as_it_should_be() {
         by_stop: false,
         held: None,
     };
-    let told = |ran: Ran| request.told(ran, &room.commands).text;
+    let told = |ran: Ran| request.told(ran, &room.commands, &Meter::default()).text;
     assert_eq!(told(ran()), "[exit code 0]\n");
     let gone = "the process that kept the command was ended from outside";
     let lost = |exit| Ran { exit, failure: Some(gone.into()), fate: ToolOutcome::Killed, ..ran() };
@@ -132,6 +132,6 @@ fn how_it_ended_is_told_with_whatever_is_not_as_it_should_be() {
         (Ran { by_stop: true, ..left() }, ResultStatus::Interrupted),
     ];
     for (ran, status) in cases {
-        assert_eq!(request.told(ran, &room.commands).ended.expect("a command").status, status);
+        assert_eq!(request.told(ran, &room.commands, &Meter::default()).ended.expect("a command").status, status);
     }
 }

@@ -37,6 +37,15 @@ impl Doing {
         }
     }
 
+    /// Some clients do not say who they are.
+    pub(super) fn names_its_client(self) -> bool {
+        !matches!(self, Self::Queued | Self::Reasoning | Self::RetryBackoff)
+    }
+
+    pub(super) fn client(self) -> &'static str {
+        if self.names_its_client() { "An Editor 1.0+2" } else { "a client that gave no name" }
+    }
+
     /// The tools in flight and what becomes of them.
     pub(super) fn tools(self) -> Value {
         match self {

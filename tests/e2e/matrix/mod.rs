@@ -5,6 +5,7 @@
 //! what was lost, whether a retry is safe. A crash has its own file (`crash`): what it was doing is read from what was stored.
 
 mod axes;
+mod deaths;
 pub(crate) mod judge;
 mod maintainer;
 
@@ -54,7 +55,11 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
     let mut editor = Editor::spawn(command, Framing::Headers, Dialect::Lsp, &args);
     let named =
         (stop == Stop::ProcessDied).then(|| Command::new("cat").stdin(Stdio::piped()).kill_on_drop(true).spawn().expect("cat runs"));
-    editor.call("initialize", json!({ "processId": named.as_ref().and_then(Child::id), "capabilities": {} })).await;
+    let mut hello = json!({ "processId": named.as_ref().and_then(Child::id), "capabilities": {} });
+    if doing.names_its_client() {
+        hello["clientInfo"] = json!({ "name": "An Editor", "version": "1.0+2" });
+    }
+    editor.call("initialize", hello).await;
     let mut new = json!({ "cwd": home.workspace() });
     if titled == Titled::ByTheUser {
         new["title"] = json!("Mine");

@@ -198,6 +198,12 @@ M.PROTOCOL_VERSION = 1
 ---| "unknown" # It broke, and nobody can tell at which end.
 ---| "not_open" # The request had not been handed to a connection, or there is none to a model in this process.
 
+--- The output of a command that the stop ended.
+---@class pillion.CommandOutput
+---@field bytes integer All that pillion had read of it.
+---@field call_id string
+---@field kept_bytes integer What of that can still be read: in the call's result, or in the file that it names.
+
 --- Whether anything was still running, unreadable or not yet recorded when the snapshot was taken.
 ---@alias pillion.Completeness
 ---| "complete"
@@ -349,11 +355,12 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.Incident
 ---@field at integer
 ---@field message string
+---@field method? string `handler_panic`: the method of the request that broke.
 ---@field name string
 ---@field panicked_at? pillion.Place Of a panic: where in pillion's code it was.
 ---@field row? string `unreadable_row`: which row of the store, by its table and its number there.
 ---@field seq? integer
----@field session_id pillion.SessionId
+---@field session_id? pillion.SessionId Absent if it was of no session; such a one is in no export.
 ---@field turn_id? pillion.TurnId
 
 --- What pillion tells of a session beyond ACP.
@@ -546,6 +553,7 @@ M.PROTOCOL_VERSION = 1
 --- How much of the turn's output existed, and how much of it is kept.
 ---@class pillion.Partial
 ---@field bytes_unsent? integer
+---@field command_outputs? pillion.CommandOutput[] What the commands had written that ran when the turn was stopped; absent if none had written anything.
 ---@field not_read_since? integer Wall clock of the last byte that the client's pipe had taken; only if no more went into it.
 ---@field persisted_bytes integer
 ---@field reasoning_bytes integer
@@ -1163,11 +1171,12 @@ M.PROTOCOL_VERSION = 1
 ---@class pillion.TurnInfo
 ---@field abort_id? pillion.AbortId
 ---@field ended_at? integer
----@field kind? pillion.TurnKind What asked for it; absent in records of versions that knew only prompts.
+---@field kind? pillion.TurnKind What that was; absent in records of versions that knew only prompts.
 ---@field last_update? integer
 ---@field message_id pillion.MessageId
 ---@field model? string
 ---@field parent_id pillion.MessageId
+---@field prompt_request? pillion.PromptRequest The request that asked for it; absent if its row could not be read.
 ---@field running_in? pillion.RunsIn The process that runs it, while it has no end and its process lives.
 ---@field session_id pillion.SessionId
 ---@field started_at integer

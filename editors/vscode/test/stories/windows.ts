@@ -30,7 +30,7 @@ await editor.tell(async () => {
   const first = await busy();
   await editor.page.reload();
   await replaced(first);
-  const shutdown = "The editor asked pillion to shut down while the turn was running.";
+  const shutdown = "The editor asked pillion to shut down before the turn had ended.";
   await editor.notification(shutdown);
   await chat.open();
   await chat.see(words);
@@ -41,7 +41,7 @@ await editor.tell(async () => {
   process.kill(host!, "SIGKILL");
   await replaced(second);
   // Its pipe ends and its process ends; which of the two pillion sees first is not decided.
-  const closed = /The editor('s process \(\d+\) ended| closed the connection) while the turn was running\./;
+  const closed = /The editor('s process \(\d+\) ended| closed the connection) before the turn had ended\./;
   await editor.notification(closed);
   await chat.open();
   await chat.see(closed);

@@ -1,6 +1,8 @@
 //! Requests: ids, order, limits, panics, and everything that is refused.
 
 use crate::config::{Framing, Limits};
+use crate::protocol::ids::SessionId;
+use crate::provenance::panics;
 use crate::rpc::test_server::{FRAMINGS, greeted, lsp, note, open_with, prompt, request};
 use serde_json::{Value, json};
 
@@ -120,7 +122,8 @@ async fn too_many_requests_are_refused_but_cancels_get_through() {
 }
 
 #[tokio::test]
-async fn a_panic_is_the_answer_of_its_own_request_and_nobody_elses_trouble() {
+async fn a_panic_is_the_answer_of_its_own_request_and_an_incident_and_nobody_elses_trouble() {
+    panics::watch();
     for framing in FRAMINGS {
         let (mut peer, server) = lsp(framing).await;
         peer.send(&[prompt(json!("now"), "s", "panic")]).await;
@@ -133,6 +136,33 @@ async fn a_panic_is_the_answer_of_its_own_request_and_nobody_elses_trouble() {
         peer.notify("session/cancel", json!({"sessionId": "panic"})).await;
         assert!(peer.call(json!(1), "session/list", json!({})).await["result"].is_object());
         assert!(!server.ended.is_finished());
+        let broken = server.sessions.broken();
+        let told: Vec<_> = broken
+            .iter()
+            .map(|it| {
+                (
+                    it.name.as_str(),
+                    it.session_id.as_ref().map(SessionId::as_str),
+                    it.method.as_deref(),
+                    it.message.lines().next().unwrap_or_default(),
+                )
+            })
+            .collect();
+        let breaks = [
+            "a handler that breaks at once",
+            "a handler that breaks later",
+            "a document that breaks",
+            "assertion `left != right` failed: a session that breaks",
+        ];
+        let expected = [
+            ("handler_panic", Some("s"), Some("session/prompt"), breaks[0]),
+            ("handler_panic", None, Some("session/list"), breaks[1]),
+            ("intake_panic", None, None, breaks[2]),
+            ("intake_panic", None, None, breaks[3]),
+        ];
+        assert_eq!(told, expected);
+        let at: Vec<_> = broken.iter().filter_map(|it| it.panicked_at.as_ref()).map(|at| (at.file.as_str(), at.line > 0)).collect();
+        assert_eq!(at, [("src/rpc/test_server/fake.rs", true); 4]);
         peer.finish().await;
     }
 }
