@@ -17,6 +17,7 @@ use crate::provider::wire::{AnswerLimits, Protocol, Remote, RemoteOptions};
 use crate::provider::{Provider, reach};
 use crate::session::{self, Exporter, Parts, Refusal};
 use crate::store::{Closing, Store};
+use crate::tool::command::longest_command;
 use crate::tool::documents::Documents;
 use crate::tool::{ToolSet, standard_tools};
 use futures_util::FutureExt;
@@ -55,7 +56,7 @@ impl Host {
             store,
             providers: Arc::new(move |name| provider(&chosen, name)),
             no_model: Arc::new(move || no_model(Arc::clone(&known)).boxed()),
-            tools: Arc::new(ToolSet::new(standard_tools())),
+            tools: Arc::new(ToolSet::new(standard_tools(longest_command(&settings)))),
             keeper: Keeper::this_program(),
             environment: settings.command_environment(process::variables()).into(),
             documents: Documents::default(),

@@ -23,7 +23,7 @@ use crate::protocol::params::{BadField, NewSessionParams, OpenSessionParams, Set
 use crate::protocol::results::{CancelResult, ConfigOption, Empty, NewSessionResult, OpenSessionResult};
 use crate::protocol::update::SessionUpdate;
 use crate::store::{LastTurn, SessionChange, StoreError};
-use crate::tool::command::{Commands, KILLED_WITHIN};
+use crate::tool::command::{Commands, longest_command};
 use crate::tool::outputs::Outputs;
 use crate::tool::scratch::Scratch;
 use crate::tool::workspace::Workspace;
@@ -229,7 +229,7 @@ fn commands(id: &SessionId, parts: &Parts) -> Commands {
         grace: settings.grace,
         sandbox: settings.sandbox.clone(),
         writable: settings.sandbox.writable.iter().filter_map(|path| Directory::at(path).ok()).collect(),
-        longest: settings.watchdogs.tool.saturating_sub(settings.grace.soft + KILLED_WITHIN),
+        longest: longest_command(settings),
         scratch: Scratch::default(),
         outputs: outputs(id, parts),
         keys: Arc::clone(&provenance.keys),

@@ -4,7 +4,7 @@
 
 use super::outputs::Outputs;
 use super::scratch::Scratch;
-use crate::config::Sandbox;
+use crate::config::{Sandbox, Settings};
 use crate::process::{Capture, Captured, Command, Directory, Enforced, Exit, Keeper, Kept, Output, Word};
 use crate::protocol::abort::ToolOutcome;
 use crate::protocol::cause::CancelMode;
@@ -19,6 +19,11 @@ use std::time::Duration;
 /// How much longer than the grace a run may take that has a process to end: the keeper kills when the grace is over, and
 /// waits a moment for what it killed.
 pub const KILLED_WITHIN: Duration = Duration::from_millis(400);
+
+/// How long a command of the model's may take: it is ended before the watchdog ends its turn.
+pub fn longest_command(settings: &Settings) -> Duration {
+    settings.watchdogs.tool.saturating_sub(settings.grace.soft + KILLED_WITHIN)
+}
 
 /// What the commands of a session run with.
 pub struct Commands {

@@ -34,37 +34,42 @@ struct Request {
     hunks: Vec<Hunk>,
 }
 
+/// What a call may say; what is enforced of it.
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
+            "edits": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_EDITS,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "old_text": {
+                            "type": "string",
+                            "description": "The text to replace, with its white space; it must be in the file exactly once. \
+                                            Empty only for a file that is new or empty.",
+                        },
+                        "new_text": { "type": "string", "description": "The text in its place." },
+                        "replace_all": { "type": "boolean", "description": "Replace it wherever it is. Default: false." },
+                    },
+                    "required": ["old_text", "new_text"],
+                },
+            },
+        },
+        "required": ["path", "edits"],
+    })
+}
+
 impl Tool for EditFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "edit_file",
             description: "Replaces exact pieces of text in a file of the workspace, or makes a file; the user is asked first. The edits \
                           are made in order, all or none. Read the file before. A file that is open in the editor is changed there.",
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
-                    "edits": {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": MAX_EDITS,
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "old_text": {
-                                    "type": "string",
-                                    "description": "The text to replace, with its white space; it must be in the file exactly once. \
-                                                    Empty only for a file that is new or empty.",
-                                },
-                                "new_text": { "type": "string", "description": "The text in its place." },
-                                "replace_all": { "type": "boolean", "description": "Replace it wherever it is. Default: false." },
-                            },
-                            "required": ["old_text", "new_text"],
-                        },
-                    },
-                },
-                "required": ["path", "edits"],
-            }),
+            input_schema: schema(),
         }
     }
 
@@ -109,16 +114,14 @@ impl Tool for EditFile {
 
 impl Request {
     fn of(input: &Value, context: &ToolContext) -> Result<Self, ToolError> {
-        let arguments = Arguments::of(input)?;
-        let place = context.workspace.place(arguments.text("path")?)?;
-        let hunk = |edit: &Arguments<'_>| {
-            Ok(Hunk {
-                old: edit.text("old_text")?.to_owned(),
-                new: edit.text("new_text")?.to_owned(),
-                occurrence: if edit.flag("replace_all")? { Occurrence::Every } else { Occurrence::Only },
-            })
+        let arguments = Arguments::of(input, &schema())?;
+        let place = context.workspace.place(arguments.text("path"))?;
+        let hunk = |edit: &Arguments| Hunk {
+            old: edit.text("old_text").to_owned(),
+            new: edit.text("new_text").to_owned(),
+            occurrence: if edit.flag("replace_all") { Occurrence::Every } else { Occurrence::Only },
         };
-        let hunks = arguments.objects("edits", 1..=MAX_EDITS)?.iter().map(hunk).collect::<Result<_, ToolError>>()?;
+        let hunks = arguments.objects("edits").iter().map(hunk).collect();
         Ok(Self { place, hunks })
     }
 

@@ -1,6 +1,6 @@
 //! `glob`: the files of the workspace whose paths match a pattern.
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, MAX_PATTERN_CHARS};
 use super::walk::Walk;
 use super::workspace::{Place, Workspace};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
@@ -26,20 +26,25 @@ struct Request {
     title: String,
 }
 
+/// What a call may say; what is enforced of it.
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "pattern": { "type": "string", "maxLength": MAX_PATTERN_CHARS, "description": "Such as **/*.rs or src/*.{ts,tsx}; without a / it fits at any depth." },
+            "path": { "type": "string", "description": "The directory that the pattern begins in. Default: the workspace." },
+        },
+        "required": ["pattern"],
+    })
+}
+
 impl Tool for Glob {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "glob",
             description: "Finds files of the workspace by their path, sorted. Files that a .gitignore hides are left out. At most 1000 \
                           paths.",
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "pattern": { "type": "string", "description": "Such as **/*.rs or src/*.{ts,tsx}; without a / it fits at any depth." },
-                    "path": { "type": "string", "description": "The directory that the pattern begins in. Default: the workspace." },
-                },
-                "required": ["pattern"],
-            }),
+            input_schema: schema(),
         }
     }
 
@@ -70,13 +75,13 @@ impl Tool for Glob {
 
 impl Request {
     fn of(input: &Value, workspace: &Workspace) -> Result<Self, ToolError> {
-        let arguments = Arguments::of(input)?;
-        let pattern = arguments.text("pattern")?;
+        let arguments = Arguments::of(input, &schema())?;
+        let pattern = arguments.text("pattern");
         // Neither means what a model hopes for: `!` excludes, and a pattern without letters fits everything or nothing.
         if pattern.trim().is_empty() || pattern.starts_with('!') {
             return Err(arguments.wrong("pattern", "must be a glob of the files to find, such as **/*.rs"));
         }
-        let place = arguments.optional_text("path")?.map_or_else(|| Ok(Place::root()), |path| workspace.place(path))?;
+        let place = arguments.optional_text("path").map_or_else(|| Ok(Place::root()), |path| workspace.place(path))?;
         let mut globs = OverrideBuilder::new(".");
         let built = globs.add(pattern).and_then(|globs| globs.build());
         let globs = built.map_err(|error| arguments.wrong("pattern", &format!("is no valid glob: {error}")))?;

@@ -18,18 +18,23 @@ const MAX_NAMES: usize = 1000;
 
 pub(super) struct ListDirectory;
 
+/// What a call may say; what is enforced of it.
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "path": { "type": "string", "description": "The directory, relative or absolute. Default: the workspace." },
+        },
+    })
+}
+
 impl Tool for ListDirectory {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "list_directory",
             description: "Lists one directory of the workspace, sorted: directories end with /, symbolic links with @. Names that a \
                           .gitignore hides are counted, not shown. At most 1000 names.",
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "path": { "type": "string", "description": "The directory, relative or absolute. Default: the workspace." },
-                },
-            }),
+            input_schema: schema(),
         }
     }
 
@@ -58,7 +63,7 @@ impl Tool for ListDirectory {
 }
 
 fn place(input: &Value, context: &ToolContext) -> Result<Place, ToolError> {
-    match Arguments::of(input)?.optional_text("path")? {
+    match Arguments::of(input, &schema())?.optional_text("path") {
         Some(path) => Ok(context.workspace.place(path)?),
         None => Ok(Place::root()),
     }

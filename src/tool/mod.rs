@@ -39,6 +39,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 use workspace::{Confirmed, Place, Seen, WorkspaceError};
 
 /// Something that a model can call.
@@ -216,8 +217,8 @@ impl ToolSet {
 /// The names of the tools; an export shows these as they are.
 pub const TOOL_NAMES: [&str; 8] = ["read_file", "list_directory", "glob", "search", "edit_file", "write_file", "shell", "update_plan"];
 
-/// Every tool that pillion has.
-pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
+/// Every tool that pillion has; a command may take so long.
+pub fn standard_tools(longest_command: Duration) -> Vec<Arc<dyn Tool>> {
     vec![
         Arc::new(read_file::ReadFile),
         Arc::new(list_directory::ListDirectory),
@@ -225,7 +226,7 @@ pub fn standard_tools() -> Vec<Arc<dyn Tool>> {
         Arc::new(search::Search),
         Arc::new(edit_file::EditFile),
         Arc::new(write_file::WriteFile),
-        Arc::new(shell::Shell),
+        Arc::new(shell::Shell { longest: longest_command }),
         Arc::new(update_plan::UpdatePlan),
     ]
 }
@@ -253,7 +254,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_tool_is_found_by_its_name_and_plans_what_it_does() {
-        let set = ToolSet::new(standard_tools());
+        let set = ToolSet::new(standard_tools(Duration::from_secs(900)));
         assert_eq!(set.specs().iter().map(|spec| spec.name).collect::<Vec<_>>(), TOOL_NAMES);
         let room = test_room::Room::new();
         for spec in set.specs().iter() {
@@ -272,7 +273,7 @@ mod tests {
         let room = test_room::Room::new();
         room.file("secret/a.txt", "a");
         std::os::unix::fs::symlink("secret", room.path("link")).unwrap();
-        let set = ToolSet::new(standard_tools());
+        let set = ToolSet::new(standard_tools(Duration::from_secs(900)));
         for (name, path, access) in [
             ("glob", "link", "secret"),
             ("search", "link", "secret"),

@@ -58,21 +58,26 @@ enum Source {
     Unsaved(Arc<str>),
 }
 
+/// What a call may say; what is enforced of it.
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
+            "offset": { "type": "integer", "minimum": 1, "maximum": u32::MAX, "description": "The first line to read, counted from 1. Default: 1." },
+            "limit": { "type": "integer", "minimum": 1, "maximum": MAX_LINES, "description": "How many lines. Default: 2000." },
+        },
+        "required": ["path"],
+    })
+}
+
 impl Tool for ReadFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "read_file",
             description: "Reads a text file of the workspace, with its unsaved changes if it is open in the editor; or an image (png, \
                           jpeg, gif, webp). At most 2000 lines or 256 KiB are given at once; the answer says how to go on.",
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
-                    "offset": { "type": "integer", "minimum": 1, "description": "The first line to read, counted from 1. Default: 1." },
-                    "limit": { "type": "integer", "minimum": 1, "maximum": MAX_LINES, "description": "How many lines. Default: 2000." },
-                },
-                "required": ["path"],
-            }),
+            input_schema: schema(),
         }
     }
 
@@ -125,10 +130,10 @@ impl Tool for ReadFile {
 
 impl Request {
     fn of(input: &Value, context: &ToolContext) -> Result<Self, ToolError> {
-        let arguments = Arguments::of(input)?;
-        let offset = arguments.optional_number("offset", 1..=u64::from(u32::MAX))?;
-        let limit = arguments.optional_number("limit", 1..=MAX_LINES)?;
-        let path = arguments.text("path")?;
+        let arguments = Arguments::of(input, &schema())?;
+        let offset = arguments.optional_number("offset");
+        let limit = arguments.optional_number("limit");
+        let path = arguments.text("path");
         let (workspace, place) = match context.commands.outputs.find(path) {
             Some(kept) => kept.map(|(directory, place)| (Arc::new(directory), place))?,
             None => (Arc::clone(&context.workspace), context.workspace.place(path)?),

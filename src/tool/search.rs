@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, MAX_PATTERN_CHARS};
 use super::documents::WorkspaceDocuments;
 use super::stoppable::Stoppable;
 use super::walk::Walk;
@@ -57,6 +57,19 @@ struct Found {
     asked: usize,
 }
 
+/// What a call may say; what is enforced of it.
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "pattern": { "type": "string", "maxLength": MAX_PATTERN_CHARS, "description": "A regular expression (Rust syntax); (?i) at its start ignores case." },
+            "path": { "type": "string", "description": "The file or directory, relative or absolute. Default: the workspace." },
+            "glob": { "type": "string", "maxLength": MAX_PATTERN_CHARS, "description": "Only such files: *.rs, src/**/*.ts; or all but such: !*.md." },
+        },
+        "required": ["pattern"],
+    })
+}
+
 impl Tool for Search {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
@@ -64,15 +77,7 @@ impl Tool for Search {
             description: "Searches the text files of the workspace for a regular expression, line by line, and gives path:line: text. \
                           Files that a .gitignore hides and binary files are left out. Unsaved changes are searched too where the \
                           editor tells of them; read_file always has them. At most 200 matching lines.",
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "pattern": { "type": "string", "description": "A regular expression (Rust syntax); (?i) at its start ignores case." },
-                    "path": { "type": "string", "description": "The file or directory, relative or absolute. Default: the workspace." },
-                    "glob": { "type": "string", "description": "Only such files: *.rs, src/**/*.ts; or all but such: !*.md." },
-                },
-                "required": ["pattern"],
-            }),
+            input_schema: schema(),
         }
     }
 
@@ -105,8 +110,8 @@ impl Tool for Search {
 
 impl Request {
     fn of(input: &Value, workspace: &Workspace) -> Result<Self, ToolError> {
-        let arguments = Arguments::of(input)?;
-        let pattern = arguments.text("pattern")?;
+        let arguments = Arguments::of(input, &schema())?;
+        let pattern = arguments.text("pattern");
         let matcher = RegexMatcherBuilder::new()
             .line_terminator(Some(b'\n'))
             .size_limit(MAX_PATTERN_BYTES)
@@ -114,11 +119,11 @@ impl Request {
             .build(pattern)
             .map_err(|error| ToolError(format!("the argument pattern is no regular expression for one line: {error}")))?;
         let mut globs = OverrideBuilder::new(".");
-        if let Some(glob) = arguments.optional_text("glob")? {
+        if let Some(glob) = arguments.optional_text("glob") {
             globs.add(glob).map_err(|error| ToolError(format!("the argument glob is no valid glob: {error}")))?;
         }
         let glob = globs.build().map_err(|error| ToolError(format!("the argument glob is no valid glob: {error}")))?;
-        let place = arguments.optional_text("path")?.map_or_else(|| Ok(Place::root()), |path| workspace.place(path))?;
+        let place = arguments.optional_text("path").map_or_else(|| Ok(Place::root()), |path| workspace.place(path))?;
         let title = format!("Search {place} for {}", cut(&exact(pattern), MAX_TITLE_PATTERN_BYTES));
         Ok(Self { place, matcher, glob, title })
     }

@@ -29,31 +29,36 @@ pub fn planned(tool: &str, input: &Value) -> Option<Vec<PlanEntry>> {
     if tool == NAME { entries(input).ok() } else { None }
 }
 
+/// What a call may say; what is enforced of it.
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "entries": {
+                "type": "array",
+                "maxItems": MAX_ENTRIES,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "content": { "type": "string", "minLength": 1, "maxLength": MAX_CONTENT_CHARS, "description": "The step, in one line." },
+                        "priority": { "type": "string", "enum": PRIORITIES.map(|(word, _)| word), "description": "Default: medium." },
+                        "status": { "type": "string", "enum": STATUSES.map(|(word, _)| word) },
+                    },
+                    "required": ["content", "status"],
+                },
+            },
+        },
+        "required": ["entries"],
+    })
+}
+
 impl Tool for UpdatePlan {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: NAME,
             description: "Shows the user the plan of a task with several steps. Each call gives the whole plan anew: call it when you \
                           begin, and whenever a step begins or is done.",
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "entries": {
-                        "type": "array",
-                        "maxItems": MAX_ENTRIES,
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "content": { "type": "string", "maxLength": MAX_CONTENT_CHARS, "description": "The step, in one line." },
-                                "priority": { "type": "string", "enum": PRIORITIES.map(|(word, _)| word), "description": "Default: medium." },
-                                "status": { "type": "string", "enum": STATUSES.map(|(word, _)| word) },
-                            },
-                            "required": ["content", "status"],
-                        },
-                    },
-                },
-                "required": ["entries"],
-            }),
+            input_schema: schema(),
         }
     }
 
@@ -91,21 +96,20 @@ impl Tool for UpdatePlan {
 }
 
 fn entries(input: &Value) -> Result<Vec<PlanEntry>, ToolError> {
-    let entries = Arguments::of(input)?.objects("entries", 0..=MAX_ENTRIES)?;
+    let entries = Arguments::of(input, &schema())?.objects("entries");
     entries.iter().map(entry).collect()
 }
 
-fn entry(given: &Arguments<'_>) -> Result<PlanEntry, ToolError> {
-    let content = given.text("content")?.trim();
-    let length = content.chars().count();
-    if !(1..=MAX_CONTENT_CHARS).contains(&length) {
-        return Err(given.wrong("content", &format!("must have 1 to {MAX_CONTENT_CHARS} characters, not {length}")));
+fn entry(given: &Arguments) -> Result<PlanEntry, ToolError> {
+    let content = given.text("content").trim();
+    if content.is_empty() {
+        return Err(given.wrong("content", &format!("must have 1 to {MAX_CONTENT_CHARS} characters, not 0")));
     }
     Ok(PlanEntry {
         // It is shown as a line of a list.
         content: exact(content).into_owned(),
-        priority: given.optional_word("priority", &PRIORITIES)?.unwrap_or(PlanPriority::Medium),
-        status: given.optional_word("status", &STATUSES)?.ok_or_else(|| given.wrong("status", "is missing; it must be a string"))?,
+        priority: given.optional_word("priority", &PRIORITIES).unwrap_or(PlanPriority::Medium),
+        status: given.optional_word("status", &STATUSES).unwrap_or(PlanStatus::Pending),
     })
 }
 

@@ -30,6 +30,19 @@ struct Request {
     parents: Parents,
 }
 
+/// What a call may say; what is enforced of it.
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
+            "content": { "type": "string", "description": "The whole new text of the file, at most 1 MiB." },
+            "create_parents": { "type": "boolean", "description": "Make missing directories of the path. Default: false." },
+        },
+        "required": ["path", "content"],
+    })
+}
+
 impl Tool for WriteFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
@@ -37,15 +50,7 @@ impl Tool for WriteFile {
             description: "Makes a file of the workspace, or replaces the whole text of one; the user is asked first. For a part of a \
                           file use edit_file. Line ends, encoding, final newline and mode of a file that is replaced are kept. \
                           A file that is open in the editor is changed there.",
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
-                    "content": { "type": "string", "description": "The whole new text of the file." },
-                    "create_parents": { "type": "boolean", "description": "Make missing directories of the path. Default: false." },
-                },
-                "required": ["path", "content"],
-            }),
+            input_schema: schema(),
         }
     }
 
@@ -86,13 +91,13 @@ impl Tool for WriteFile {
 
 impl Request {
     fn of(input: &Value, context: &ToolContext) -> Result<Self, ToolError> {
-        let arguments = Arguments::of(input)?;
-        let place = context.workspace.place(arguments.text("path")?)?;
-        let content = arguments.text("content")?;
+        let arguments = Arguments::of(input, &schema())?;
+        let place = context.workspace.place(arguments.text("path"))?;
+        let content = arguments.text("content");
         if content.len() > MAX_CONTENT_BYTES {
             return Err(ToolError(format!("the argument content has {} bytes; at most {MAX_CONTENT_BYTES} are written", content.len())));
         }
-        let parents = if arguments.flag("create_parents")? { Parents::Make } else { Parents::MustExist };
+        let parents = if arguments.flag("create_parents") { Parents::Make } else { Parents::MustExist };
         Ok(Self { place, content: content.to_owned(), parents })
     }
 

@@ -41,7 +41,10 @@ const MAX_KEPT_BYTES: usize = 16 << 20;
 /// How long a command may take if the model does not say.
 const USUAL_SECONDS: u64 = 120;
 
-pub(super) struct Shell;
+pub(super) struct Shell {
+    /// How long a command may take.
+    pub(super) longest: Duration,
+}
 
 /// A call that can be run.
 struct Request {
@@ -53,6 +56,31 @@ struct Request {
     limit: Duration,
 }
 
+/// What a call may say; what is enforced of it.
+fn schema(longest: Duration) -> Value {
+    let longest = longest.as_secs().max(1);
+    json!({
+        "type": "object",
+        "properties": {
+            "command": {
+                "type": "string", "maxLength": MAX_COMMAND_BYTES,
+                "description": "A script for /bin/sh, at most 16 KiB. Give this or argv. One that the user is asked about must be \
+                                shorter than 4 KiB.",
+            },
+            "argv": {
+                "type": "array", "items": { "type": "string" }, "minItems": 1,
+                "description": "A program and its arguments, run without a shell.",
+            },
+            "directory": { "type": "string", "description": "Where to run it. Default: the workspace." },
+            "timeout_seconds": {
+                "type": "integer", "minimum": 1, "maximum": longest,
+                "description": format!("How long it may take. Default: {}.", USUAL_SECONDS.min(longest)),
+            },
+            "network": { "type": "boolean", "description": "Ask for the network too. Default: false." },
+        },
+    })
+}
+
 impl Tool for Shell {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
@@ -61,19 +89,7 @@ impl Tool for Shell {
                           workspace and in $TMPDIR only, and has no network unless it asks for it. It has no terminal and no input. Whatever \
                           it has started is ended with it. Unsaved changes in the editor are not on the disk. Of a long output the beginning \
                           and the end are given, and a file that read_file reads.",
-            input_schema: json!({
-                "type": "object",
-                "properties": {
-                    "command": { "type": "string", "description": "A script for /bin/sh. Give this or argv." },
-                    "argv": {
-                        "type": "array", "items": { "type": "string" }, "minItems": 1,
-                        "description": "A program and its arguments, run without a shell.",
-                    },
-                    "directory": { "type": "string", "description": "Where to run it. Default: the workspace." },
-                    "timeout_seconds": { "type": "integer", "minimum": 1, "description": "How long it may take. Default: 120." },
-                    "network": { "type": "boolean", "description": "Ask for the network too. Default: false." },
-                },
-            }),
+            input_schema: schema(self.longest),
         }
     }
 
@@ -133,8 +149,8 @@ impl Tool for Shell {
 
 impl Request {
     fn of(input: &Value, context: &ToolContext) -> Result<Self, ToolError> {
-        let arguments = Arguments::of(input)?;
-        let invocation = match (arguments.optional_text("command")?, arguments.optional_texts("argv")?) {
+        let arguments = Arguments::of(input, &schema(context.commands.longest))?;
+        let invocation = match (arguments.optional_text("command"), arguments.optional_texts("argv")) {
             (Some(script), None) if !script.trim().is_empty() => Invocation::Script(script.to_owned()),
             (Some(_), None) => return Err(arguments.wrong("command", "is empty")),
             (None, Some(words)) if words.first().is_some_and(|program| !program.is_empty()) => Invocation::Program(words),
@@ -153,16 +169,16 @@ impl Request {
         if has_nul(&invocation) {
             return Err(ToolError("the command holds a NUL character, which no command can".into()));
         }
-        let named = arguments.optional_text("directory")?.map_or_else(|| Ok(Place::root()), |path| context.workspace.place(path))?;
+        let named = arguments.optional_text("directory").map_or_else(|| Ok(Place::root()), |path| context.workspace.place(path))?;
         let (opened, directory) = context.workspace.opened_directory(&named)?;
         let sandbox = &context.commands.sandbox;
         let network = match (sandbox.mode, sandbox.network) {
             (SandboxMode::Off, _) | (_, SandboxNetwork::On) => NetworkAccess::Granted,
-            _ if arguments.flag("network")? => NetworkAccess::Wanted,
+            _ if arguments.flag("network") => NetworkAccess::Wanted,
             _ => NetworkAccess::Off,
         };
         let longest = context.commands.longest.as_secs().max(1);
-        let seconds = arguments.optional_number("timeout_seconds", 1..=longest)?.unwrap_or(USUAL_SECONDS.min(longest));
+        let seconds = arguments.optional_number("timeout_seconds").unwrap_or(USUAL_SECONDS.min(longest));
         Ok(Self { invocation, directory, opened, network, limit: Duration::from_secs(seconds) })
     }
 

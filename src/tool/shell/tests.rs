@@ -9,7 +9,8 @@ use crate::protocol::update::ToolCallContent;
 use crate::tool::test_room::Room;
 
 async fn told(input: Value) -> String {
-    Shell.plan(&input, &Room::new().context()).await.unwrap_err().0
+    let context = Room::new().context();
+    Shell { longest: context.commands.longest }.plan(&input, &context).await.unwrap_err().0
 }
 
 fn shown(request: &Request, sandbox: &Sandbox, ability: &Ability) -> String {
@@ -30,7 +31,8 @@ async fn what_is_no_command_is_told() {
         (json!({}), "the argument command is missing; it must be a string (or give argv)"),
         (json!({ "command": " \n" }), "the argument command is empty"),
         (json!({ "command": "a", "argv": ["a"] }), "give the argument command or the argument argv, not both"),
-        (json!({ "argv": [] }), "the argument argv must begin with the program to run"),
+        (json!({ "argv": [""] }), "the argument argv must begin with the program to run"),
+        (json!({ "argv": [], "command": "" }), "the argument command is missing; it must be a string (or give argv)"),
         (json!({ "argv": ["a", 1] }), "the argument argv[1] must be a string, not a number"),
         (json!({ "argv": "a" }), "the argument argv must be an array of strings, not a string"),
         (json!({ "command": "a\u{0}b" }), "the command holds a NUL character, which no command can"),
@@ -40,6 +42,8 @@ async fn what_is_no_command_is_told() {
         assert_eq!(told(input).await, error);
     }
     let long = told(json!({ "command": "x".repeat(MAX_COMMAND_BYTES + 1) })).await;
+    assert_eq!(long, "the argument command must have at most 16384 characters, not 16385");
+    let long = told(json!({ "argv": ["ä".repeat(MAX_COMMAND_BYTES / 2)] })).await;
     assert!(long.starts_with("the command is too long: it has 16385 bytes"), "{long}");
     assert!(told(json!({ "command": "ls", "directory": "../.." })).await.contains("workspace"));
 }
