@@ -27,6 +27,7 @@ mod names;
 mod odd;
 mod pipes;
 mod project;
+mod proxies;
 mod refusals;
 mod retries;
 mod roundabout;
