@@ -67,9 +67,12 @@ async fn a_command_that_kills_its_keeper_ends_with_it_and_the_record_says_so() {
 async fn in_a_container_a_command_that_kills_its_keeper_ends_with_it_too() {
     let home = Home::new();
     let (mut editor, session) = opened(&home, home.contained(), &[]).await;
+    let fifo = Fifo::new(&home);
     // The second holds the output open as long as it lives.
-    let script = "echo ends; setsid sleep 1000 & kill -9 $PPID; exec sleep 1000";
+    let script = "echo ends; echo $$ > fifo; read -r go < fifo; setsid sleep 1000 & kill -9 $PPID; exec sleep 1000";
     let asked = shell(&mut editor, &session, script).await;
+    fifo.pids().await;
+    fifo.write("go on\n");
     let answer = editor.result(&asked).await;
     assert_eq!(
         fields(&answer, &["stopReason", "signal", "output"]),
