@@ -85,7 +85,7 @@ async fn in_a_container_a_command_that_kills_its_keeper_ends_with_it_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_finds_a_command_whose_keeper_was_stopped() {
     let home = Home::new();
-    let (mut editor, session) = opened(&home, home.command(), &[]).await;
+    let (mut editor, session) = opened(&home, configured(&home, "[grace]\nhard_ms = 900\n"), &[]).await;
     let fifo = Fifo::new(&home);
     let asked = shell(&mut editor, &session, "echo $PPID $$ > fifo; exec sleep 1000").await;
     let pids = fifo.pids().await;
