@@ -15,7 +15,7 @@ use crate::provider::responses::Responses;
 use crate::provider::scripted::Scripted;
 use crate::provider::wire::{AnswerLimits, Protocol, Remote, RemoteOptions};
 use crate::provider::{Provider, reach};
-use crate::session::{self, Exporter, Parts, Refusal};
+use crate::session::{self, Exporter, Parts, Refusal, SingleFile};
 use crate::store::{Closing, Store};
 use crate::tool::command::longest_command;
 use crate::tool::documents::Documents;
@@ -60,6 +60,7 @@ impl Host {
             keeper: Keeper::this_program(),
             environment: settings.command_environment(process::variables()).into(),
             documents: Documents::default(),
+            single_file: SingleFile::default(),
             settings,
         };
         Self { parts, looking: Arc::default() }

@@ -54,6 +54,8 @@ pub struct Settings {
     pub title_model: TitleModel,
     /// What becomes of a running title generation when its turn is cancelled.
     pub title_on_cancel: TitleOnCancel,
+    /// When titles are asked for.
+    pub title_begins: TitleBegins,
     /// The longest that a title generation may take.
     pub title_timeout: Duration,
     /// The base URL of [`Settings::model`]'s provider; absent: the vendor's own. Never ends with a slash.
@@ -112,6 +114,15 @@ pub enum TitleModel {
 pub enum TitleOnCancel {
     Keep,
     Cancel,
+}
+
+/// When a title is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TitleBegins {
+    /// With the turn's answer; after the turn where the server was seen to take one request at a time.
+    Auto,
+    WithAnswer,
+    AfterTurn,
 }
 
 /// What the command line sets.
@@ -179,6 +190,7 @@ impl Settings {
             model: None,
             title_model: TitleModel::Session,
             title_on_cancel: TitleOnCancel::Keep,
+            title_begins: TitleBegins::Auto,
             title_timeout: Duration::from_secs(30),
             base_url: None,
             providers: Arc::default(),

@@ -4,7 +4,7 @@
 
 use super::setting::{Kind, Setting, allowed, limit, rules, seconds};
 use super::value::{Bad, absolute, base_url, each, loosening_rule, millis, model, one_of, quoted, rule};
-use super::{Durability, Framing, SandboxMode, SandboxNetwork, TitleModel, TitleOnCancel};
+use super::{Durability, Framing, SandboxMode, SandboxNetwork, TitleBegins, TitleModel, TitleOnCancel};
 use crate::protocol::mode::Mode;
 use std::time::Duration;
 
@@ -61,6 +61,26 @@ pub const SETTINGS: &[Setting] = &[
                 Some(match settings.title_on_cancel {
                     TitleOnCancel::Keep => "keep".into(),
                     TitleOnCancel::Cancel => "cancel".into(),
+                })
+            },
+        },
+    },
+    Setting {
+        key: Some("title.begins"),
+        variable: None,
+        flag: None,
+        about: "when a title is asked for: with_answer (once the turn's answer has begun), after_turn (for a server that takes one request at a time) or auto (as the server is seen to do)",
+        kind: Kind::Text {
+            set: |settings, text| {
+                let words = [("auto", TitleBegins::Auto), ("with_answer", TitleBegins::WithAnswer), ("after_turn", TitleBegins::AfterTurn)];
+                settings.title_begins = one_of(text, &words)?;
+                Ok(())
+            },
+            show: |settings| {
+                Some(match settings.title_begins {
+                    TitleBegins::Auto => "auto".into(),
+                    TitleBegins::WithAnswer => "with_answer".into(),
+                    TitleBegins::AfterTurn => "after_turn".into(),
                 })
             },
         },

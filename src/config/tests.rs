@@ -95,6 +95,7 @@ fn nothing_set_gives_the_documented_defaults() {
     insta::assert_snapshot!(shown.join("\n"), @r#"
     title.model = session
     title.on_cancel = keep
+    title.begins = auto
     title.timeout_seconds = 30
     store.durability = process
     log_level = info
@@ -146,7 +147,7 @@ fn a_file_can_set_everything_that_has_a_key() {
         data_dir = "/data"
         log_file = "/log"
         log_level = "off"
-        title = { model = "none", on_cancel = "cancel", timeout_seconds = 5 }
+        title = { model = "none", on_cancel = "cancel", begins = "after_turn", timeout_seconds = 5 }
         [permission]
         deadline_seconds = 10
         mode = "auto_edit"
@@ -198,6 +199,7 @@ fn a_file_can_set_everything_that_has_a_key() {
     let settings = User::with(config).load(&[], &[]).expect("settings");
     assert_eq!(settings.base_url.as_deref(), Some("https://models.example/v1"));
     assert_eq!((settings.title_model, settings.title_on_cancel), (TitleModel::Off, TitleOnCancel::Cancel));
+    assert_eq!(settings.title_begins, TitleBegins::AfterTurn);
     assert_eq!((settings.title_timeout, settings.permission_deadline), (Duration::from_secs(5), Duration::from_secs(10)));
     assert_eq!(settings.durability, Durability::Power);
     assert_eq!((settings.grace.soft, settings.grace.hard), (Duration::from_secs(1), Duration::ZERO));
@@ -268,7 +270,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     ];
     insta::assert_snapshot!(errors.map(config_error).join("\n"), @r#"
     HOME/config.toml:2: there is no setting `modle`; allowed here: `model`, [title], `base_url`, `data_dir`, [store], `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits], [provider.NAME]
-    HOME/config.toml:2: there is no setting `title.timeout`; allowed here: `model`, `on_cancel`, `timeout_seconds`
+    HOME/config.toml:2: there is no setting `title.timeout`; allowed here: `model`, `on_cancel`, `begins`, `timeout_seconds`
     HOME/config.toml:1: there is no setting `titel`; allowed here: `model`, [title], `base_url`, `data_dir`, [store], `log_file`, `log_level`, [grace], [permission], [sandbox], [watchdog], [retry], [budget], [loop_guard], [limits], [provider.NAME]
     HOME/config.toml:1: `title` is a section, not a value
     HOME/config.toml:4: `title.timeout_seconds` is `0`, but it must be a whole number from 1 to 600

@@ -22,6 +22,7 @@ said! {
     ONLY_A_HEAD_KEPT_ALIVE = "the answer's head came and the connection was kept alive, but nothing of the answer came";
     ONLY_KEPT_ALIVE = "an answer had begun and was kept alive, but said nothing more";
     FELL_SILENT = "an answer had begun, and nothing more came";
+    TITLE_GAVE_WAY = "the title gave way to a turn, which the server would have let wait for it";
     UNFINISHED = "the stream ended, but the model never said that it had finished";
     TITLE_TIMED_OUT = "the title model had not answered after {} s";
     TITLE_IS_EMPTY = "the title model answered without a title";

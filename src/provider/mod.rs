@@ -38,6 +38,11 @@ pub trait Provider: Send + Sync {
         true
     }
 
+    /// Whether a request may have to wait for another one to the same server.
+    fn may_queue(&self) -> bool {
+        false
+    }
+
     /// Starts one attempt. Nothing is sent before the first poll; dropping the stream closes the connection. A stream
     /// that ends without [`ModelEvent::Finish`] and without an error is a defect of the provider's implementation.
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>>;

@@ -55,7 +55,8 @@ struct Answer<'a> {
     call_ids: &'a mut HashSet<String>,
     calls: Vec<Call>,
     finish: Option<FinishReason>,
-    /// Something of it has come.
+    /// Its first event has come, and something of what it says.
+    is_answered: bool,
     has_begun: bool,
     /// What the model has written in this turn, in bytes.
     written: usize,
@@ -87,7 +88,8 @@ pub(super) async fn run(
     tracing::debug!(step, provider = job.provider.name(), "a model call starts");
     let (written, kept) = sizes(job);
     let (calls, states) = (Vec::new(), Vec::new());
-    let mut answer = Answer { job, call_ids, calls, finish: None, has_begun: false, written, kept, states, is_counted: false };
+    let mut answer =
+        Answer { job, call_ids, calls, finish: None, is_answered: false, has_begun: false, written, kept, states, is_counted: false };
     let mut stream = job.provider.stream(request);
     let mut stopped = pin!(job.token.stopped());
     let editor = context.channel.editor();
@@ -147,6 +149,10 @@ impl Answer<'_> {
     fn take(&mut self, event: ModelEvent) {
         let ledger = &self.job.ledger;
         ledger.observe(&event);
+        let is_its_first = matches!(event, ModelEvent::ResponseId(_)) || is_of_the_answer(&event);
+        if is_its_first && !std::mem::replace(&mut self.is_answered, true) {
+            self.job.is_answered();
+        }
         if !self.has_begun && is_of_the_answer(&event) {
             self.has_begun = true;
             self.job.stopwatch.enter(Lane::ModelStream);

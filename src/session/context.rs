@@ -3,6 +3,7 @@
 use super::channel::UpdateChannel;
 use super::permission::Permissions;
 use super::recovery::Recovery;
+use super::title::SingleFile;
 use crate::config::Settings;
 use crate::process::Keeper;
 use crate::protocol::export::{Incident, LifecycleEvent, LifecyclePoint};
@@ -36,6 +37,8 @@ pub struct Parts {
     pub keeper: Keeper,
     pub environment: Arc<[(OsString, OsString)]>,
     pub documents: Documents,
+    /// Servers that take one request at a time.
+    pub single_file: SingleFile,
 }
 
 /// One open session.

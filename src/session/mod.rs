@@ -51,6 +51,7 @@ pub use context::{Parts, ProviderFactory};
 pub use error::Refusal;
 pub use recovery::recover;
 pub use sessions::{Exporter, Sessions, list_entry};
+pub use title::SingleFile;
 
 /// Wall-clock milliseconds as RFC 3339, UTC.
 pub fn rfc3339(wall_ms: u64) -> String {

@@ -48,7 +48,10 @@ pub(super) async fn call(
         if job.token.is_stopped() {
             return Err(Interruption::Stopped);
         }
-        let (fault, meaning, delay) = match attempt::run(job, (step, attempt), job.request(system), (call_ids, &mut loading), saver).await {
+        let asked = job.title.turns.call_begins();
+        let answered = attempt::run(job, (step, attempt), job.request(system), (call_ids, &mut loading), saver).await;
+        drop(asked);
+        let (fault, meaning, delay) = match answered {
             Ok(answered) => return Ok(answered),
             Err(Broken::Interrupted(interruption)) => return Err(interruption),
             Err(Broken::Failed { fault, again_after: None, .. }) => return Err(Interruption::Fault(fault)),

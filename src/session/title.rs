@@ -4,6 +4,7 @@
 //! final state as a row of its own. None starts for a turn that is told to stop.
 
 mod ask;
+mod turns;
 mod words;
 
 use super::context::SessionContext;
@@ -22,12 +23,16 @@ use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
+pub use turns::SingleFile;
+pub(super) use turns::Turns;
 
 /// The title of one session, as far as its generation has come.
 pub(super) struct Title {
     desk: Mutex<Desk>,
     /// Changes whenever a generation ends.
     ended: watch::Sender<()>,
+    /// What goes on beside it.
+    pub(super) turns: Turns,
 }
 
 enum Desk {
@@ -81,7 +86,7 @@ impl Title {
     }
 
     fn with(desk: Desk) -> Self {
-        Self { desk: Mutex::new(desk), ended: watch::Sender::new(()) }
+        Self { desk: Mutex::new(desk), ended: watch::Sender::new(()), turns: Turns::default() }
     }
 
     /// What the generation is doing, for the record of `abort_id`, which is told of the end if that is still to come.
@@ -149,7 +154,15 @@ impl Title {
         }
     }
 
-    /// Starts the generation if this session still needs a title.
+    /// A turn is about to be asked: where nothing writes titles, none is waited for.
+    pub(super) fn is_written_by(&self, model: Option<&Arc<dyn Provider>>) {
+        let mut desk = self.lock();
+        if matches!(*desk, Desk::NotStarted) && model.is_none_or(|model| model.titles() == TitleSupport::None) {
+            *desk = Desk::Disabled;
+        }
+    }
+
+    /// Starts the generation if this session still needs a title: the turn's answer has begun.
     pub(super) fn start(self: &Arc<Self>, context: &Arc<SessionContext>, model: Option<&Arc<dyn Provider>>, turn: &TurnStart<'_>) {
         let mut desk = self.lock();
         // A stop pulls the token before it looks here, so either this sees the stop or the stop sees the generation.
@@ -190,16 +203,16 @@ impl Title {
         *desk = Desk::Running { record: record.clone(), canceller, is_alone: false, seen_by: Vec::new() };
         drop(desk);
         let (title, context, model) = (Arc::clone(self), Arc::clone(context), Arc::clone(model));
-        let prompt = Arc::clone(turn.prompt);
+        let (prompt, beside) = (Arc::clone(turn.prompt), turn.asked.to_owned());
         let span = tracing::info_span!("title", session_id = %context.id, turn_id = %record.turn_id, title_run_id = %record.title_run_id);
-        let work = async move { title.generate(&context, &*model, record, prompt, token).await };
+        let work = async move { title.generate(&context, (&*model, &beside), record, prompt, token).await };
         tokio::spawn(tracing::Instrument::instrument(work, span));
     }
 
     async fn generate(
         &self,
         context: &SessionContext,
-        model: &dyn Provider,
+        (model, beside): (&dyn Provider, &str),
         mut record: TitleGeneration,
         prompt: Arc<Message>,
         token: CancelToken,
@@ -207,7 +220,7 @@ impl Title {
         let text = words::prompt_text(&prompt);
         let outcome = match record.source {
             TitleSource::Model => {
-                let asking = Asking { title: self, context, model, token: &token };
+                let asking = Asking { title: self, context, model, beside, token: &token };
                 let asked = AssertUnwindSafe(asking.until_answered(&text, &mut record)).catch_unwind().await;
                 asked.unwrap_or_else(|_panic| {
                     context.panicked(&record.turn_id, "title_panic");
@@ -304,6 +317,8 @@ impl Title {
 
 /// The turn that a generation starts with.
 pub(super) struct TurnStart<'a> {
+    /// The provider that the turn asks.
+    pub(super) asked: &'a str,
     pub(super) turn_id: &'a TurnId,
     pub(super) message_id: &'a MessageId,
     pub(super) prompt: &'a Arc<Message>,

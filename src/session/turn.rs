@@ -136,8 +136,8 @@ impl From<Interruption> for TurnEnd {
 impl TurnJob {
     async fn drive(&self) -> Result<TurnStop, Interruption> {
         self.context.lifecycle(LifecyclePoint::Started, &self.turn_id, None);
-        let start = TurnStart { turn_id: &self.turn_id, message_id: &self.message_id, prompt: &self.prompt, token: &self.token };
-        self.title.start(&self.context, self.title_provider.as_ref(), &start);
+        let _goes_on = self.title.turns.turn_begins();
+        self.title.is_written_by(self.title_provider.as_ref());
         let found = self.token.race(trust::look(&self.context)).await??;
         if found.is_news {
             // A runner that is gone has nobody to tell it to.
@@ -165,6 +165,13 @@ impl TurnJob {
                 }
             }
         }
+    }
+
+    /// The model has begun to answer: nothing that is asked beside it holds it up any more.
+    pub(super) fn is_answered(&self) {
+        let Self { turn_id, message_id, prompt, token, .. } = self;
+        let start = TurnStart { asked: self.provider.name(), turn_id, message_id, prompt, token };
+        self.title.start(&self.context, self.title_provider.as_ref(), &start);
     }
 
     /// Resolves when the runner has handled all that was posted to it until now, stops among it.

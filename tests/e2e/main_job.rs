@@ -1,5 +1,6 @@
 //! The main job: spawn, open a session, prompt a model server, watch it stream, export what happened.
 
+use crate::support::journey::turn_and_title;
 use crate::support::model_server::ModelServer;
 use crate::support::{Dialect, Editor, Framing, Home};
 use serde_json::{Value, json};
@@ -23,22 +24,13 @@ async fn a_prompt_streams_in_order_and_its_answer_stands_behind_the_last_update(
         let session = editor.new_session(&home).await;
         let prompt = editor.prompt(&session, "Say hello").await;
 
-        // The turn and the title ask side by side; the title's request carries no tools.
-        let mut turn = None;
-        for _ in 0..2 {
-            let mut exchange = server.next_request().await;
-            if exchange.body.get("tools").is_some() {
-                turn = Some(exchange);
-            } else {
-                exchange.text("A greeting").await;
-                exchange.finish("stop").await;
-                exchange.usage(5, 2).await;
-                exchange.done().await;
-            }
-        }
+        let (mut turn, mut title) = turn_and_title(&mut server).await;
+        title.text("A greeting").await;
+        title.finish("stop").await;
+        title.usage(5, 2).await;
+        title.done().await;
         let titled = editor.next_update("session_info_update").await;
         assert_eq!(titled["params"]["update"]["title"], "A greeting");
-        let mut turn = turn.expect("the turn's request");
         assert_eq!(turn.body["messages"].as_array().and_then(|m| m.last()).map(|m| &m["role"]), Some(&json!("user")));
         for word in ["Hel", "lo ", "the", "re"] {
             turn.text(word).await;

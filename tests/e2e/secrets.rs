@@ -165,14 +165,14 @@ async fn live_through(home: &Home, canaries: &Canaries, command: std::process::C
     ]);
     let asked = id("prompt-id");
     editor.request_as(asked.clone(), "session/prompt", json!({ "sessionId": session, "prompt": prompt })).await;
-    let (first, second) = (server.next_request().await, server.next_request().await);
-    let (mut turn, mut title) = if first.body.get("tools").is_some() { (first, second) } else { (second, first) };
+    let mut turn = server.next_request().await;
     assert!(turn.body["messages"][0]["content"].as_str().expect("a system prompt").contains(&words("agents")));
+    head(&mut turn, canaries).await;
+    let mut title = server.next_request().await;
     title.text(&words("title")).await;
     title.finish("stop").await;
     title.done().await;
     editor.next_update("session_info_update").await;
-    head(&mut turn, canaries).await;
     turn.delta(json!({ "reasoning_content": words("reasoning") })).await;
     turn.text(&words("text")).await;
     turn.tool_call(0, &name("call"), "read_file", &json!({ "path": file })).await;

@@ -2,6 +2,7 @@
 
 mod calls;
 mod ends;
+mod waits;
 
 use crate::support::journey::{ONE_ATTEMPT, configured, fields, full_export, pointed_at, turn_and_title};
 use crate::support::model_server::{Exchange, ModelServer};
@@ -192,7 +193,9 @@ async fn a_title_of_the_users_leaves_none_to_be_made() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_later_turn_has_no_title_to_make_and_tells_of_one_that_still_runs() {
     for is_over in [true, false] {
-        let Begun { home: _home, mut server, mut editor, session, prompt, turn, title } = begun("").await;
+        // Another turn does not take the title's place.
+        let Begun { home: _home, mut server, mut editor, session, prompt, turn, title } =
+            begun("[title]\nbegins = \"with_answer\"\n").await;
         let mut running = Some(title);
         if is_over && let Some(title) = running.take() {
             says(title, "A parser").await;

@@ -66,6 +66,10 @@ impl<P: Protocol> Provider for Remote<P> {
         &self.model
     }
 
+    fn may_queue(&self) -> bool {
+        true
+    }
+
     fn stream(&self, request: ModelRequest) -> BoxStream<'static, Result<ModelEvent, StreamFailure>> {
         let asked = attempt::Asked {
             endpoint: Arc::clone(&self.endpoint),

@@ -119,6 +119,11 @@ impl ModelCall {
         self.event(ModelEvent::Text(text.into()));
     }
 
+    /// The answer begins, and says nothing yet.
+    pub(super) fn begins(&self) {
+        self.event(ModelEvent::ResponseId("answer".into()));
+    }
+
     pub(super) fn tool(&self, call_id: &str, tool: &str) {
         self.event(ModelEvent::ToolCall { call_id: call_id.into(), tool: tool.into(), input: json!({}), state: None });
     }

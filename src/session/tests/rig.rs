@@ -18,7 +18,7 @@ use crate::provenance::Provenance;
 use crate::provider::Provider;
 use crate::session::demand::{CancelDemand, CancelScope, End};
 use crate::session::service::{PromptTicket, ReceiptSlot, SessionService, Way};
-use crate::session::{Parts, Refusal, Sessions};
+use crate::session::{Parts, Refusal, Sessions, SingleFile};
 use crate::store::{BeginTurn, Diagnostic, EndTurn, Owner, PartWrite, RecordKind, Recorded, Store};
 use crate::tool::documents::Documents;
 use crate::tool::{Tool, ToolSet};
@@ -236,6 +236,7 @@ fn parts(dir: &Path, model: FakeModel, tools: ToolSet, change: impl FnOnce(&mut 
         no_model: Arc::new(|| async { "choose a model".to_owned() }.boxed()),
         tools: Arc::new(tools),
         documents: Documents::default(),
+        single_file: SingleFile::default(),
     }
 }
 

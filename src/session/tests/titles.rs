@@ -17,7 +17,8 @@ fn with_titles() -> Rig {
 async fn a_title_that_ends_with_its_turn_names_the_abort_of_that_turn() {
     let rig = with_titles();
     let session = rig.session().await;
-    let (prompt, _call) = rig.running(&session, "name me").await;
+    let (prompt, call) = rig.running(&session, "name me").await;
+    call.begins();
     let title = rig.title_call().await;
     let ended = rig.sessions.stop_all(end(Cause::ClientEof, "wire.eof"));
     let abort = prompt.answer().await.expect("a result").diagnostics.abort.expect("an abort");
@@ -49,6 +50,7 @@ async fn a_title_model_that_panics_holds_up_nothing() {
     let rig = with_titles();
     let session = rig.session().await;
     let (prompt, call) = rig.running(&session, "name me").await;
+    call.begins();
     let title = rig.title_call().await;
     title.panic();
     call.finish(FinishReason::EndTurn);
@@ -64,6 +66,7 @@ async fn a_title_that_the_user_sets_meanwhile_wins_and_the_record_says_so() {
     let rig = with_titles();
     let session = rig.session().await;
     let (prompt, call) = rig.running(&session, "name me").await;
+    call.begins();
     let title = rig.title_call().await;
     let users = SessionChange::Title { title: "Mine".into(), source: TitleSource::User };
     assert_eq!(rig.store.change_session(&session, users).await, Ok(true));
@@ -84,6 +87,7 @@ async fn a_title_is_applied_and_told() {
     let rig = with_titles();
     let session = rig.session().await;
     let (prompt, call) = rig.running(&session, "name me").await;
+    call.begins();
     let title = rig.title_call().await;
     title.event(ModelEvent::Text("A name".into()));
     title.finish(FinishReason::EndTurn);

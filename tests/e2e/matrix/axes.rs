@@ -46,6 +46,11 @@ impl Doing {
         if self.names_its_client() { "An Editor 1.0+2" } else { "a client that gave no name" }
     }
 
+    /// The model has begun to answer, or to answer the prompt before: only then is a title asked for.
+    pub(super) fn is_answered(self) -> bool {
+        !matches!(self, Self::BeforeRequest | Self::WaitingForModel | Self::CommandRunning | Self::RetryBackoff)
+    }
+
     /// The tools in flight and what becomes of them.
     pub(super) fn tools(self) -> Value {
         match self {
@@ -323,6 +328,7 @@ impl Titled {
             Self::ByTheUser => "not_applicable",
             // A command starts no title, and a prompt that waits is not the first one: its title belongs to the turn before it.
             _ if doing == Doing::CommandRunning => "not_applicable",
+            _ if !doing.is_answered() => "not_started",
             Self::Before if doing == Doing::Queued => "not_applicable",
             Self::Before => "completed_before_abort",
             Self::InFlight if stop.encloses() => "cancelled",

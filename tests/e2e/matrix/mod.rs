@@ -10,7 +10,7 @@ pub(crate) mod judge;
 mod maintainer;
 
 use crate::support::fifo::Fifo;
-use crate::support::journey::{configured, explained_export, export, fields};
+use crate::support::journey::{begins, configured, explained_export, export, fields};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::process::signal;
 use crate::support::{Dialect, Editor, Framing, Home};
@@ -74,18 +74,14 @@ async fn scene(doing: Doing, stop: Stop, titled: Titled) -> Scene {
     }
     let mut asked = editor.prompt(&session, "tell me a story").await;
     if doing == Doing::BeforeRequest {
-        if titled == Titled::Before {
-            editor.next_update("session_info_update").await;
-        }
         // Answered behind the prompt: its turn has begun.
         export(&mut editor, &session).await;
         return Scene { home, server, editor, session, asked, open, stop: None, named };
     }
     let mut turn = server.next_request().await;
-    if matches!(titled, Titled::InFlight | Titled::Before) {
-        let second = server.next_request().await;
-        let (its_turn, title) = if turn.body.get("tools").is_some() { (turn, second) } else { (second, turn) };
-        turn = its_turn;
+    if matches!(titled, Titled::InFlight | Titled::Before) && doing.is_answered() {
+        begins(&mut turn).await;
+        let title = server.next_request().await;
         if titled == Titled::Before {
             title.answer("A story").await;
             editor.next_update("session_info_update").await;

@@ -22,10 +22,25 @@ pub(crate) async fn pointed_by(command: Command, server: &ModelServer, extra: &[
 /// The flags of [`pointed_at`] that switch titles off.
 pub(crate) const UNTITLED: [&str; 2] = ["--title-model", "none"];
 
-/// The requests of a session's first turn and of its title, told apart by the tools that only a turn offers.
+/// The requests of a session's first turn and of its title, which is asked for once the turn's answer has begun.
 pub(crate) async fn turn_and_title(server: &mut ModelServer) -> (Exchange, Exchange) {
-    let (first, second) = (server.next_request().await, server.next_request().await);
-    if first.body.get("tools").is_some() { (first, second) } else { (second, first) }
+    let mut turn = server.next_request().await;
+    begins(&mut turn).await;
+    let title = server.next_request().await;
+    assert!(turn.body.get("tools").is_some() && title.body.get("tools").is_none(), "first the turn, then its title");
+    (turn, title)
+}
+
+/// An answer that has begun and says nothing yet.
+pub(crate) async fn begins(exchange: &mut Exchange) {
+    let first = match exchange.path.rsplit('/').next() {
+        Some("messages") => json!({ "type": "message_start", "message": { "id": "chatcmpl-1" } }),
+        Some("responses") => json!({ "type": "response.created", "response": { "id": "chatcmpl-1" } }),
+        _ => {
+            json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [{ "index": 0, "delta": { "role": "assistant" } }] })
+        }
+    };
+    exchange.event(&first).await;
 }
 
 /// The sanitized export.
