@@ -57,13 +57,13 @@ pub enum Permission {
     WorkspaceRule,
     /// The session's mode.
     Mode,
-    /// A person's, given before for the whole session.
+    /// The client's answer, given before for the whole session.
     Remembered,
-    /// A person said yes.
+    /// The client answered yes; whether a person did is not known.
     Allowed,
-    /// A person said no.
+    /// The client answered no.
     Rejected,
-    /// A person put the question away without an answer.
+    /// The client put the question away without an answer.
     Dismissed,
     /// The client cannot ask.
     Unanswerable,

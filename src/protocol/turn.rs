@@ -61,7 +61,7 @@ pub enum Lane {
     Client,
     /// Tools are planned and run, or a command of the user's own runs.
     Tools,
-    /// A person is being asked, and nothing else can go on.
+    /// The client has been asked a question, and nothing else can go on.
     Question,
     /// The editor is to read or change a document.
     Editor,

@@ -158,11 +158,11 @@ async fn a_day_on_a_project_is_told_by_its_records() {
     let calls = [
         ("read_file (read, look)", "src/lib.rs", "completed; nobody's word was needed"),
         ("search (read, find)", "half", "completed; nobody's word was needed"),
-        ("edit_file (write, code)", "src/lib.rs", "completed; a person allowed it"),
-        ("edit_file (write, note)", "CHANGES.md", "completed; a person allowed it"),
-        ("shell (process, test)", "cargo test --offline", "completed (exit code 0); a person allowed it"),
-        ("shell (process, push)", "git push origin main", "was not run; a person rejected it"),
-        ("shell (process, soak)", "cargo run --offline --example soak", "was interrupted (SIGTERM); a person allowed it"),
+        ("edit_file (write, code)", "src/lib.rs", "completed; the client allowed it"),
+        ("edit_file (write, note)", "CHANGES.md", "completed; the client allowed it"),
+        ("shell (process, test)", "cargo test --offline", "completed (exit code 0); the client allowed it"),
+        ("shell (process, push)", "git push origin main", "was not run; the client rejected it"),
+        ("shell (process, soak)", "cargo run --offline --example soak", "was interrupted (SIGTERM); the client allowed it"),
     ];
     let story = |with_texts: bool| {
         let about = |text: &str| if with_texts { format!(" \"{text}\"") } else { String::new() };

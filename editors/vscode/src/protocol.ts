@@ -523,7 +523,7 @@ export type Lane =
   | "client"
   /** Tools are planned and run, or a command of the user's own runs. */
   | "tools"
-  /** A person is being asked, and nothing else can go on. */
+  /** The client has been asked a question, and nothing else can go on. */
   | "question"
   /** The editor is to read or change a document. */
   | "editor"
@@ -763,13 +763,13 @@ export type Permission =
   | "workspace_rule"
   /** The session's mode. */
   | "mode"
-  /** A person's, given before for the whole session. */
+  /** The client's answer, given before for the whole session. */
   | "remembered"
-  /** A person said yes. */
+  /** The client answered yes; whether a person did is not known. */
   | "allowed"
-  /** A person said no. */
+  /** The client answered no. */
   | "rejected"
-  /** A person put the question away without an answer. */
+  /** The client put the question away without an answer. */
   | "dismissed"
   /** The client cannot ask. */
   | "unanswerable"

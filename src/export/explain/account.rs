@@ -79,7 +79,7 @@ fn lane(spent: View<'_>) -> String {
         Some(Lane::ModelStream) => "while the model wrote",
         Some(Lane::Client) => "waiting for the client to read",
         Some(Lane::Tools) => "in tools",
-        Some(Lane::Question) => "waiting for a person's answer",
+        Some(Lane::Question) => "waiting for the answer to a question",
         Some(Lane::Editor) => "waiting for the editor to read or change a document",
         Some(Lane::Backoff) => "waiting until a model call was made again",
         Some(Lane::Commit) => "storing the end",
@@ -113,7 +113,7 @@ fn without_a_record(turn_id: &str, turns: &Turns<'_>) -> String {
     }
     for run in turns.of_turn("tool_runs", turn_id) {
         let call = format!("{} ({})", run.said("tool"), run.said("call_id"));
-        note(run.number("asked_at"), format!("a person was asked about {call}"));
+        note(run.number("asked_at"), format!("the client was asked about {call}"));
         note(run.number("answered_at"), format!("the question about {call} was over"));
         note(run.number("started_at"), format!("{call} was started"));
         note(run.number("ended_at"), format!("{call} had ended"));

@@ -338,7 +338,7 @@ fn every_call_of_the_turn_is_told_with_its_end_and_on_whose_word() {
     assert_eq!(
         calls,
         [
-            "completed after 2.000 s; by what a person had said for the session",
+            "completed after 2.000 s; by what the client had answered for the session",
             "failed (exit code 2) after 2.000 s; by the session's mode",
             "was not run; by a rule of the workspace, rule edit(a)",
             "had not started when the turn was stopped; the question was withdrawn",
@@ -469,7 +469,7 @@ fn of_a_turn_that_goes_on_the_last_thing_on_record_is_told() {
     assert_eq!(
         told(|memory| memory.tool_runs =
             vec![ToolRun { answered_at: None, started_at: None, ended_at: None, ..CALM.memory().tool_runs.remove(0) }]),
-        before("a person was asked about write_file (x_call_2)", "2025-12-31T23:59:47.000Z", "13.000 s")
+        before("the client was asked about write_file (x_call_2)", "2025-12-31T23:59:47.000Z", "13.000 s")
     );
     assert_eq!(told(|memory| memory.lifecycle.clear()), "(not recorded)");
 }

@@ -407,7 +407,7 @@ M.PROTOCOL_VERSION = 1
 ---| "model_stream" # The model's answer comes.
 ---| "client" # The client does not read what there is for it.
 ---| "tools" # Tools are planned and run, or a command of the user's own runs.
----| "question" # A person is being asked, and nothing else can go on.
+---| "question" # The client has been asked a question, and nothing else can go on.
 ---| "editor" # The editor is to read or change a document.
 ---| "backoff" # A model call has failed and is made again in a while.
 ---| "commit" # The end of the turn is stored.
@@ -569,10 +569,10 @@ M.PROTOCOL_VERSION = 1
 ---| "rule" # A rule of the user's settings.
 ---| "workspace_rule" # A rule of the workspace's own.
 ---| "mode" # The session's mode.
----| "remembered" # A person's, given before for the whole session.
----| "allowed" # A person said yes.
----| "rejected" # A person said no.
----| "dismissed" # A person put the question away without an answer.
+---| "remembered" # The client's answer, given before for the whole session.
+---| "allowed" # The client answered yes; whether a person did is not known.
+---| "rejected" # The client answered no.
+---| "dismissed" # The client put the question away without an answer.
 ---| "unanswerable" # The client cannot ask.
 ---| "timed_out" # Nobody answered in time.
 ---| "withdrawn" # The turn was stopped before there was an answer.
