@@ -47,7 +47,7 @@ impl Joining<'_> {
             }
             Ok(Err(error)) => Err(Interruption::from(error).into()),
             Ok(Ok(before)) if before == begun.after => Ok(None),
-            Ok(Ok(_)) => self.stopwatch.during(Lane::CatchingUp, self.catch_up()).await.map(Some).map_err(TurnEnd::from),
+            Ok(Ok(_)) => self.stopwatch.spend(Lane::CatchingUp, self.catch_up()).await.map(Some).map_err(TurnEnd::from),
         }
     }
 

@@ -57,10 +57,15 @@ impl Stopwatch {
         if let Poll::Ready(there) = look(wait.as_mut()).await {
             return there;
         }
+        self.spend(lane, wait).await
+    }
+
+    /// Does something that takes its time, whether it has to wait or not.
+    pub(super) async fn spend<T>(&self, lane: Lane, work: impl Future<Output = T>) -> T {
         let from = self.lock().lane;
         self.enter(lane);
         let _aside = Aside { stopwatch: self, from };
-        wait.await
+        work.await
     }
 
     /// The work is over, and the turn settles: what a task that was forced still does is nothing that the turn is at.
