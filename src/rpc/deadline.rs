@@ -3,9 +3,9 @@
 //! Invariant: a process that has a signal to end is gone two seconds later, whatever its workers do.
 
 use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::iterator::Signals;
 use signal_hook::low_level;
-use std::io::{self, Read};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::thread;
 use std::time::Duration;
 
@@ -15,20 +15,16 @@ const DEADLINE: Duration = Duration::from_millis(1_900);
 /// Watches for SIGTERM and SIGHUP beside whoever else does.
 ///
 /// # Errors
-/// The system refuses a handler, a socket or a thread.
+/// The system refuses a handler or a thread.
 pub fn after_signals() -> io::Result<()> {
-    for signal in [SIGTERM, SIGHUP] {
-        let (mut heard, tell) = UnixStream::pair()?;
-        low_level::pipe::register(signal, tell)?;
-        let wait = move || {
-            if heard.read_exact(&mut [0]).is_ok() {
-                thread::sleep(DEADLINE);
-                low_level::exit(128 + signal);
-            }
-        };
-        thread::Builder::new().name("deadline".into()).spawn(wait)?;
-    }
-    Ok(())
+    let mut signals = Signals::new([SIGTERM, SIGHUP])?;
+    let wait = move || {
+        if let Some(signal) = signals.forever().next() {
+            thread::sleep(DEADLINE);
+            low_level::exit(128 + signal);
+        }
+    };
+    thread::Builder::new().name("deadline".into()).spawn(wait).map(drop)
 }
 
 #[cfg(test)]
