@@ -34,7 +34,7 @@ pub(super) struct Choice<'a> {
     pub(super) delta: Lax<Delta<'a>>,
     /// In the place of `delta`, or beside the last one, as a whole.
     #[serde(borrow, default)]
-    pub(super) message: Lax<Delta<'a>>,
+    pub(super) message: Lax<Box<Delta<'a>>>,
     /// The words of the protocol before chats.
     #[serde(borrow, default)]
     pub(super) text: Words<'a>,

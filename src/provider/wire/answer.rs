@@ -89,7 +89,7 @@ impl Answer {
         }
         let text = whole(self.text.new_in(text, source), &mut self.halves[0]);
         self.text.add(&text);
-        Self::push(&mut self.out, &text, ModelEvent::Text);
+        Self::push(&mut self.out, text, ModelEvent::Text);
         self.within_limits()
     }
 
@@ -119,7 +119,7 @@ impl Answer {
         }
         let text = whole(self.thought.new_in(text, source), &mut self.halves[1]);
         self.thought.add(&text);
-        Self::push(&mut self.out, &text, ModelEvent::Reasoning);
+        Self::push(&mut self.out, text, ModelEvent::Reasoning);
         self.within_limits()
     }
 
@@ -280,8 +280,11 @@ impl Answer {
         }
     }
 
-    fn push(out: &mut VecDeque<ModelEvent>, text: &str, event: fn(String) -> ModelEvent) {
-        let mut rest = text;
+    fn push(out: &mut VecDeque<ModelEvent>, text: String, event: fn(String) -> ModelEvent) {
+        if (1..=PIECE).contains(&text.len()) {
+            return out.push_back(event(text));
+        }
+        let mut rest = &*text;
         while !rest.is_empty() {
             let piece = crate::text::cut(rest, PIECE);
             out.push_back(event(piece.to_owned()));
