@@ -106,27 +106,40 @@ async fn a_head_alone_begins_no_answer() {
     asked.expect("a request").closed_by_client().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_reads_a_long_prompt_is_waited_for_while_it_says_that_it_is_there() {
+/// A turn under this limit ends well although its model takes its time with what `play` has it do. Gives its diagnostics.
+async fn outlasts(limit: &str, play: impl AsyncFnOnce(Exchange)) -> Value {
     let home = Home::new();
     let mut server = ModelServer::start().await;
     let url = server.base_url();
     let args: Vec<&str> = ["--model", "openai:plain", "--base-url", &url].into_iter().chain(UNTITLED).collect();
-    let mut editor = Editor::spawn(configured(&home, &config("first_byte_seconds")), Framing::Headers, Dialect::Lsp, &args);
+    let mut editor = Editor::spawn(configured(&home, &config(limit)), Framing::Headers, Dialect::Lsp, &args);
     editor.initialize().await;
     let session = editor.new_session(&home).await;
     let prompt = editor.prompt(&session, "go").await;
-    let mut exchange = server.next_request().await;
-    exchange.head().await;
-    for _ in 0..4 {
-        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-        exchange.raw(b":\n\n").await;
-    }
-    exchange.answer("read").await;
-    let answer = editor.result(&prompt).await;
+    play(server.next_request().await).await;
+    let mut answer = editor.result(&prompt).await;
     assert_eq!((&answer["stopReason"], answer["diagnostics"].get("abort")), (&json!("end_turn"), None));
     editor.ignore_updates();
     editor.finish().await;
+    answer["diagnostics"].take()
+}
+
+/// A part of the limit, much shorter than it.
+async fn a_while() {
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_reads_a_long_prompt_is_waited_for_while_it_says_that_it_is_there() {
+    let reads = async |mut exchange: Exchange| {
+        exchange.head().await;
+        for _ in 0..8 {
+            a_while().await;
+            exchange.raw(b":\n\n").await;
+        }
+        exchange.answer("read").await;
+    };
+    outlasts("first_byte_seconds", reads).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,27 +163,17 @@ async fn an_answer_that_stops_arriving() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_only_keeps_the_connection_alive_goes_on() {
-    let home = Home::new();
-    let mut server = ModelServer::start().await;
-    let url = server.base_url();
-    let args: Vec<&str> = ["--model", "openai:plain", "--base-url", &url].into_iter().chain(UNTITLED).collect();
-    let mut editor = Editor::spawn(configured(&home, &config("idle_seconds")), Framing::Headers, Dialect::Lsp, &args);
-    editor.initialize().await;
-    let session = editor.new_session(&home).await;
-    let prompt = editor.prompt(&session, "go").await;
-    let mut exchange = server.next_request().await;
-    exchange.text("slow").await;
-    for sign_of_life in [": still there\n\n", "data: {\"choices\":[]}\n\n", ": and ", "still\n\n"] {
-        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-        exchange.raw(sign_of_life.as_bytes()).await;
-    }
-    exchange.finish("stop").await;
-    exchange.done().await;
-    let answer = editor.result(&prompt).await;
-    assert_eq!((&answer["stopReason"], answer["diagnostics"].get("abort")), (&json!("end_turn"), None));
-    assert_eq!(answer["diagnostics"]["stream_traces"][0]["counters"]["text"], 1);
-    editor.ignore_updates();
-    editor.finish().await;
+    let speaks = async |mut exchange: Exchange| {
+        exchange.text("slow").await;
+        for sign_of_life in [": still there\n\n", "data: {\"choices\":[]}\n\n", ": and ", "still\n\n"].repeat(2) {
+            a_while().await;
+            exchange.raw(sign_of_life.as_bytes()).await;
+        }
+        exchange.finish("stop").await;
+        exchange.done().await;
+    };
+    let diagnostics = outlasts("idle_seconds", speaks).await;
+    assert_eq!(diagnostics["stream_traces"][0]["counters"]["text"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,6 +22,33 @@ pub(super) enum Doing {
     RetryBackoff,
 }
 
+/// A test for each of them, which runs this.
+macro_rules! whatever_it_does {
+    ($run:ident) => {
+        whatever_it_does! {
+            $run:
+            queued: Queued,
+            before_the_request: BeforeRequest,
+            waiting_for_the_model: WaitingForModel,
+            reasoning: Reasoning,
+            text: Text,
+            tool_input: ToolInput,
+            awaiting_permission: AwaitingPermission,
+            tool_running: ToolRunning,
+            command_running: CommandRunning,
+            retry_backoff: RetryBackoff,
+        }
+    };
+    ($run:ident: $($name:ident: $doing:ident,)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            $run(Doing::$doing).await;
+        }
+    )*};
+}
+
+pub(super) use whatever_it_does;
+
 impl Doing {
     pub(super) fn phase(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! The same maintainer, and the stops that nobody lived to record: pillion is killed in every phase, or the machine with it. The first
 //! who looks is the command line.
 
-use super::axes::{Doing, Stop, Titled};
+use super::axes::{Doing, Stop, Titled, whatever_it_does};
 use super::maintainer::{Answers, Read};
 use super::{LONG, Scene, scene};
 use crate::support::fifo::Fifo;
@@ -120,27 +120,7 @@ async fn found(doing: Doing) {
     assert!(!story.contains("(ended the work)") && !story.contains("after it was asked"), "{doing:?}: nobody saw it\n{story}");
 }
 
-macro_rules! found_dead_while {
-    ($($name:ident: $doing:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            found(Doing::$doing).await;
-        }
-    )*};
-}
-
-found_dead_while! {
-    queued: Queued,
-    before_the_request: BeforeRequest,
-    waiting_for_the_model: WaitingForModel,
-    reasoning: Reasoning,
-    text: Text,
-    tool_input: ToolInput,
-    awaiting_permission: AwaitingPermission,
-    tool_running: ToolRunning,
-    command_running: CommandRunning,
-    retry_backoff: RetryBackoff,
-}
+whatever_it_does!(found);
 
 /// The machine went down: its boot has another id, and no process of it is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

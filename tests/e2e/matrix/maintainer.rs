@@ -1,7 +1,7 @@
 //! A maintainer reads a bug report: of every stop that the matrix can make, the sanitized export is explained, and from that text
 //! alone the maintainer's questions are answered. Each answer is compared with what was really done.
 
-use super::axes::{Doing, STOPS, Stop, Titled};
+use super::axes::{Doing, STOPS, Stop, Titled, whatever_it_does};
 use super::{Scene, staged, untold, way};
 use crate::support::journey::explained_export;
 use serde_json::Value;
@@ -234,27 +234,7 @@ async fn all(doing: Doing) {
     }
 }
 
-macro_rules! answered_of_a_stop_while {
-    ($($name:ident: $doing:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            all(Doing::$doing).await;
-        }
-    )*};
-}
-
-answered_of_a_stop_while! {
-    queued: Queued,
-    before_the_request: BeforeRequest,
-    waiting_for_the_model: WaitingForModel,
-    reasoning: Reasoning,
-    text: Text,
-    tool_input: ToolInput,
-    awaiting_permission: AwaitingPermission,
-    tool_running: ToolRunning,
-    command_running: CommandRunning,
-    retry_backoff: RetryBackoff,
-}
+whatever_it_does!(all);
 
 /// Two stops at the same moment: the second is told as what else had tried.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use crate::support::journey::{begins, configured, explained_export, export, fiel
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::process::signal;
 use crate::support::{Dialect, Editor, Framing, Home};
-use axes::{Doing, STOPS, Stop, Titled};
+use axes::{Doing, STOPS, Stop, Titled, whatever_it_does};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -320,27 +320,7 @@ async fn cases(doing: Doing) {
     }
 }
 
-macro_rules! stopped_while {
-    ($($name:ident: $doing:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            cases(Doing::$doing).await;
-        }
-    )*};
-}
-
-stopped_while! {
-    queued: Queued,
-    before_the_request: BeforeRequest,
-    waiting_for_the_model: WaitingForModel,
-    reasoning: Reasoning,
-    text: Text,
-    tool_input: ToolInput,
-    awaiting_permission: AwaitingPermission,
-    tool_running: ToolRunning,
-    command_running: CommandRunning,
-    retry_backoff: RetryBackoff,
-}
+whatever_it_does!(cases);
 
 /// Of a deleted session nothing can be exported: what the answer to its request says is all that is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
