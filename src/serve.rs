@@ -63,7 +63,7 @@ pub async fn on_stdio(settings: Settings) -> std::io::Result<EndReason> {
         tokio::spawn(async move {
             stdio::stdout_gone().await;
             outbox.give_up();
-            by_pipe.end(EndReason::WriteFailed);
+            by_pipe.end_behind_last_words(EndReason::WriteFailed).await;
         });
     };
     let client = Client { door: Door::Stdio, process: stdio::client_process() };

@@ -20,8 +20,8 @@ use tokio::sync::watch;
 /// How long after a closed pipe the death of a process still explains it. The work has stopped by then; its records wait.
 const EXPLANATION: Duration = Duration::from_millis(50);
 
-/// How long after a death what the process had said is read. It ends when the pipe is empty, and is used up only where
-/// somebody else goes on to write into it.
+/// How long after a death, or behind a closed stdout, what the client had said before is read. It ends when the pipe is empty,
+/// or as much has come as can have been in it; nobody waits for all of this time but where nobody reads.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What is noted beside an end is no more than this at once.
@@ -117,9 +117,9 @@ struct Reasons {
     first: Option<Evidence>,
     /// What the first one really was.
     explanation: Option<Evidence>,
-    /// A process is gone; what it had said is still being read.
+    /// A process is gone, or takes nothing more; what had been said before is still being read.
     dying: Option<Evidence>,
-    /// Everything that had been said when it went is read.
+    /// Everything that had been said by then is read.
     heard_out: bool,
     /// Somebody knows what it was; from now on nothing can change.
     told: bool,
@@ -137,6 +137,16 @@ impl Ending {
     /// Ends the connection, unless something has ended it already.
     pub fn end(&self, reason: EndReason) {
         self.show(Evidence { reason, at: Instant::now() });
+    }
+
+    /// Ends the connection behind what the client had said before. Who closes its stdout or goes may have said goodbye, and the
+    /// system may tell of both at once.
+    pub async fn end_behind_last_words(&self, reason: EndReason) {
+        let evidence = Evidence { reason, at: Instant::now() };
+        self.0.send_modify(|reasons| reasons.dies(evidence.clone()));
+        let mut reasons = self.0.subscribe();
+        let _ = tokio::time::timeout(LAST_WORDS, until(&mut reasons, |reasons| reasons.heard_out || reasons.first.is_some())).await;
+        self.show(evidence);
     }
 
     /// A signal came that is not meant for us.
@@ -182,12 +192,16 @@ impl Ending {
         }
     }
 
-    /// Resolves when a process is gone that may have said something before. The reader then reads what there is.
+    /// Resolves when the client is going, and may have said something before. The reader then reads what there is.
     pub(super) async fn dying(&self) {
         until(&mut self.0.subscribe(), |reasons| reasons.dying.is_some()).await;
     }
 
-    /// Everything that is in the pipe was read.
+    pub(super) fn is_dying(&self) -> bool {
+        self.0.borrow().dying.is_some()
+    }
+
+    /// Everything that was in the pipe is read.
     pub(super) fn heard_out(&self) {
         self.0.send_if_modified(|reasons| !std::mem::replace(&mut reasons.heard_out, true));
     }
@@ -215,13 +229,7 @@ impl Ending {
                 reason = gone => reason,
                 () = until(&mut reasons, |reasons| reasons.told) => return,
             };
-            let evidence = Evidence { reason, at: Instant::now() };
-            ending.0.send_modify(|reasons| {
-                reasons.dying.get_or_insert_with(|| evidence.clone());
-            });
-            // What it had said came before its death.
-            let _ = tokio::time::timeout(LAST_WORDS, until(&mut reasons, |reasons| reasons.heard_out || reasons.first.is_some())).await;
-            ending.show(evidence);
+            ending.end_behind_last_words(reason).await;
         });
     }
 }
@@ -236,7 +244,7 @@ impl Reasons {
     fn take(&mut self, evidence: Evidence) {
         match &self.first {
             // The pipe of a process that is gone is closed by that.
-            None => self.first = self.dying.clone().filter(|_| evidence.reason.is_closed_pipe()).or(Some(evidence)),
+            None => self.first = self.dead().filter(|_| evidence.reason.is_closed_pipe()).or(Some(evidence)),
             Some(_) if self.awaits_explanation() && matches!(evidence.reason, EndReason::ProcessDied { .. }) => {
                 self.explanation = Some(evidence);
             }
@@ -244,6 +252,17 @@ impl Reasons {
             // Closed pipes and a process that is gone are the same end from another side.
             Some(_) => {}
         }
+    }
+
+    fn dies(&mut self, evidence: Evidence) {
+        if self.dead().is_none() {
+            self.dying = Some(evidence);
+        }
+    }
+
+    /// The process that is gone.
+    fn dead(&self) -> Option<Evidence> {
+        self.dying.clone().filter(|dying| matches!(dying.reason, EndReason::ProcessDied { .. }))
     }
 
     fn note(&mut self, evidence: Evidence, heed: Heed) {

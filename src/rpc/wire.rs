@@ -20,6 +20,9 @@ use tokio_util::task::AbortOnDropHandle;
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
 
+/// What a pipe can hold at most, unless the system's limit was raised: so much may have been said before an end.
+const PIPE: usize = 1 << 20;
+
 /// A running connection. It is over when [`Wire::ended`] resolves; what was said until then is written by
 /// [`Wire::drain`]. Dropping it stops both at once.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl Wire {
             async move {
                 if let Err(error) = outbox.write_to(write).await {
                     tracing::debug!(%error, "writing to the client failed");
-                    ending.end(EndReason::WriteFailed);
+                    ending.end_behind_last_words(EndReason::WriteFailed).await;
                 }
             }
         });
@@ -118,7 +121,7 @@ impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
     }
 
     async fn read<R: AsyncRead + Unpin>(&mut self, mut read: R, ending: &Ending) -> EndReason {
-        let mut chunk = vec![0; CHUNK];
+        let (mut chunk, mut last_words) = (vec![0; CHUNK], PIPE);
         loop {
             let arrived = match arrives(&mut read, &mut chunk, ending).await {
                 Ok(0) => return self.last_line(),
@@ -128,8 +131,15 @@ impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
                     return EndReason::Eof;
                 }
             };
+            let many = arrived.len();
             if let ControlFlow::Break(reason) = self.take_in(arrived, Instant::now()).await {
                 return reason;
+            }
+            if ending.is_dying() {
+                last_words = last_words.saturating_sub(many);
+            }
+            if last_words == 0 {
+                ending.heard_out();
             }
         }
     }
@@ -187,7 +197,7 @@ impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
     }
 }
 
-/// Reads what comes next, and tells when everything was read that a process which is gone had written.
+/// Reads what comes next, and tells when everything was read that a client which is going had written.
 async fn arrives<R: AsyncRead + Unpin>(read: &mut R, chunk: &mut [u8], ending: &Ending) -> io::Result<usize> {
     tokio::select! {
         biased;

@@ -211,6 +211,46 @@ async fn a_closed_stdout_ends_and_the_first_reason_stays() {
 }
 
 #[tokio::test]
+async fn what_was_said_before_stdout_was_closed_is_heard_first() {
+    // All of it at once, as from an editor that says goodbye and is gone.
+    let mut client = connect(Limits::default());
+    client.send(notification("a") + "\n" + &notification("exit") + "\n").await;
+    let ending = client.ending.clone();
+    tokio::join!(ending.end_behind_last_words(EndReason::WriteFailed), async {
+        assert_eq!(within(client.wire.ended()).await.reason, EndReason::ExitWithoutShutdown);
+    });
+    assert_eq!(client.seen(), ["a"]);
+
+    // Said everything, and then it is gone altogether.
+    let mut client = connect(Limits::default());
+    client.send(notification("a") + "\n").await;
+    drop(client.to);
+    let ending = client.ending.clone();
+    within(ending.end_behind_last_words(EndReason::WriteFailed)).await;
+    assert_eq!(within(client.wire.ended()).await.reason, EndReason::Eof);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_on_to_talk_behind_its_closed_stdout_is_not_heard_for_ever() {
+    let Client { mut to, wire, ending, .. } = connect(Limits::default());
+    let begin = tokio::time::Instant::now();
+    let talks = async move {
+        let junk = (notification("$/junk") + "\n").repeat(1_000);
+        while to.write_all(junk.as_bytes()).await.is_ok() {}
+    };
+    let (reason, ()) = within(async {
+        tokio::join!(async { wire.ended().await.reason }, async {
+            tokio::select! {
+                () = talks => {}
+                () = ending.end_behind_last_words(EndReason::WriteFailed) => {}
+            }
+        })
+    })
+    .await;
+    assert_eq!((reason, begin.elapsed()), (EndReason::WriteFailed, Duration::ZERO));
+}
+
+#[tokio::test]
 async fn another_reason_stops_the_reader() {
     let mut client = connect(Limits::default());
     client.send(notification("a") + "\n").await;
