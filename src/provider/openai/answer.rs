@@ -1,6 +1,6 @@
 //! Chat completions as they come: events of the stream in, what they say out.
 
-use super::chunk::{ArgumentsOf, CallDelta, Choice, Chunk, Delta, FunctionDelta};
+use super::chunk::{ArgumentsOf, CallDelta, Choice, Chunk, Delta, FunctionDelta, WordsAlone};
 use super::request;
 use super::state::State;
 use crate::protocol::diagnostics::{StreamFailure, Usage};
@@ -41,6 +41,25 @@ impl Protocol for ChatCompletions {
     }
 
     fn read(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
+        if let Some(WordsAlone { id, content }) = WordsAlone::read(data) {
+            return Ok(self.words(&id, &content, answer)?);
+        }
+        self.read_in_full(data, answer)
+    }
+}
+
+impl ChatCompletions {
+    fn words(&mut self, id: &str, content: &str, answer: &mut Answer) -> Result<Reading, Box<StreamFailure>> {
+        answer.named(id);
+        self.choice = Some(0);
+        if !content.is_empty() {
+            answer.tagged_text(content, Source::Delta)?;
+        }
+        Ok(Reading::GoesOn)
+    }
+
+    /// Reads an event whatever it holds.
+    pub(in crate::provider) fn read_in_full(&mut self, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
         let chunk: Chunk<'_> = serde_json::from_str(data)?;
         if chunk.object == "error" || reports(chunk.error) {
             return Err(Said::read(data).into());
@@ -59,9 +78,7 @@ impl Protocol for ChatCompletions {
         self.choice(choice, answer)?;
         Ok(if is_whole && !answer.has_ended() { Reading::IsOver } else { Reading::GoesOn })
     }
-}
 
-impl ChatCompletions {
     /// A choice without a number is ours, and so is the one with the lowest.
     fn is_ours(&mut self, index: Index) -> bool {
         let Some(index) = index.0.filter(|index| *index > 0) else {

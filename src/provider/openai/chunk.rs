@@ -1,13 +1,91 @@
 //! What a `chat.completion.chunk` looks like, as far as it is read.
 //!
-//! Invariant: one pass over an event's text, borrowing from it; what compatible servers leave out, set to null or send as
-//! another type than the vendor does is read as what it plainly means, or as nothing, never an error.
+//! Invariants: an event's text is borrowed from; what compatible servers leave out, set to null or send as another type than the
+//! vendor does is read as what it plainly means, or as nothing, never an error. An event that is read as words alone says the
+//! same as if it had been read in full.
 
 use crate::provider::wire::calls::Arguments;
-use crate::provider::wire::loose::{Index, Lax, Many};
+use crate::provider::wire::loose::{Index, Lax, Many, Plain};
 use crate::provider::wire::words::Words;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// What nearly every event is: more words, written as the vendor writes them, and nothing else that [`Chunk`] knows.
+#[derive(Debug)]
+pub(super) struct WordsAlone<'a> {
+    pub(super) id: Cow<'a, str>,
+    pub(super) content: Cow<'a, str>,
+}
+
+impl<'a> WordsAlone<'a> {
+    /// The words, or nothing if the event has to be read in full.
+    pub(super) fn read(data: &'a str) -> Option<Self> {
+        let PlainChunk { id, object, choices: [Plain(choice)], usage, error } = serde_json::from_str(data).ok()?;
+        let PlainChoice { index, delta: Plain(delta), message, text, finish_reason, error: of_choice } = choice;
+        let PlainDelta { content, reasoning_content, reasoning, reasoning_details, extra_content, refusal, tool_calls, function_call } =
+            delta;
+        let others = [
+            usage,
+            error,
+            message,
+            text,
+            finish_reason,
+            of_choice,
+            reasoning_content,
+            reasoning,
+            reasoning_details,
+            extra_content,
+            refusal,
+            tool_calls,
+            function_call,
+        ];
+        let is_alone = index == 0 && object.0 == "chat.completion.chunk" && others.iter().all(Option::is_none);
+        is_alone.then(|| Self { id: id.0, content: content.0 })
+    }
+}
+
+/// A string, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The fields of [`Chunk`]; whatever stands in one that has to be null makes it another event.
+#[derive(Deserialize)]
+struct PlainChunk<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    object: Text<'a>,
+    #[serde(borrow)]
+    choices: [Plain<PlainChoice<'a>>; 1],
+    usage: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct PlainChoice<'a> {
+    index: u64,
+    #[serde(borrow)]
+    delta: Plain<PlainDelta<'a>>,
+    message: Option<IgnoredAny>,
+    text: Option<IgnoredAny>,
+    finish_reason: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct PlainDelta<'a> {
+    #[serde(borrow)]
+    content: Text<'a>,
+    reasoning_content: Option<IgnoredAny>,
+    reasoning: Option<IgnoredAny>,
+    reasoning_details: Option<IgnoredAny>,
+    extra_content: Option<IgnoredAny>,
+    refusal: Option<IgnoredAny>,
+    tool_calls: Option<IgnoredAny>,
+    function_call: Option<IgnoredAny>,
+}
 
 /// One event of the stream, or a whole answer.
 #[derive(Debug, Deserialize)]
@@ -98,3 +176,36 @@ pub(super) struct FunctionDelta<'a> {
 
 /// How much of a call's arguments a delta or a message brings.
 pub(super) type ArgumentsOf<'a> = fn(Option<&'a RawValue>) -> Arguments<'a>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_alone_are_known_by_what_is_not_beside_them() {
+        let event = |choice: &str, more: &str| {
+            format!(r#"{{"id":"c","object":"chat.completion.chunk","model":"m","choices":[{{"index":0,{choice}}}],"odd":[1]{more}}}"#)
+        };
+        let words = |data: &str| WordsAlone::read(data).map(|words| (words.id.into_owned(), words.content.into_owned()));
+        for choice in [
+            r#""delta":{"content":"a\n\u00e9"}"#,
+            r#""delta":{"role":"assistant","content":"a\né","refusal":null,"odd":{}},"logprobs":null,"finish_reason":null"#,
+        ] {
+            assert_eq!(words(&event(choice, r#","usage":null"#)), Some(("c".into(), "a\né".into())), "{choice}");
+        }
+        for (choice, more) in [
+            (r#""delta":{"content":"a"},"finish_reason":"stop""#, ""),
+            (r#""delta":{"content":"a","tool_calls":[]}"#, ""),
+            (r#""delta":{"content":"a","reasoning":"b"}"#, ""),
+            (r#""delta":{"content":null}"#, ""),
+            (r#""delta":["a"]"#, ""),
+            (r#""delta":{"content":"\ud83d"}"#, ""),
+            (r#""delta":{"content":"a"}"#, r#","usage":{}"#),
+            (r#""delta":{"content":"a"}"#, r#","error":"x""#),
+        ] {
+            assert_eq!(words(&event(choice, more)), None, "{choice} {more}");
+        }
+        assert_eq!(words(&event(r#""delta":{"content":"a"}"#, "").replace("\"index\":0", "\"index\":1")), None);
+        assert_eq!(words(&event(r#""delta":{"content":"a"}"#, "").replace("chat.completion.chunk", "error")), None);
+    }
+}

@@ -17,6 +17,10 @@ pub(in crate::provider) struct Lax<T>(pub(in crate::provider) Option<T>);
 #[derive(Debug)]
 pub(in crate::provider) struct Many<T>(pub(in crate::provider) Vec<T>);
 
+/// An object, in no other way than the vendor writes it.
+#[derive(Debug)]
+pub(in crate::provider) struct Plain<T>(pub(in crate::provider) T);
+
 /// A number that tells things apart, however it is written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(in crate::provider) struct Index(pub(in crate::provider) Option<i64>);
@@ -42,6 +46,27 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lax<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Loose::<Self>(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Plain<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PlainVisitor(PhantomData))
+    }
+}
+
+/// Reads an object; a list in the place of one, which a derived type would take field by field, is an error.
+struct PlainVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for PlainVisitor<T> {
+    type Value = Plain<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(Plain)
     }
 }
 

@@ -8,7 +8,7 @@ use super::limits::AnswerLimits;
 use super::progress::Progress;
 use super::sse::Reader;
 use super::testing::hello;
-use super::{Protocol, Reading};
+use super::{Asking, KeyHeader, Protocol, Reading, Refusal, Unread};
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::model::ModelEvent;
 use crate::provider::anthropic::Messages;
@@ -24,7 +24,7 @@ const RESPONSES: &str = include_str!("../../../tests/fixtures/streams/responses.
 const MESSAGES: &str = include_str!("../../../tests/fixtures/streams/messages.json");
 
 /// What a stream comes to: what it shows, event by event, and its failure.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Outcome {
     shown: Vec<String>,
     calls: usize,
@@ -177,7 +177,35 @@ fn mutated(event: &str, nth: usize, change_to: &Change) -> Option<String> {
     Some(format!("{}{data}{}", &event[..at], &event[end..]))
 }
 
-fn survives<P: Protocol>(cases: &str) {
+/// Chat completions none of whose events is taken for words alone.
+#[derive(Default)]
+struct InFull(ChatCompletions);
+
+impl Protocol for InFull {
+    const PATH: &'static str = ChatCompletions::PATH;
+    const KEY: KeyHeader = ChatCompletions::KEY;
+    const HEADERS: &'static [(&'static str, &'static str)] = ChatCompletions::HEADERS;
+    const REQUEST_ID: &'static str = ChatCompletions::REQUEST_ID;
+    const UNFINISHED: &'static [&'static str] = ChatCompletions::UNFINISHED;
+    const LAST: &'static str = ChatCompletions::LAST;
+    const REFUSABLE: &'static [Refusal] = ChatCompletions::REFUSABLE;
+
+    fn body(asking: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error> {
+        ChatCompletions::body(asking)
+    }
+
+    fn end(&mut self, answer: &mut Answer) -> Result<(), Box<StreamFailure>> {
+        self.0.end(answer)
+    }
+
+    fn read(&mut self, _: &str, data: &str, answer: &mut Answer) -> Result<Reading, Unread> {
+        self.0.read_in_full(data, answer)
+    }
+}
+
+/// Throws a stream, a change of one of its events and a size of its pieces, and calls `test` with the stream's events, which one is
+/// changed, and what it becomes.
+fn with_one_changed(cases: &str, test: impl Fn(&[String], usize, &str, usize) -> Result<(), TestCaseError>) {
     let streams = recorded(cases);
     let config = Config { cases: 3_000, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
@@ -185,9 +213,19 @@ fn survives<P: Protocol>(cases: &str) {
     let outcome = runner.run(&dice, |(stream, event, nth, change_to, size)| {
         let events = &streams[stream];
         let at = event.index(events.len());
-        let Some(changed) = mutated(&events[at], nth, &change_to) else { return Ok(()) };
+        mutated(&events[at], nth, &change_to).map_or(Ok(()), |changed| test(events, at, &changed, size))
+    });
+    outcome.unwrap_or_else(|failed| panic!("{failed}"));
+}
+
+fn replaced(events: &[String], at: usize, by: &str) -> String {
+    [&events[..at].concat(), by, &events[at + 1..].concat()].concat()
+}
+
+fn survives<P: Protocol>(cases: &str) {
+    with_one_changed(cases, |events, at, changed, size| {
         let before = read::<P>(events.concat().as_bytes(), size);
-        let stream = [&events[..at].concat(), &changed, &events[at + 1..].concat()].map(String::as_str).concat();
+        let stream = replaced(events, at, changed);
         let after = read::<P>(stream.as_bytes(), size);
         prop_assert!(after.shown.len() <= events.len() + 2);
         if after.failure.is_some() || before.failure.is_some() || before.shown.len() < events.len() {
@@ -199,7 +237,22 @@ fn survives<P: Protocol>(cases: &str) {
         prop_assert!(lost.is_none(), "{:?} was lost\n{stream}\n{after:?}", lost.map(|(_, said)| said));
         Ok(())
     });
-    outcome.unwrap_or_else(|failed| panic!("{failed}"));
+}
+
+#[test]
+fn words_alone_are_read_as_they_would_be_in_full() {
+    let with_nulls = r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","usage":null,"choices":[{"index":0,"delta":{"role":"assistant","content":"a\n\u00e9","refusal":null,"tool_calls":null},"logprobs":null,"finish_reason":null}]}"#;
+    let bare = with_nulls.replace(r#","refusal":null,"tool_calls":null"#, "").replace(r#""usage":null,"#, "");
+    let end = r#"data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    let own = serde_json::json!([{ "answers": [[format!("{with_nulls}\n\n"), format!("{bare}\n\n"), format!("{end}\n\n")]] }]);
+    for cases in [CHAT_COMPLETIONS, &own.to_string()] {
+        with_one_changed(cases, |events, at, changed, size| {
+            let stream = replaced(events, at, changed);
+            let [alone, in_full] = [read::<ChatCompletions>, read::<InFull>].map(|read| read(stream.as_bytes(), size));
+            prop_assert_eq!(alone, in_full, "{}", stream);
+            Ok(())
+        });
+    }
 }
 
 #[test]
