@@ -1,6 +1,7 @@
 //! One model call, streamed to the client as it comes. Every wait races the token.
 
 use super::history;
+use super::ledger::Ledger;
 use super::retry::{self, Loading};
 use super::saver::Saver;
 use super::toolcalls::Call;
@@ -21,8 +22,11 @@ use crate::store::{Diagnostic, StoreError};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::collections::HashSet;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::time::{Duration, Instant};
+
+type Events = BoxStream<'static, Result<ModelEvent, StreamFailure>>;
 
 /// What a whole answer came to.
 pub(super) struct Answered {
@@ -112,7 +116,7 @@ pub(super) async fn run(
                 watch.again();
                 continue;
             }
-            event = stream.next(), if !full => event,
+            event = next(&mut stream, ledger), if !full => event,
             () = watch.bites(), if !full => {
                 let bitten = Instant::now();
                 let_go(job, stream);
@@ -143,6 +147,18 @@ pub(super) async fn run(
         context.record(Diagnostic::Trace(trace));
     }
     Ok(Answered { reason, calls: answer.calls })
+}
+
+/// The next event. Words that came together are said together, as soon as nothing more has come.
+async fn next(stream: &mut Events, ledger: &Ledger) -> Option<Result<ModelEvent, StreamFailure>> {
+    poll_fn(|context| {
+        let event = stream.poll_next_unpin(context);
+        if event.is_pending() {
+            ledger.say();
+        }
+        event
+    })
+    .await
 }
 
 impl Answer<'_> {
@@ -263,7 +279,7 @@ pub(super) fn unfinished() -> StreamFailure {
 const DROPPED: &str = "turn.stream_dropped";
 
 /// Closes the connection, and books when.
-fn let_go(job: &TurnJob, stream: BoxStream<'static, Result<ModelEvent, StreamFailure>>) {
+fn let_go(job: &TurnJob, stream: Events) {
     drop(stream);
     job.ledger.observe(&ModelEvent::UpstreamClosed(ClosedBy::Us));
 }

@@ -6,6 +6,7 @@
 use super::arriving::Arriving;
 use super::channel::UpdateChannel;
 use super::delivery::Delivery;
+use super::editor::Receipt;
 use super::parts::LiveParts;
 use super::toolbook::Toolbook;
 use super::trace::AttemptTrace;
@@ -38,12 +39,26 @@ struct Book {
     closed: bool,
     phase: Option<Phase>,
     parts: LiveParts,
+    /// Words of the answer that came together and are not said yet.
+    gathered: Option<Gathered>,
     last_update: u64,
     traces: Vec<AttemptTrace>,
     arriving: Arriving,
     hops: Vec<(String, Instant)>,
     outcomes: Vec<(String, ToolOutcome)>,
 }
+
+/// Pieces of one kind that are said in one update.
+struct Gathered {
+    kind: PartKind,
+    text: String,
+    pieces: usize,
+}
+
+/// As many pieces are said at once, so that the first of them does not wait for long.
+const PIECES: usize = 32;
+/// As many bytes of them.
+const GATHERED_BYTES: usize = 4 << 10;
 
 /// What a closed ledger leaves to the terminal record.
 pub(super) struct Closed {
@@ -82,6 +97,7 @@ impl Ledger {
             closed: false,
             phase: None,
             parts: LiveParts::default(),
+            gathered: None,
             last_update: 0,
             traces: Vec::new(),
             arriving: Arriving::default(),
@@ -95,12 +111,18 @@ impl Ledger {
         self.write(|book| book.phase = Some(phase));
     }
 
+    /// Words of the answer. They are said at the next [`Ledger::say`], or before whatever is sent next.
     pub(super) fn text(&self, text: String) {
-        self.stream(PartKind::Text, text);
+        self.gather(PartKind::Text, text);
     }
 
     pub(super) fn reasoning(&self, text: String) {
-        self.stream(PartKind::Reasoning, text);
+        self.gather(PartKind::Reasoning, text);
+    }
+
+    /// Says the words that have come: nothing more is there to be said with them.
+    pub(super) fn say(&self) {
+        self.write(|book| self.say_gathered(book));
     }
 
     /// A whole part that is not streamed: a tool call or a result.
@@ -124,7 +146,10 @@ impl Ledger {
 
     /// Sends an update of this turn that shows nothing of its answer.
     pub(super) fn tell(&self, update: SessionUpdate) {
-        self.write(|book| book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update, None));
+        self.write(|book| {
+            self.say_gathered(book);
+            self.post_as(book, update, None);
+        });
     }
 
     pub(super) fn hop(&self, point: &str) {
@@ -226,6 +251,9 @@ impl Ledger {
     /// hands everything out.
     pub(super) fn close(&self, abort: Option<&AbortId>) -> Closed {
         let mut book = self.lock();
+        if !book.closed {
+            self.say_gathered(&mut book);
+        }
         book.closed = true;
         book.phase = Some(Phase::Persisting);
         if let (Some(abort), Some(last)) = (abort, book.traces.last_mut())
@@ -278,21 +306,43 @@ impl Ledger {
         }
     }
 
-    fn stream(&self, kind: PartKind, text: String) {
+    fn gather(&self, kind: PartKind, text: String) {
         self.write(|book| {
             book.parts.append(kind, &text);
-            let content = ContentBlock::Text { text };
-            let (phase, update) = match kind {
-                PartKind::Reasoning => (Phase::Reasoning, SessionUpdate::AgentThoughtChunk { content }),
-                _ => (Phase::Text, SessionUpdate::AgentMessageChunk { content }),
-            };
-            book.phase = Some(phase);
-            self.send(book, update);
+            book.phase = Some(if kind == PartKind::Reasoning { Phase::Reasoning } else { Phase::Text });
+            match &mut book.gathered {
+                Some(gathered) if gathered.kind == kind => {
+                    gathered.text.push_str(&text);
+                    gathered.pieces += 1;
+                }
+                _ => {
+                    self.say_gathered(book);
+                    book.gathered = Some(Gathered { kind, text, pieces: 1 });
+                }
+            }
+            if book.gathered.as_ref().is_some_and(Gathered::is_enough) {
+                self.say_gathered(book);
+            }
         });
     }
 
+    fn say_gathered(&self, book: &mut Book) {
+        let Some(Gathered { kind, text, .. }) = book.gathered.take() else { return };
+        let content = ContentBlock::Text { text };
+        let update = match kind {
+            PartKind::Reasoning => SessionUpdate::AgentThoughtChunk { content },
+            _ => SessionUpdate::AgentMessageChunk { content },
+        };
+        self.post_as(book, update, Some(Arc::clone(&self.delivery) as _));
+    }
+
     fn send(&self, book: &mut Book, update: SessionUpdate) {
-        book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update, Some(Arc::clone(&self.delivery) as _));
+        self.say_gathered(book);
+        self.post_as(book, update, Some(Arc::clone(&self.delivery) as _));
+    }
+
+    fn post_as(&self, book: &mut Book, update: SessionUpdate, receipt: Option<Arc<dyn Receipt>>) {
+        book.last_update = self.channel.post(Some((&self.turn_id, &self.message_id)), update, receipt);
     }
 
     /// Lets `change` at the book, unless it is closed.
@@ -303,6 +353,12 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gathered {
+    fn is_enough(&self) -> bool {
+        self.pieces >= PIECES || self.text.len() >= GATHERED_BYTES
     }
 }
 

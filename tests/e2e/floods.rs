@@ -1,7 +1,7 @@
 //! Answers without end and events of any size: the rest of pillion goes on, a cancel is answered, a signal ends the process.
 
 use crate::support::Home;
-use crate::support::journey::{UNTITLED, configured, pointed_at, pointed_by};
+use crate::support::journey::{UNTITLED, configured, full_export, pointed_at, pointed_by};
 use crate::support::model_server::{Exchange, ModelServer};
 use crate::support::process::signal;
 use rustix::process::Signal;
@@ -64,6 +64,43 @@ async fn a_signal_ends_the_process_in_any_flood() {
     assert_eq!(editor.exited().await.code(), Some(143));
     assert!(told.elapsed() < Duration::from_secs(4), "{:?}", told.elapsed());
     flood.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_that_come_together_are_said_together_and_counted_one_by_one() {
+    let home = Home::new();
+    let mut server = ModelServer::start().await;
+    let mut editor = pointed_at(&server, &home, &UNTITLED).await;
+    let session = editor.new_session(&home).await;
+    let prompt = editor.prompt(&session, "go").await;
+    let mut exchange = server.next_request().await;
+    exchange.text("alone").await;
+    assert_eq!(editor.next_update("agent_message_chunk").await["params"]["update"]["content"]["text"], "alone");
+    let event = |delta: Value| format!("data: {}\n\n", json!({ "choices": [{ "index": 0, "delta": delta }] }));
+    let words = |n: usize| event(json!({ "content": format!(" w{n}") }));
+    let thought = event(json!({ "reasoning_content": "hm" }));
+    let pieces = [(0..50).map(words).collect(), thought.repeat(3), (50..1_000).map(words).collect()].concat();
+    exchange.raw(pieces.as_bytes()).await;
+    exchange.finish("stop").await;
+    exchange.done().await;
+    let told = editor.all_until(&prompt).await;
+    let chunk = |message: &Value| {
+        let update = &message["params"]["update"];
+        let kind = update["sessionUpdate"].as_str().filter(|kind| kind.ends_with("_chunk"))?;
+        Some((kind.to_owned(), update["content"]["text"].as_str()?.to_owned()))
+    };
+    let said: Vec<(String, String)> = told.iter().filter_map(chunk).collect();
+    let of = |kind: &str| said.iter().filter(|(of, _)| of == kind).map(|(_, text)| text.as_str()).collect::<String>();
+    assert_eq!(of("agent_message_chunk"), (0..1_000).map(|n| format!(" w{n}")).collect::<String>());
+    assert_eq!(of("agent_thought_chunk"), "hmhmhm");
+    let before: String = said.iter().take_while(|(of, _)| of == "agent_message_chunk").map(|(_, text)| text.as_str()).collect();
+    assert_eq!(before, (0..50).map(|n| format!(" w{n}")).collect::<String>(), "what was said before the thought stands before it");
+    assert!(said.len() < 200, "{} updates", said.len());
+    editor.ignore_updates();
+    let export = full_export(&mut editor, &session).await;
+    let counters = &export["diagnostics"]["stream_traces"][0]["counters"];
+    assert_eq!((&counters["text"], &counters["reasoning"]), (&json!(1_001), &json!(3)));
+    editor.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

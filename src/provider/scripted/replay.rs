@@ -211,6 +211,10 @@ impl Playing {
                 (words.piece(self.piece), words.chunks.saturating_mul(words.repeat))
             }
         };
+        if self.piece > 0 || self.entry > 0 {
+            // Each piece comes by itself, as from a model.
+            tokio::task::yield_now().await;
+        }
         // With more pieces than characters, some are empty; no model sends those.
         out.extend((!piece.is_empty()).then(|| event(piece.to_owned())));
         self.piece += 1;

@@ -189,7 +189,7 @@ fn on_one_line(mut body: Vec<u8>) -> Vec<u8> {
         }
     }
     let separators =
-        |body: &[u8]| memchr::memmem::find(body, b"\xE2\x80\xA8").is_some() || memchr::memmem::find(body, b"\xE2\x80\xA9").is_some();
+        |body: &[u8]| memchr::memchr_iter(0xE2, body).any(|at| matches!(body.get(at + 1..at + 3), Some(b"\x80\xA8" | b"\x80\xA9")));
     if !separators(&body) {
         return body;
     }
