@@ -66,6 +66,11 @@ impl Host {
         Self { parts, looking: Arc::default() }
     }
 
+    /// The same for who only reads: nothing where there is no store yet.
+    pub fn of_what_is_stored(settings: Settings) -> Option<Self> {
+        Store::is_made(&settings.data_dir).then(|| Self::new(settings))
+    }
+
     /// Starts the log of this process, without any known key or what looks like one.
     pub fn start_log(&self) -> crate::telemetry::Telemetry {
         let (settings, keys) = (&self.parts.settings, Arc::clone(&self.parts.provenance.keys));

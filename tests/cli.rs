@@ -396,7 +396,7 @@ fn doctor_names_the_places_and_the_last_stop() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     let home = user.home.path().display();
     for line in [
-        &format!("settings    {home}/.config/pillion/config.toml (not there yet)"),
+        &format!("settings    {home}/.config/pillion/config.toml (does not exist)"),
         &format!("data        {home}/.local/share/pillion\n"),
         "turns       none chosen",
         "sandbox\n  writes      only to the workspace",
@@ -406,6 +406,45 @@ fn doctor_names_the_places_and_the_last_stop() {
     ] {
         assert!(ran.stdout.contains(line), "{line} is not in\n{}", ran.stdout);
     }
+}
+
+#[test]
+fn who_only_reads_makes_no_store() {
+    let user = User::with(HELLO);
+    let work = user.path("work").canonicalize().expect("a workspace");
+    let no_session_here = format!("pillion: there is no session in {} yet; leave out --continue to begin one\n", work.display());
+    let none_yet = "pillion: there is no session yet; `pillion prompt` begins one\n";
+    for (arguments, code, stderr) in [
+        (&["sessions"][..], 0, ""),
+        (&["doctor"], 0, ""),
+        (&["explain"], 1, none_yet),
+        (&["export", "last"], 1, none_yet),
+        (&["export", "ses_1"], 1, "pillion: there is no session ses_1; `pillion sessions` lists them\n"),
+        (&["prompt", "--session", "ses_1", "hi"], 1, "pillion: there is no session ses_1; `pillion sessions` lists them\n"),
+        (&["prompt", "--continue", "hi"], 1, &no_session_here),
+    ] {
+        let ran = user.run(arguments);
+        assert_eq!((ran.code, ran.stderr.as_str()), (code, stderr), "{arguments:?}");
+        assert!(!user.path(".local").exists(), "{arguments:?}");
+    }
+    assert!(user.run(&["doctor"]).stdout.contains("store\n  file        none yet; the first session makes it\n"));
+}
+
+#[test]
+fn a_prompt_that_never_began_leaves_no_session() {
+    let user = User::with(r#"{"steps": [[{"http_error": {"status": 401}}], [{"text": "Good."}]]}"#);
+    for model in [&[][..], &["--model", "scripted:../missing.json"], &["--model", "openai:m"]] {
+        let ran = user.run(&[model, &["prompt", "--json", "hi"]].concat());
+        let last: Value = serde_json::from_str(ran.stdout.lines().last().expect("a last line")).expect("JSON");
+        assert!(last["error"]["message"].is_string() && last.get("sessionId").is_none(), "{last}");
+        assert_eq!(user.sessions(), Vec::<Value>::new(), "{model:?}");
+    }
+    // What has begun has a record, and a session that was there before stays.
+    assert_eq!(user.run_prompt(&["hi"]).code, 6);
+    let [session] = &user.sessions()[..] else { panic!("one session") };
+    let id = session["sessionId"].as_str().expect("an id").to_owned();
+    assert_eq!(user.run(&["prompt", "--session", &id, "hi"]).code, 7);
+    assert_eq!(user.sessions().len(), 1);
 }
 
 #[test]

@@ -110,6 +110,9 @@ impl Report {
 
     async fn store(&mut self, settings: &Settings) {
         self.heading("store");
+        if !Store::is_made(&settings.data_dir) {
+            return self.line("file", &"none yet; the first session makes it");
+        }
         let host = Host::new(settings.clone());
         host.recover().await;
         self.stored(&host.parts.store).await;
@@ -177,7 +180,7 @@ impl Report {
 
 /// A path, and whether something is there yet.
 fn place(path: &Path) -> String {
-    let state = if path.exists() { "" } else { " (not there yet)" };
+    let state = if path.exists() { "" } else { " (does not exist)" };
     format!("{}{state}", path.display())
 }
 

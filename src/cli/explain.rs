@@ -31,7 +31,7 @@ impl ExplainArgs {
         } else if self.what != LAST && (path.is_file() || !is_plain_name(&self.what)) {
             (std::fs::read_to_string(path).with_context(|| format!("{} could not be read", self.what))?, None)
         } else {
-            let host = Host::new(options.settings()?);
+            let host = Host::of_what_is_stored(options.settings()?).with_context(|| which::nothing_stored(&self.what))?;
             let found = self.found(&host).await;
             host.close().await;
             found?

@@ -34,7 +34,7 @@ pub(super) struct ExportArgs {
 
 impl ExportArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
-        let host = Host::new(options.settings()?);
+        let host = Host::of_what_is_stored(options.settings()?).with_context(|| which::nothing_stored(&self.session))?;
         let exported = self.export(&host).await;
         host.close().await;
         exported

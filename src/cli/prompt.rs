@@ -13,7 +13,7 @@ use crate::protocol::abort::Client;
 use crate::rpc::client;
 use crate::serve;
 use crate::store::Store;
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use ask::{Person, Policy};
 use show::{Show, Style};
 use std::io::{self, IsTerminal as _, Read as _};
@@ -58,7 +58,10 @@ impl PromptArgs {
         let settings = options.settings()?;
         let prompt = self.prompt()?;
         let cwd = std::path::absolute(self.cwd.clone().unwrap_or_else(|| ".".into())).context("the current directory is gone")?;
+        let is_stored = Store::is_made(&settings.data_dir);
         let session = match (&self.session, self.last) {
+            (Some(named), _) if !is_stored => bail!(which::nothing_stored(named)),
+            (None, true) if !is_stored => bail!(turn::none_in(&cwd.to_string_lossy())),
             (Some(named), _) => {
                 let store = Store::open(settings.data_dir.clone());
                 turn::Session::Named { id: which::session(&store, named).await?, cwd: self.cwd.is_some().then_some(cwd) }

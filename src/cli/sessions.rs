@@ -27,7 +27,7 @@ const PAGE: usize = 200;
 
 impl SessionsArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
-        let host = Host::new(options.settings()?);
+        let Some(host) = Host::of_what_is_stored(options.settings()?) else { return Ok(Exit::Done) };
         let listed = self.list(&host).await;
         host.close().await;
         listed

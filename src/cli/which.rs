@@ -8,6 +8,8 @@ use anyhow::{Context as _, bail};
 /// The word for what was used last.
 pub(super) const LAST: &str = "last";
 
+const NONE_YET: &str = "there is no session yet; `pillion prompt` begins one";
+
 /// How many of the ids that begin alike are listed.
 const LISTED: usize = 10;
 
@@ -31,7 +33,12 @@ pub(super) async fn session_or_turn(store: &Store, said: &str) -> anyhow::Result
 /// The session that was used last.
 pub(super) async fn last(store: &Store) -> anyhow::Result<SessionId> {
     let newest = store.list_sessions(ListQuery { cwd: None, cursor: None, limit: 1 }).await?.sessions.into_iter().next();
-    Ok(newest.context("there is no session yet; `pillion prompt` begins one")?.session_id)
+    Ok(newest.context(NONE_YET)?.session_id)
+}
+
+/// What is told of a session where nothing is stored at all.
+pub(super) fn nothing_stored(said: &str) -> String {
+    if said == LAST { NONE_YET.to_owned() } else { unknown_session(said) }
 }
 
 pub(super) fn unknown_session(said: &str) -> String {

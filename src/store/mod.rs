@@ -59,7 +59,7 @@ use open::Opened;
 use place::Place;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use unreadable::{Damage, Reading};
@@ -88,6 +88,11 @@ impl Store {
     pub fn open(data_dir: PathBuf) -> Self {
         let holds = Holds::of(&data_dir);
         Self::start(holds, move || Opened::open(&data_dir))
+    }
+
+    /// Whether there is a store, or anything of one: who only reads makes none.
+    pub fn is_made(data_dir: &Path) -> bool {
+        place::is_made(data_dir)
     }
 
     /// The same store, whose ends of turns wait for this much.

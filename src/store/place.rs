@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "pillion.db";
 
 const JOURNAL: &str = "pillion.db-journal";
+/// What a store may consist of.
+const NAMES: [&str; 5] = [FILE, "pillion.db-wal", "pillion.db-shm", JOURNAL, LOCK];
 /// Held by whoever sets the store up.
 const LOCK: &str = "pillion.lock";
 /// What the name of a log that was put aside goes on with.
@@ -49,6 +51,11 @@ impl Look {
     }
 }
 
+/// Whether there is anything of a store in the directory.
+pub(super) fn is_made(data_dir: &Path) -> bool {
+    NAMES.iter().any(|name| !matches!(fs::symlink_metadata(data_dir.join(name)), Err(error) if error.kind() == io::ErrorKind::NotFound))
+}
+
 impl Place {
     /// Makes the directory if it is missing and checks what is there.
     pub(super) fn prepare(data_dir: &Path) -> Result<Self, StoreError> {
@@ -57,7 +64,7 @@ impl Place {
         DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(unusable)?;
         let dir = data_dir.canonicalize().map_err(unusable)?;
         let file = dir.join(FILE);
-        for name in [FILE, "pillion.db-wal", "pillion.db-shm", JOURNAL, LOCK] {
+        for name in NAMES {
             refuse_odd(&dir.join(name))?;
         }
         let place = Self { dir, file };

@@ -9,11 +9,13 @@ use crate::cli::exit::{Exit, tell};
 use crate::protocol::cause::{CancelMode, Initiator};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::ids::SessionId;
-use crate::protocol::params::{CancelParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, WhenBusy};
+use crate::protocol::params::{
+    CancelParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, WhenBusy,
+};
 use crate::protocol::results::PromptResult;
-use crate::rpc::client::{Client, ClientError, Connected, SessionApiClient as _, Updates};
+use crate::rpc::client::{Client, ClientError, Connected, ErrorObjectOwned, SessionApiClient as _, Updates};
 use anyhow::Context as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -80,6 +82,7 @@ where
     E: Write + Send + 'static,
 {
     let client = Arc::new(connected.client);
+    let is_new = matches!(order.session, Session::New { .. });
     let session_id = order.session.open(&client).await?;
     let seen = Arc::<Seen>::default();
     let painter = AbortOnDropHandle::new(tokio::spawn(paint(connected.updates, show, Arc::clone(&seen))));
@@ -113,6 +116,11 @@ where
             _ = stops.next() => {}
         }
     }
+    let began = !matches!(&answer, Err(ClientError::Call(error)) if !names_a_turn(error));
+    if is_new && !began {
+        // Nobody would look for it, and nothing is in it.
+        client.delete(SessionParams { session_id: session_id.clone() }).await.context("the empty session was left behind")?;
+    }
     // Without a client the server ends, and with it the updates.
     drop((cancelling, client));
     let mut show = painter.await.context("the output failed")??;
@@ -127,7 +135,11 @@ where
         }
         Err(error) => {
             if let ClientError::Call(object) = &error {
-                show.result(&json!({ "sessionId": session_id, "error": object }))?;
+                let mut last = json!({ "error": object });
+                if began || !is_new {
+                    last["sessionId"] = json!(session_id);
+                }
+                show.result(&last)?;
             }
             Err(error.into())
         }
@@ -146,7 +158,7 @@ impl Session {
                 let cwd = text(cwd)?;
                 let list = client.list(ListSessionsParams { cwd: Some(cwd.clone()), cursor: None }).await?;
                 let newest = list.sessions.into_iter().next();
-                let newest = newest.with_context(|| format!("there is no session in {cwd} yet; leave out --continue to begin one"))?;
+                let newest = newest.with_context(|| none_in(&cwd))?;
                 (newest.session_id, None)
             }
             Self::Named { id, cwd } => (id, cwd.map(text).transpose()?),
@@ -206,6 +218,17 @@ async fn paint<O: Write, E: Write>(mut updates: Updates, mut show: Show<O, E>, s
         }
     }
     Ok(show)
+}
+
+/// What is told where there is nothing to go on with.
+pub(super) fn none_in(cwd: &str) -> String {
+    format!("there is no session in {cwd} yet; leave out --continue to begin one")
+}
+
+/// Whether a turn began before it failed: its record has a place.
+fn names_a_turn(error: &ErrorObjectOwned) -> bool {
+    let data: Option<Value> = error.data().and_then(|data| serde_json::from_str(data.get()).ok());
+    data.is_some_and(|data| data["turnId"].is_string())
 }
 
 fn title_is_under_way(result: &PromptResult) -> bool {

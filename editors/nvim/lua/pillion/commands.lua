@@ -218,7 +218,7 @@ local function log()
     if not path then
       return complain(problem or "`pillion doctor` does not say where the log is; `:Pillion health` shows what it says.")
     end
-    path = path:gsub(" %(not there yet%)$", "")
+    path = path:gsub(" %(does not exist%)$", "")
     if not vim.uv.fs_stat(path) then
       return tell(("Nothing has been logged yet; the log will be %s."):format(path))
     end
