@@ -42,7 +42,7 @@ impl<'a> WordsAlone<'a> {
             function_call,
         ];
         let is_alone = index == 0 && object.0 == "chat.completion.chunk" && others.iter().all(Option::is_none);
-        is_alone.then(|| Self { id: id.0, content: content.0 })
+        is_alone.then_some(Self { id: id.0, content: content.0 })
     }
 }
 
