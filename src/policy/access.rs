@@ -52,10 +52,33 @@ pub enum NetworkAccess {
     Granted,
 }
 
+/// Words with which a command goes elsewhere, or says that another one does.
+const GOING: [&str; 19] = [
+    "cd",
+    "pushd",
+    "chdir",
+    "-C",
+    "env",
+    "chroot",
+    "ssh",
+    "docker",
+    "podman",
+    "foreach",
+    "-execdir",
+    "-okdir",
+    "--chdir",
+    "--directory",
+    "--dir",
+    "--cwd",
+    "--prefix",
+    "--working-directory",
+    "--workdir",
+];
+
 impl RunAccess {
     /// Whether a relative path in it may be none of the workspace's root: it starts elsewhere, or goes there.
     pub(super) fn is_away(&self) -> bool {
-        let goes = |text: &str| loose_words(text).iter().any(|word| matches!(word.as_str(), "cd" | "pushd" | "chdir" | "-C" | "env"));
+        let goes = |text: &str| loose_words(text).iter().any(|word| GOING.contains(&word.as_str()));
         let leaves = match &self.command {
             Invocation::Script(text) => goes(text),
             Invocation::Program(words) => goes(&words.join(" ")),

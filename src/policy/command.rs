@@ -9,9 +9,16 @@ pub(super) const MAX_COMMANDS: usize = 50;
 /// What a text means to a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Script {
-    /// The words of each command.
-    Plain(Vec<Vec<String>>),
+    Plain(Vec<Simple>),
     Opaque(&'static str),
+}
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Simple {
+    pub(super) words: Vec<String>,
+    /// Whether it reads what the one before it writes.
+    pub(super) is_fed: bool,
 }
 
 /// Words with which a shell begins something else than a command.
@@ -21,11 +28,14 @@ const RESERVED: [&str; 22] = [
 ];
 
 /// Commands of the shell's own behind which other words mean something else, or run later.
-const TURNING: [&str; 9] = ["alias", "unalias", "trap", ".", "source", "eval", "hash", "enable", "set"];
+const TURNING: [&str; 17] = [
+    "alias", "unalias", "trap", ".", "source", "eval", "hash", "enable", "set", "export", "readonly", "declare", "typeset", "local",
+    "read", "unset", "getopts",
+];
 
 impl Script {
     pub(super) fn read(text: &str) -> Self {
-        match (Reader { rest: text.chars().peekable(), commands: Vec::new(), words: Vec::new() }).read() {
+        match (Reader { rest: text.chars().peekable(), commands: Vec::new(), words: Vec::new(), is_fed: false }).read() {
             Ok(commands) if commands.is_empty() => Self::Opaque("it is empty"),
             Ok(commands) => Self::Plain(commands),
             Err(why) => Self::Opaque(why),
@@ -36,6 +46,14 @@ impl Script {
 /// Whatever could be a word of a command somewhere in `text`: for rules that must not be got around.
 pub(super) fn loose_words(text: &str) -> Vec<String> {
     split_loosely(text, |_| false)
+}
+
+/// The same as another language, or `printf`, would have them: `["git", 'push']`, `rm\n`.
+pub(super) fn quoted_words(text: &str) -> Vec<String> {
+    let apart = ["\\n", "\\t", "\\r", ",", "'", "\""].into_iter().fold(text.to_owned(), |text, sign| text.replace(sign, " "));
+    let mut words = loose_words(&apart);
+    words.retain(|word| !matches!(word.as_str(), "." | ".." | "+"));
+    words
 }
 
 /// A pattern of a rule in the same words.
@@ -52,12 +70,14 @@ fn split_loosely(text: &str, also: impl Fn(char) -> bool) -> Vec<String> {
 
 struct Reader<'t> {
     rest: std::iter::Peekable<std::str::Chars<'t>>,
-    commands: Vec<Vec<String>>,
+    commands: Vec<Simple>,
     words: Vec<String>,
+    /// Whether the command that is being read stands behind a `|`.
+    is_fed: bool,
 }
 
 impl Reader<'_> {
-    fn read(mut self) -> Result<Vec<Vec<String>>, &'static str> {
+    fn read(mut self) -> Result<Vec<Simple>, &'static str> {
         // Whether a command must follow: `a &&` alone is no text.
         let mut wanted = false;
         while let Some(&c) = self.rest.peek() {
@@ -75,13 +95,15 @@ impl Reader<'_> {
                 }
                 '&' | '|' => {
                     self.rest.next();
-                    if self.rest.next_if_eq(&c).is_none() && c == '&' {
+                    let is_doubled = self.rest.next_if_eq(&c).is_some();
+                    if !is_doubled && c == '&' {
                         return Err("it runs something in the background");
                     }
                     if self.words.is_empty() || self.rest.peek() == Some(&'&') {
                         return Err("its `&` or `|` stands where none can be understood");
                     }
                     self.command()?;
+                    self.is_fed = !is_doubled;
                     wanted = true;
                 }
                 _ => {
@@ -114,7 +136,7 @@ impl Reader<'_> {
         if self.commands.len() == MAX_COMMANDS {
             return Err("it has too many commands");
         }
-        self.commands.push(words);
+        self.commands.push(Simple { words, is_fed: std::mem::take(&mut self.is_fed) });
         Ok(())
     }
 
@@ -156,6 +178,11 @@ impl Reader<'_> {
                 }
                 '$' | '`' => return Err("it has substitutions"),
                 '<' | '>' => return Err("it redirects input or output"),
+                // With nothing in them they are no braces, but what `find` and others put a name in the place of.
+                '{' if !self.words.is_empty() => match self.rest.nth(1) {
+                    Some('}') => word.push_str("{}"),
+                    _ => return Err("it groups commands or braces"),
+                },
                 '(' | ')' | '{' | '}' => return Err("it groups commands or braces"),
                 '*' | '?' | '[' | ']' => return Err("it has patterns that stand for file names"),
                 '~' | '#' | '!' | '^' if !begun => return Err("it begins a word with a sign that means something to shells"),
@@ -179,7 +206,7 @@ mod tests {
 
     fn plain(text: &str) -> Vec<Vec<String>> {
         match Script::read(text) {
-            Script::Plain(commands) => commands,
+            Script::Plain(commands) => commands.into_iter().map(|command| command.words).collect(),
             Script::Opaque(why) => panic!("{text:?} is opaque: {why}"),
         }
     }
@@ -192,6 +219,17 @@ mod tests {
         assert_eq!(plain("a;b;\n"), [["a"], ["b"]]);
         assert_eq!(plain("npm run x=y a#b a~b"), [["npm", "run", "x=y", "a#b", "a~b"]]);
         assert_eq!(plain("''"), [[""]]);
+        assert_eq!(plain("find . -exec wc {} \\;"), [["find", ".", "-exec", "wc", "{}", ";"]]);
+        assert_eq!(plain("xargs -I{} cp {} a/{}.b"), [["xargs", "-I{}", "cp", "{}", "a/{}.b"]]);
+    }
+
+    #[test]
+    fn a_command_is_fed_by_a_pipe_and_by_nothing_else() {
+        let Script::Plain(commands) = Script::read("a | b || c | d\ne; f && g |\n h") else { panic!("it is plain") };
+        assert_eq!(
+            commands.iter().map(|command| command.is_fed).collect::<Vec<_>>(),
+            [false, true, false, true, false, false, false, true]
+        );
     }
 
     #[test]
@@ -213,6 +251,9 @@ mod tests {
             "ls a?",
             "ls [ab]",
             "ls {a,b}",
+            "{} a",
+            "a{} b",
+            "export PATH=.",
             "ls ~",
             "FOO=bar a",
             "if a; then b; fi",
@@ -257,9 +298,9 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
         /// Behind a function that only prints its arguments, a text that was called one plain command can do nothing else.
         #[test]
-        fn what_is_called_plain_is_what_a_shell_reads(text in r#"[ab\t '"\\$`;&|<>(){}*?~#!=\n-]{0,12}"#) {
+        fn what_is_called_plain_is_what_a_shell_reads(text in r#"([ab\t '"\\$`;&|<>(){}*?~#!=\n-]|\{\}){0,12}"#) {
             if let Script::Plain(commands) = Script::read(&text)
-                && let [words] = &commands[..]
+                && let [Simple { words, .. }] = &commands[..]
             {
                 let script = format!("show() {{ for word; do printf '%s\\0' \"$word\"; done; }}\nshow {}", text.trim_start());
                 let told = Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::null()).output().expect("a shell");

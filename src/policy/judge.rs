@@ -3,8 +3,8 @@
 //! Invariants: a rule of the workspace can only make it stricter; a protected name is asked about whatever else says; what
 //! is not understood is never allowed by a rule.
 
-use super::access::{Access, Invocation, NetworkAccess, RunAccess};
-use super::command::Script;
+use super::access::{Access, NetworkAccess, RunAccess};
+use super::allowance::Allowance;
 use super::rule::Rule;
 use crate::protocol::mode::Mode;
 use sha2::{Digest as _, Sha256};
@@ -211,19 +211,10 @@ impl Grounds<'_> {
         if !allow.iter().any(Rule::is_about_commands) {
             return Err(Why::NoRule);
         }
-        let commands = match &run.command {
-            Invocation::Program(words) => vec![words.clone()],
-            Invocation::Script(text) => match Script::read(text) {
-                Script::Plain(commands) => commands,
-                Script::Opaque(why) => return Err(Why::NotUnderstood(why)),
-            },
-        };
         if run.network == NetworkAccess::Wanted && !allow.iter().any(Rule::allows_network) {
             return Err(Why::NoRule);
         }
-        let allowing = |command: &Vec<String>| allow.iter().find(|rule| rule.allows_command(command, run.is_away())).ok_or(Why::NoRule);
-        let rules = commands.iter().map(allowing).collect::<Result<Vec<_>, _>>()?;
-        rules.last().map(|rule| rule.text().to_owned()).ok_or(Why::NoRule)
+        Allowance::of(allow, run).map(|rule| rule.text().to_owned())
     }
 }
 

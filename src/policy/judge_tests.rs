@@ -1,7 +1,7 @@
 //! Deny is stronger than ask, ask than allow; nothing of the workspace loosens anything.
 
 use super::*;
-use crate::policy::WriteAccess;
+use crate::policy::{Invocation, WriteAccess};
 use std::path::PathBuf;
 
 fn rules(deny: &[&str], ask: &[&str], allow: &[&str]) -> Rules {

@@ -2,9 +2,13 @@
 //! opens a file or starts a process.
 
 mod access;
+mod allowance;
 mod command;
 mod judge;
 mod rule;
+mod runner;
+mod runners;
+mod words;
 
 pub use access::{Access, Invocation, NetworkAccess, RunAccess, WriteAccess};
 pub use judge::{By, Grounds, Lasting, Question, Remembered, Rules, Trust, Verdict, Why};

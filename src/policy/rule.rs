@@ -3,8 +3,8 @@
 //! `read`, `edit` and `shell` fit everything of their kind, or what stands in brackets: a path as `.gitignore` files write
 //! them, or the words of a command. `network` fits commands that are to reach the network, `tool(name)` every call of it.
 
-use super::access::{Access, Invocation, NetworkAccess};
-use super::command::{Script, loose_pattern, loose_words};
+use super::access::{Access, NetworkAccess};
+use super::words::Words;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::path::Path;
 
@@ -24,26 +24,10 @@ enum Subject {
     Tool(String),
 }
 
-/// The words of a command, each with `*` for any characters; a last `*` alone stands for any further words.
-#[derive(Debug, Clone)]
-struct Words {
-    words: Vec<String>,
-    and_more: bool,
-}
-
 /// Why a text is no rule: "it ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadRule(String);
-
-/// Programs that run another one, which a rule that forbids must see.
-const RUNNERS: &str = "sudo doas su runuser pkexec env nice ionice chrt taskset nohup timeout time xargs parallel watch setsid \
-     setarch setpriv prlimit stdbuf unbuffer unshare nsenter chroot fakeroot flock script tmux screen ssh strace systemd-run command exec \
-     builtin eval busybox toybox sh ash bash dash zsh ksh fish pwsh perl python ruby node nodejs deno bun npx php lua awk gawk mawk \
-     tclsh expect osascript";
-
-/// Arguments behind which stands another command.
-const RUNNING_ARGUMENTS: [&str; 7] = ["-exec", "-execdir", "-ok", "-okdir", "foreach", "-x", "--exec"];
 
 impl Rule {
     /// # Errors
@@ -117,8 +101,16 @@ impl Rule {
     pub(super) fn allows_command(&self, command: &[String], is_away: bool) -> bool {
         match &self.subject {
             Subject::Shell(None) => true,
-            Subject::Shell(Some(words)) => words.fit(command) && !(is_away && words.words.iter().any(|word| word.contains('/'))),
+            Subject::Shell(Some(words)) => words.fit(command) && !(is_away && words.has_a_path()),
             _ => false,
+        }
+    }
+
+    /// The words of commands that it is about; absent: it is about all, or about none.
+    pub(super) fn words(&self) -> Option<&Words> {
+        match &self.subject {
+            Subject::Shell(words) => words.as_ref(),
+            _ => None,
         }
     }
 
@@ -149,128 +141,10 @@ fn covers(paths: Option<&Gitignore>, path: &Path) -> bool {
     paths.is_none_or(|paths| is_named && paths.matched_path_or_any_parents(path, true).is_ignore())
 }
 
-impl Words {
-    fn read(pattern: &str) -> Self {
-        let mut words: Vec<_> = pattern.split_whitespace().map(str::to_owned).collect();
-        let and_more = words.last().is_some_and(|word| word == "*");
-        words.truncate(words.len() - usize::from(and_more));
-        Self { words, and_more }
-    }
-
-    fn fit(&self, command: &[String]) -> bool {
-        let enough = if self.and_more { command.len() >= self.words.len() } else { command.len() == self.words.len() };
-        enough && self.words.iter().zip(command).all(|(pattern, word)| matches(pattern, word))
-    }
-
-    /// The same with the last names of its paths, for a command that starts somewhere else.
-    fn by_names(&self) -> Self {
-        let words = self.words.iter().map(|word| word.rsplit('/').next().unwrap_or(word).to_owned()).collect();
-        Self { words, and_more: self.and_more }
-    }
-
-    fn may_be_in(&self, command: &Invocation) -> bool {
-        let script = match command {
-            Invocation::Program(words) => Script::Plain(vec![words.clone()]),
-            Invocation::Script(text) => Script::read(text),
-        };
-        match (script, command) {
-            (Script::Plain(commands), _) => commands.iter().any(|command| self.may_be_run_by(command)),
-            (Script::Opaque(_), Invocation::Script(text)) => self.begins_in(text),
-            (Script::Opaque(_), Invocation::Program(_)) => true,
-        }
-    }
-
-    fn may_be_run_by(&self, command: &[String]) -> bool {
-        let Some((program, arguments)) = command.split_first() else { return false };
-        let name = program.rsplit('/').next().unwrap_or(program);
-        // An interpreter may have its version in its name.
-        let unversioned = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
-        let runs_another = RUNNERS.split_whitespace().any(|runner| runner == name || runner == unversioned);
-        let behind =
-            arguments.iter().position(|word| RUNNING_ARGUMENTS.contains(&word.as_str())).map_or(&[][..], |at| &arguments[at + 1..]);
-        let by_git = arguments.iter().filter_map(|word| word.strip_prefix("alias.")?.split_once('='));
-        self.fits_among_options(command)
-            || (runs_another && self.begins_in(&arguments.join(" ")))
-            || self.begins_in(&behind.join(" "))
-            || by_git.into_iter().any(|(_, aliased)| self.begins_in(aliased) || self.begins_in(&format!("git {aliased}")))
-    }
-
-    /// Whether the pattern fits the command when options, each with a word behind it or without, are passed over: `git -C . push`
-    /// pushes.
-    fn fits_among_options(&self, command: &[String]) -> bool {
-        // Where the next word of the pattern may stand.
-        let mut ways = vec![0];
-        for (at, pattern) in self.words.iter().enumerate() {
-            if at > 0 {
-                pass_options(command, &mut ways);
-            }
-            let fits = |way: &usize| {
-                command.get(*way).is_some_and(|word| if at == 0 { is_program(pattern, word) } else { matches(pattern, word) })
-            };
-            ways = ways.into_iter().filter(fits).map(|way| way + 1).collect();
-        }
-        pass_options(command, &mut ways);
-        if self.and_more { !ways.is_empty() } else { ways.contains(&command.len()) }
-    }
-
-    /// Whether the pattern fits what begins at any word of `text`, options passed over; what follows is not looked at.
-    fn begins_in(&self, text: &str) -> bool {
-        let (words, pattern) = (loose_words(text), self.words.iter().flat_map(|word| loose_pattern(word)).collect::<Vec<_>>());
-        let loosely = Self { words: pattern, and_more: true };
-        (0..words.len()).any(|at| loosely.fits_among_options(&words[at..]))
-    }
-}
-
-/// Adds the places behind the options that stand at `ways`.
-fn pass_options(command: &[String], ways: &mut Vec<usize>) {
-    let mut at = 0;
-    while let Some(&way) = ways.get(at) {
-        // `-C dir`, `+toolchain`, `NAME=value`.
-        let passed = command.get(way).map_or(0, |word| match word.as_bytes() {
-            [b'-', ..] => 2,
-            [b'+', ..] => 1,
-            _ if word.contains('=') => 1,
-            _ => 0,
-        });
-        for next in way + 1..=way + passed {
-            if next <= command.len() && !ways.contains(&next) {
-                ways.push(next);
-            }
-        }
-        at += 1;
-    }
-}
-
-/// A program by its name alone, by the end of its path, or as it was written.
-fn is_program(pattern: &str, word: &str) -> bool {
-    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
-    let name = word.rsplit('/').next().unwrap_or(word);
-    matches(pattern, word)
-        || matches(pattern, word.strip_prefix("./").unwrap_or(word))
-        || matches(pattern, name)
-        || matches(&format!("*/{pattern}"), word)
-}
-
-/// `*` is any characters, also none.
-fn matches(pattern: &str, word: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = word.strip_prefix(first) else { return false };
-    let mut parts: Vec<_> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{RunAccess, WriteAccess};
+    use crate::policy::{Invocation, RunAccess, WriteAccess};
     use std::path::PathBuf;
 
     fn script(text: &str) -> Access {
@@ -410,20 +284,6 @@ mod tests {
         assert!(!allows("shell(cargo *)", &["sudo", "cargo", "test"]));
         assert!(!allows("shell(cargo *)", &["/tmp/cargo", "test"]));
         assert!(!allows("network", &["curl"]));
-    }
-
-    #[test]
-    fn a_star_is_any_characters() {
-        for (pattern, word, fits) in [
-            ("*", "", true),
-            ("a*c", "abc", true),
-            ("a*c", "ac", true),
-            ("a*b*c", "axbyc", true),
-            ("a*b", "ab!", false),
-            ("ab", "abc", false),
-        ] {
-            assert_eq!(matches(pattern, word), fits, "{pattern} {word}");
-        }
     }
 
     #[test]
