@@ -136,6 +136,11 @@ impl Why {
 }
 
 impl Rules {
+    /// Whether any reading is forbidden or asked about.
+    pub fn restrict_reading(&self) -> bool {
+        self.deny.iter().chain(&self.ask).any(Rule::is_about_reading)
+    }
+
     /// The rule that forbids reading this path.
     pub fn hiding(&self, path: &Path) -> Option<&Rule> {
         self.deny.iter().find(|rule| rule.hides(path))

@@ -78,6 +78,10 @@ impl Rule {
         }
     }
 
+    pub(super) fn is_about_reading(&self) -> bool {
+        matches!(self.subject, Subject::Read(_))
+    }
+
     /// Whether nothing of this path may be read.
     pub(super) fn hides(&self, path: &Path) -> bool {
         matches!(&self.subject, Subject::Read(paths) if covers(paths.as_ref(), path))

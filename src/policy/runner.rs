@@ -272,10 +272,11 @@ impl Reader<'_> {
             Value::None | Value::Attached | Value::Plain => {}
             Value::Text => self.text(place, &text),
             Value::Code => self.push(place, What::Unclear(text.replace('\0', " "), NOT_SHELL)),
-            Value::Setting => match text.split_once('=') {
-                Some((name, value)) => self.setting(place, name, value),
-                None => {}
-            },
+            Value::Setting => {
+                if let Some((name, value)) = text.split_once('=') {
+                    self.setting(place, name, value);
+                }
+            }
             Value::File => {
                 let behind = self.words.get(place + 1..).unwrap_or_default();
                 self.push(place, What::File([&[text], behind].concat()));

@@ -129,13 +129,42 @@ impl fmt::Debug for KnownKeys {
     }
 }
 
-/// Whether an environment variable of this name holds a secret: a word of the name says so, and its last word does not say that it
-/// only tells where the secret lies.
+/// Whether an environment variable of this name holds a secret: a word of the name says so, or it is the address of a service, which
+/// may have a password in it; and its last word does not say that it only tells where the secret lies, or how one proves who one is.
 pub fn names_a_secret(name: &str) -> bool {
     const WORDS: [&str; 8] = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
-    const PLACES: [&str; 6] = ["PATH", "FILE", "DIR", "ID", "NAME", "URL"];
-    let words = || name.split(['_', '-', '.']);
-    let is_one_of = |word: &str, list: &[&str]| list.iter().any(|one| word.eq_ignore_ascii_case(one));
-    let tells_where = words().next_back().is_some_and(|last| is_one_of(last, &PLACES));
-    !tells_where && words().any(|word| is_one_of(word, &WORDS) || word.to_ascii_uppercase().ends_with("PASSWORD"))
+    const OTHERWISE: [&str; 15] =
+        ["PATH", "FILE", "DIR", "ID", "NAME", "URL", "URI", "SOCK", "SOCKET", "HOST", "PORT", "METHOD", "MODE", "TYPE", "ENABLED"];
+    const SERVICES: [&str; 13] = [
+        "DATABASE",
+        "DB",
+        "POSTGRES",
+        "POSTGRESQL",
+        "PG",
+        "MYSQL",
+        "MARIADB",
+        "MONGO",
+        "MONGODB",
+        "REDIS",
+        "AMQP",
+        "RABBITMQ",
+        "CLICKHOUSE",
+    ];
+    let upper = name.to_ascii_uppercase();
+    let words: Vec<_> = upper.split(['_', '-', '.', ':', '/']).filter(|word| !word.is_empty()).collect();
+    let Some((last, before)) = words.split_last() else { return false };
+    let is_address = match *last {
+        "DSN" => true,
+        "URL" | "URI" => before.last().is_some_and(|service| SERVICES.contains(service)),
+        "STRING" => before.last() == Some(&"CONNECTION"),
+        _ => false,
+    };
+    // Its file of passwords is no password, but opens as much.
+    if is_address || words.iter().any(|word| word.starts_with("PGPASS")) {
+        return true;
+    }
+    // `GIT_AUTHOR_NAME` is nobody's key.
+    let proves = |word: &str| word.starts_with("AUTH") && (!word.starts_with("AUTHOR") || word.starts_with("AUTHORIZ"));
+    let says = |word: &&str| WORDS.contains(word) || word.ends_with("PASSWORD") || proves(word);
+    !OTHERWISE.contains(last) && (words.iter().any(says) || (*last == "PAT" && !before.is_empty()))
 }

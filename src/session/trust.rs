@@ -45,7 +45,11 @@ pub(super) async fn look(context: &Arc<SessionContext>) -> Result<Look, StoreErr
     let rules = Arc::new(rules);
     context.workspace.hide(vec![Arc::clone(&context.settings.rules), Arc::clone(&rules)]);
     let is_news = context.permissions.enter(trust, rules);
-    Ok(Look { agents: found.agents.filter(|_| trust == Trust::Trusted), is_news })
+    let agents = match found.agents {
+        Some(agents) if trust == Trust::Trusted && may_be_told(&context.workspace).await => Some(agents),
+        _ => None,
+    };
+    Ok(Look { agents, is_news })
 }
 
 /// Trusts the workspace as it is now, or no longer.
@@ -92,6 +96,12 @@ async fn read(workspace: &Arc<Workspace>) -> Instructions {
         // The runtime is ending, and with it the turn.
         Err(_) => Instructions { agents: None, policy: None, digest: String::new() },
     }
+}
+
+async fn may_be_told(workspace: &Arc<Workspace>) -> bool {
+    let workspace = Arc::clone(workspace);
+    // The runtime is ending, and with it the turn.
+    tokio::task::spawn_blocking(move || Instructions::may_be_told(&workspace)).await.unwrap_or(false)
 }
 
 fn broken(why: &str) -> Rules {

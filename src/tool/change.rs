@@ -59,7 +59,7 @@ impl Landing {
 /// What is told instead of any error that would say something about the text, of a file that the user is asked about before
 /// it is read.
 pub(super) fn untold(place: &Place, context: &ToolContext) -> Option<ToolError> {
-    context.workspace.is_asked_about(&context.workspace.resolved(place)).then(|| {
+    context.workspace.is_asked_about(&context.workspace.ruled(place)).then(|| {
         ToolError(format!(
             "{place} cannot be changed like that; nothing more is told, since the user is asked before it is read: use read_file first"
         ))

@@ -49,6 +49,13 @@ impl Instructions {
             digest: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
         }
     }
+
+    /// Whether the model may be told what stands in `AGENTS.md`, by the rules about reading what that is or leads to. Nobody can
+    /// be asked before a turn.
+    pub fn may_be_told(workspace: &Workspace) -> bool {
+        let place = Place::root().join(OsStr::new(AGENTS_FILE));
+        workspace.file(&place).is_ok() && !workspace.is_asked_about(&place) && !workspace.is_asked_about(&workspace.ruled(&place))
+    }
 }
 
 fn shortened(bytes: &[u8]) -> String {
@@ -82,6 +89,24 @@ mod tests {
         room.file("AGENTS.md", "use tabs!\n");
         let digests = [none.digest, one.digest, both.digest, of(&room).digest];
         assert!((0..4).all(|i| (0..i).all(|j| digests[i] != digests[j])), "{digests:?}");
+    }
+
+    #[test]
+    fn what_it_leads_to_is_told_only_as_the_rules_about_reading_say() {
+        let room = Room::new();
+        room.file("notes/private.md", "the secret plan\n");
+        let told = |deny: &[&str], ask: &[&str]| {
+            room.hide(deny, ask);
+            Instructions::may_be_told(&room.workspace)
+        };
+        std::os::unix::fs::symlink("notes/private.md", room.path("AGENTS.md")).unwrap();
+        assert!(told(&[], &[]) && told(&["read(other/)", "edit"], &[]));
+        for rule in ["read(notes/)", "read(private.md)", "read(AGENTS.md)", "read"] {
+            assert!(!told(&[rule], &[]) && !told(&[], &[rule]), "{rule}");
+        }
+        std::fs::remove_file(room.path("AGENTS.md")).unwrap();
+        std::fs::hard_link(room.path("notes/private.md"), room.path("AGENTS.md")).unwrap();
+        assert!(!told(&["read(notes/)"], &[]) && !told(&[], &["read(notes/)"]) && told(&[], &[]));
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl ToolPlan {
             title,
             locations: vec![ToolLocation { path: context.workspace.absolute(place), line: None }],
             content: Vec::new(),
-            access: Access::Read(context.workspace.resolved(place).as_path().to_owned()),
+            access: Access::Read(context.workspace.ruled(place).as_path().to_owned()),
             seen: None,
         }
     }
@@ -110,9 +110,8 @@ impl Approved {
     /// # Errors
     /// It leads somewhere else by now.
     fn place(&self, named: &Place, context: &ToolContext) -> Result<Place, ToolError> {
-        let real = context.workspace.resolved(named);
         match &self.access {
-            Access::Read(judged) if judged == real.as_path() => Ok(real),
+            Access::Read(judged) if judged == context.workspace.ruled(named).as_path() => Ok(context.workspace.resolved(named)),
             _ => Err(elsewhere(named)),
         }
     }

@@ -95,7 +95,7 @@ impl Tool for ReadFile {
             let path = request.workspace.absolute(&request.place);
             let is_output = !Arc::ptr_eq(&request.workspace, &context.workspace);
             // A rule's path is one of the workspace.
-            let read = if is_output { path.clone().into() } else { context.workspace.resolved(&request.place).as_path().to_owned() };
+            let read = if is_output { path.clone().into() } else { context.workspace.ruled(&request.place).as_path().to_owned() };
             let location = ToolLocation { path, line: Some(request.offset) };
             Ok(ToolPlan {
                 title: format!("Read {}", request.place),

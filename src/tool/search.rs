@@ -158,7 +158,7 @@ fn search(
                 if !request.wants(&place) {
                     continue;
                 }
-                if !agreed && workspace.is_asked_about(&place) {
+                if !agreed && workspace.is_asked_about(&workspace.ruled(&place)) {
                     found.asked += 1;
                     continue;
                 }

@@ -8,6 +8,7 @@ use super::scratch::Scratch;
 use super::workspace::{Confirmed, Place, Workspace};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput};
 use crate::config::Sandbox;
+use crate::policy::{Rule, Rules};
 use crate::process::{Keeper, Meter};
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::provenance::{Canceller, Grace, Provenance, Stop};
@@ -118,6 +119,12 @@ impl Room {
             commands: Arc::new(commands),
             canceller: Arc::default(),
         }
+    }
+
+    /// Lets these rules hold.
+    pub(super) fn hide(&self, deny: &[&str], ask: &[&str]) {
+        let read = |rules: &[&str]| rules.iter().map(|rule| Rule::read(rule).unwrap()).collect();
+        self.workspace.hide(vec![Arc::new(Rules { deny: read(deny), ask: read(ask), allow: Vec::new() })]);
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

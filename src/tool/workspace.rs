@@ -8,6 +8,7 @@ mod protected;
 mod replace;
 #[cfg(test)]
 mod tests;
+mod twins;
 
 pub use error::WorkspaceError;
 pub use place::Place;
@@ -41,6 +42,7 @@ pub struct Workspace {
     own: Vec<PathBuf>,
     /// Whose rules say what must not be read.
     hidden: Mutex<Vec<Arc<Rules>>>,
+    named: Mutex<Option<twins::Named>>,
 }
 
 /// A regular file, open for reading.
@@ -94,7 +96,7 @@ impl Workspace {
         }
         let root = rustix::fs::open(cwd, beneath::HANDLE, rustix::fs::Mode::empty()).map_err(|errno| failed(errno.into()))?;
         let real = cwd.canonicalize().map_err(failed)?;
-        Ok(Self { root, path: cwd.to_owned(), real, own: Vec::new(), hidden: Mutex::default() })
+        Ok(Self { root, path: cwd.to_owned(), real, own: Vec::new(), hidden: Mutex::default(), named: Mutex::default() })
     }
 
     /// Refuses writes into `directory` too: for pillion's own configuration and store, wherever they lie.
@@ -107,6 +109,7 @@ impl Workspace {
     /// Lets nothing be read that one of these rules denies, from now on.
     pub fn hide(&self, rules: Vec<Arc<Rules>>) {
         *self.hidden() = rules;
+        *self.named.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The root without links, as text.
@@ -210,7 +213,10 @@ impl Workspace {
         let (file, real) = self.decided(place)?;
         self.may_read(place)?;
         self.may_read(&real)?;
-        Ok(file)
+        match self.twin(place, &file.about)? {
+            Some(twin) => self.may_read(&twin).map(|()| file).map_err(|error| error.of(place)),
+            None => Ok(file),
+        }
     }
 
     /// The same for what pillion itself heeds: rules are for what a model reads.

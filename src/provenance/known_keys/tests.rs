@@ -153,6 +153,63 @@ fn variables_are_chosen_by_the_words_of_their_names() {
 }
 
 #[test]
+fn the_names_of_secrets_are_known() {
+    for name in [
+        "GITHUB_PAT",
+        "AZURE_DEVOPS_EXT_PAT",
+        "gh_pat",
+        "PGPASSWORD",
+        "PGPASSFILE",
+        "NPM_AUTH",
+        "DOCKER_AUTH_CONFIG",
+        "npm_config__auth",
+        "npm_config_//registry.npmjs.org/:_authToken",
+        "PROXY_AUTHORIZATION",
+        "HTTP_BASIC_AUTH",
+        "X_AUTH",
+        "DATABASE_URL",
+        "database_url",
+        "HEROKU_POSTGRESQL_URL",
+        "REDIS_URL",
+        "MONGODB_URI",
+        "SENTRY_DSN",
+        "AZURE_STORAGE_CONNECTION_STRING",
+        "MY_DB_URL",
+        "API_KEY",
+    ] {
+        assert!(names_a_secret(name), "{name}");
+    }
+    for name in [
+        "SSH_AUTH_SOCK",
+        "GIT_AUTHOR_NAME",
+        "GIT_AUTHOR_EMAIL",
+        "XAUTHORITY",
+        "POSTGRES_HOST_AUTH_METHOD",
+        "AUTH_URL",
+        "AUTH_TYPE",
+        "AWS_ACCESS_KEY_ID",
+        "SSH_KEY_PATH",
+        "PAT",
+        "PATH",
+        "PATTERN",
+        "COMPAT",
+        "XPAT_H",
+        "PGHOST",
+        "PGDATABASE",
+        "BASE_URL",
+        "DATABASE",
+        "HOMEPAGE_URL",
+        "CONNECTION",
+        "STRING",
+        "KEYBOARD",
+        "",
+        "_",
+    ] {
+        assert!(!names_a_secret(name), "{name}");
+    }
+}
+
+#[test]
 fn free_form_data_loses_keys_in_values_names_and_numbers() {
     let keys = KnownKeys::new(vec!["hunter2hunter2".into(), "1234567890".into()]);
     let value = serde_json::json!({"hunter2hunter2": [{"a": "is hunter2hunter2"}, 1_234_567_890, 7, true, null]});

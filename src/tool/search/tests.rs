@@ -1,14 +1,13 @@
 //! What a search finds, leaves out, and how it ends.
 
 use super::*;
-use crate::policy::{Rule, Rules};
+use crate::policy::Access;
 use crate::tool::documents::uri_of;
 use crate::tool::glob::Glob;
 use crate::tool::list_directory::ListDirectory;
 use crate::tool::read_file::ReadFile;
 use crate::tool::test_room::Room;
 use std::cell::Cell;
-use std::sync::Arc;
 
 async fn found(room: &Room, input: Value) -> String {
     room.text_of_call(&Search, input).await
@@ -177,10 +176,7 @@ async fn what_rules_hide_is_not_searched_found_or_listed_saved_or_not() {
     for path in ["keys/unsaved", "asked/unsaved", "free"] {
         room.documents.open(&uri_of(&room.path(path)), 1, "needle".into());
     }
-    let rules = |texts: &[&str]| texts.iter().map(|text| Rule::read(text).unwrap()).collect();
-    let deny = rules(&["read(secret.txt)", "read(keys/)"]);
-    let ask = rules(&["read(asked*)"]);
-    room.workspace.hide(vec![Arc::new(Rules { deny, ask, allow: Vec::new() })]);
+    room.hide(&["read(secret.txt)", "read(keys/)"], &["read(asked*)"]);
     assert_eq!(
         found(&room, json!({ "pattern": "needle" })).await,
         "open.txt:1: needle\nfree:1: needle\n[1 more, which the user is asked about before they are read; search them by name]\n"
@@ -193,4 +189,33 @@ async fn what_rules_hide_is_not_searched_found_or_listed_saved_or_not() {
         let error = room.error_of_call(&ReadFile, json!({ "path": path })).await;
         assert!(error.starts_with(&format!("{path} may not be read (rule read(")), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_rule_that_names_a_file_means_it_under_each_of_its_names() {
+    let room = Room::new();
+    for path in ["secret.txt", "keys/a", "asked.txt", "open.txt"] {
+        room.file(path, "needle");
+    }
+    for (file, name) in [("secret.txt", "one"), ("keys/a", "deep/two"), ("asked.txt", "three"), ("open.txt", "four")] {
+        std::fs::create_dir_all(room.path("deep")).unwrap();
+        std::fs::hard_link(room.path(file), room.path(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("one", room.path("link")).unwrap();
+    let read = |path: &'static str| room.call(&ReadFile, json!({ "path": path }));
+    assert!(read("one").await.is_ok(), "no rule is about it");
+    room.hide(&["read(secret.txt)", "read(keys/)"], &["read(asked*)"]);
+    for (path, rule) in [("one", "secret.txt"), ("deep/two", "keys/"), ("link", "secret.txt")] {
+        let told = read(path).await.unwrap_err().0;
+        assert!(told.starts_with(&format!("{path} may not be read (rule read({rule}))")), "{told}");
+        let searched = room.error_of_call(&Search, json!({ "pattern": "needle", "path": path })).await;
+        assert!(searched.contains(&format!("may not be read (rule read({rule}))")), "{searched}");
+    }
+    let plan = ReadFile.plan(&json!({ "path": "three" }), &room.context()).await.unwrap();
+    assert_eq!(plan.access, Access::Read("asked.txt".into()), "so that the rule about it is asked");
+    assert!(read("three").await.is_ok() && read("four").await.is_ok());
+    assert_eq!(
+        found(&room, json!({ "pattern": "needle" })).await,
+        "four:1: needle\nopen.txt:1: needle\n[2 files or directories could not be searched]\n[2 more, which the user is asked about before they are read; search them by name]\n"
+    );
 }

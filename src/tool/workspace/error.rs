@@ -38,6 +38,10 @@ pub enum WorkspaceError {
     Own(Place),
     #[error("{place} may not be read (rule {rule}); ask the user for what you need of it")]
     Hidden { place: Place, rule: String },
+    #[error(
+        "{place} has {links} hard links, and too many files are here to tell whether it may be read; ask the user for what you need of it"
+    )]
+    ManyNames { place: Place, links: u64 },
     #[error("{place} has {links} hard links, and writing would change or part the others; ask the user to change it by hand")]
     HardLinked { place: Place, links: u64 },
     #[error("{0} is marked read-only; ask the user to change its mode first")]
@@ -63,6 +67,14 @@ impl WorkspaceError {
             Errno::NXIO | Errno::NODEV => Self::NotRegular(place),
             Errno::ACCESS | Errno::PERM => Self::Denied(place),
             _ => Self::Io { place, source: errno.into() },
+        }
+    }
+
+    /// The same of the name that was asked for.
+    pub(super) fn of(self, asked: &Place) -> Self {
+        match self {
+            Self::Hidden { rule, .. } => Self::Hidden { place: asked.clone(), rule },
+            other => other,
         }
     }
 
