@@ -14,7 +14,7 @@ use super::rules;
 use crate::protocol::export::{RedactionReport, RuleCount, SessionExport};
 use crate::protocol::ids::is_plain_name;
 use crate::protocol::record::{Class, Field, Shape, Shaped};
-use crate::protocol::said;
+use crate::protocol::said::{self, Piece};
 use crate::protocol::tool_run::OWN_COMMAND;
 use crate::provenance::KnownKeys;
 use crate::text::is_name;
@@ -143,13 +143,18 @@ impl Redactor {
 
     fn sanitized(&mut self, value: Value, class: Class) -> Value {
         match (class, value) {
-            (Class::Said, Value::String(text)) if said::is_ours(&text, |word| TOOL_NAMES.contains(&word)) => Value::String(text),
-            (Class::Said | Class::Text, Value::String(text)) => self.replaced("text", Kind::Text, &text),
-            (Class::Path, Value::String(text)) => {
-                self.count("path");
-                let segments = if self.mode == Mode::Again { Segments::MayBePlaceholders } else { Segments::Raw };
-                Value::String(path::project(&text, segments, &mut self.numbers))
-            }
+            (Class::Said, Value::String(text)) => match said::pieces(&text, |word| TOOL_NAMES.contains(&word)) {
+                Some(pieces) => Value::String(pieces.into_iter().map(|piece| self.piece(piece)).collect()),
+                None => self.replaced("text", Kind::Text, &text),
+            },
+            (Class::Text, Value::String(text)) => self.replaced("text", Kind::Text, &text),
+            (Class::Path, Value::String(text)) => Value::String(self.path(&text)),
+            (Class::Model, Value::String(text)) => match text.split_once(':') {
+                Some((kind @ ("scripted" | "local"), file)) if file.contains(['/', '\\']) => {
+                    Value::String(format!("{kind}:{}", self.path(file)))
+                }
+                _ => self.named(text, "name", is_name),
+            },
             (Class::Id, Value::String(text)) => self.named(text, "id", is_plain_name),
             (Class::Name, Value::String(text)) => self.named(text, "name", is_name),
             (Class::Tool, Value::String(text)) if text == OWN_COMMAND || TOOL_NAMES.contains(&text.as_str()) => Value::String(text),
@@ -185,6 +190,25 @@ impl Redactor {
         }
     }
 
+    fn path(&mut self, path: &str) -> String {
+        self.count("path");
+        let segments = if self.mode == Mode::Again { Segments::MayBePlaceholders } else { Segments::Raw };
+        path::project(path, segments, &mut self.numbers)
+    }
+
+    /// A piece of a sentence of ours.
+    fn piece(&mut self, piece: Piece<'_>) -> String {
+        match piece {
+            Piece::Ours(ours) => ours.to_owned(),
+            Piece::Others(hidden) if self.mode == Mode::Again && placeholder::is_whole(hidden) => hidden.to_owned(),
+            Piece::Others(place) if is_place(place) => self.path(place),
+            Piece::Others(others) => {
+                self.count("text");
+                self.numbers.whole(Kind::Text, others)
+            }
+        }
+    }
+
     fn replaced(&mut self, rule: &'static str, kind: Kind, content: &str) -> Value {
         self.count(rule);
         Value::String(self.numbers.whole(kind, content))
@@ -215,6 +239,11 @@ pub fn sanitize_document(mut document: Value, keys: Arc<KnownKeys>) -> serde_jso
         fields.push(("redaction", redactor.record(&report)?));
     }
     Ok(projected)
+}
+
+/// Whether it is an address or an absolute path.
+fn is_place(text: &str) -> bool {
+    ["http://", "https://", "/"].iter().any(|start| text.starts_with(start)) && !text.contains(char::is_whitespace)
 }
 
 /// What pillion writes itself: printable ASCII of bounded length.

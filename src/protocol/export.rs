@@ -173,7 +173,7 @@ record! {
             title: String => Text,
             title_source: TitleSource => Enum,
             /// `provider:model` of the next turn.
-            model: String => Name,
+            model: String => Model,
             closed_at: u64 => Time,
         }
     }

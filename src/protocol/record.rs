@@ -20,6 +20,8 @@ pub enum Class {
     Id,
     /// What others call something: a client, its request, a model, an ending. Shown while it can be read out and is no secret.
     Name,
+    /// `provider:model`: a name, or the file that a model lies in, which is a path.
+    Model,
     /// What a model called a tool: shown if there is a tool of that name.
     Tool,
     /// A file path: its depth and extension survive.

@@ -80,9 +80,9 @@ record! {
             session_id: SessionId => Id,
             turn_id: TurnId => Id,
             /// `provider:model` as somebody chose it.
-            model_asked: String => Id,
+            model_asked: String => Model,
             /// `provider:model` as it is asked for.
-            model: String => Id,
+            model: String => Model,
             /// What the model was told to obey, in this order.
             instructions: Vec<Instruction> => Record,
             /// The names of the tools that it was offered.

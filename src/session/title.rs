@@ -154,6 +154,11 @@ impl Title {
         }
     }
 
+    /// Nothing writes titles here.
+    pub(super) fn is_off(&self) -> bool {
+        matches!(*self.lock(), Desk::Disabled)
+    }
+
     /// A turn is about to be asked: where nothing writes titles, none is waited for.
     pub(super) fn is_written_by(&self, model: Option<&Arc<dyn Provider>>) {
         let mut desk = self.lock();
@@ -205,7 +210,13 @@ impl Title {
         let (title, context, model) = (Arc::clone(self), Arc::clone(context), Arc::clone(model));
         let (prompt, beside) = (Arc::clone(turn.prompt), turn.asked.to_owned());
         let span = tracing::info_span!("title", session_id = %context.id, turn_id = %record.turn_id, title_run_id = %record.title_run_id);
-        let work = async move { title.generate(&context, (&*model, &beside), record, prompt, token).await };
+        let work = async move {
+            let turn_id = record.turn_id.clone();
+            if AssertUnwindSafe(title.generate(&context, (&*model, &beside), record, prompt, token)).catch_unwind().await.is_err() {
+                context.panicked(&turn_id, "title_panic");
+                title.broke(&context);
+            }
+        };
         tokio::spawn(tracing::Instrument::instrument(work, span));
     }
 
@@ -272,7 +283,7 @@ impl Title {
                     EndedBy::Demand(demand) => record.cancel_id = Some(demand),
                 }
                 record.error_name = Some("cancelled".into());
-                record.error_message = Some(said::with(said::TITLE_STOPPED, stop.cause.name()));
+                record.error_message = Some(said::with(said::TITLE_STOPPED, &[&stop.cause.name()]));
             }
         }
         let update = matches!(stored, Ok(true)).then(|| {
@@ -280,6 +291,26 @@ impl Title {
             SessionUpdate::SessionInfoUpdate { title: Some(title), updated_at, meta: None }
         });
         self.end(context, context.provenance.recorded(record), state, update);
+    }
+
+    /// The generation itself broke. Whoever waits for its end has it.
+    fn broke(&self, context: &SessionContext) {
+        let record = match &*self.lock() {
+            Desk::Running { record, .. } => Some(record.clone()),
+            _ => None,
+        };
+        let Some(record) = record else {
+            self.ended.send_replace(());
+            return;
+        };
+        let record = TitleGeneration {
+            completed_at: Some(context.provenance.clock.wall_ms()),
+            success: Some(false),
+            error_name: Some("title_panic".into()),
+            error_message: Some(said::TITLE_PANICKED.to_owned()),
+            ..record
+        };
+        self.end(context, context.provenance.recorded(record), TitleState::Failed, None);
     }
 
     /// The model call will be made again: what came so far is on record before the wait.

@@ -240,7 +240,7 @@ async fn run_one(
         }
         Err(_panic) => {
             settle(job, id.call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into());
-            let message = said::with(said::TOOL_PANICKED, name);
+            let message = said::with(said::TOOL_PANICKED, &[&name]);
             return Err(Interruption::Fault(panicked(&job.context, &job.turn_id, "tool_panic", message)));
         }
     }

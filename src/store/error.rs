@@ -3,6 +3,7 @@
 //! Invariant: SQLite's own words never stand alone, and "database is locked" is never among them.
 
 use super::owner::Owner;
+use crate::protocol::said;
 use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_TRIGGER, SQLITE_IOERR_SHORT_READ};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub enum StoreError {
     IdTaken(String),
     #[error("the cursor is none that session/list gave out; start again without one")]
     BadCursor,
-    #[error("the session store is closed; start pillion again to use it")]
+    #[error("{}", said::STORE_CLOSED)]
     Closed,
     #[error(
         "the data directory {dir} cannot be used ({detail}); make it a directory that you may write to, or choose another with --data-dir"
@@ -38,12 +39,9 @@ pub enum StoreError {
     Symlink { path: PathBuf },
     #[error("{path} cannot be opened: it is no regular file; move it away, or choose another directory with --data-dir")]
     NotAFile { path: PathBuf },
-    #[error(
-        "the session store {file} cannot be opened ({detail}); check that you may read and write it and its directory, or choose \
-         another with --data-dir"
-    )]
+    #[error("{}", said::with(said::STORE_CANNOT_OPEN, &[&.file.display(), &.detail]))]
     CannotOpen { file: PathBuf, detail: String },
-    #[error("the session store {file} is read-only; make it and its directory writable, or choose another with --data-dir")]
+    #[error("{}", said::with(said::STORE_READ_ONLY, &[&.file.display()]))]
     ReadOnly { file: PathBuf },
     #[error(
         "the session store {file} has schema {found} and this pillion knows schemas up to {known}; use the newer pillion that \
@@ -52,35 +50,21 @@ pub enum StoreError {
     NewerSchema { file: PathBuf, found: i64, known: i64 },
     #[error("{file} is a database of another program, so nothing was written to it; choose another --data-dir")]
     NotOurs { file: PathBuf },
-    #[error(
-        "the session store {file} is damaged ({detail}); it was left as it is: move it away with its -wal file to start with an \
-         empty store, and try `sqlite3 {file} .recover` to salvage it"
-    )]
+    #[error("{}", said::with(said::STORE_DAMAGED, &[&.file.display(), &.detail, &.file.display()]))]
     Corrupt { file: PathBuf, detail: String },
-    #[error(
-        "the disk of the session store {file} is full, or the file has reached the size that this process may write (`ulimit -f`); \
-         nothing more is kept until there is space"
-    )]
+    #[error("{}", said::with(said::STORE_FULL, &[&.file.display()]))]
     DiskFull { file: PathBuf },
-    #[error("the session store {file} cannot be read or written ({detail}); check the disk")]
+    #[error("{}", said::with(said::STORE_IO, &[&.file.display(), &.detail]))]
     Io { file: PathBuf, detail: String },
-    #[error(
-        "the disk did not keep what had been written to the session store {file} ({detail}); what was kept last may be lost if the \
-         machine stops; check the disk"
-    )]
+    #[error("{}", said::with(said::STORE_NOT_FLUSHED, &[&.file.display(), &.detail]))]
     NotFlushed { file: PathBuf, detail: String },
-    #[error(
-        "another process has been writing to the session store {file} for too long; look for a pillion process that is stopped or \
-         hangs, and try again"
-    )]
+    #[error("{}", said::with(said::STORE_BUSY, &[&.file.display()]))]
     Busy { file: PathBuf },
-    #[error(
-        "the session store {file} was deleted or replaced while pillion was running, so nothing more can be kept in it; start pillion again"
-    )]
+    #[error("{}", said::with(said::STORE_VANISHED, &[&.file.display()]))]
     Vanished { file: PathBuf },
-    #[error("a record of the session store {file} cannot be read by this version ({detail}); a newer pillion may have written it")]
+    #[error("{}", said::with(said::STORE_UNREADABLE, &[&.file.display(), &.detail]))]
     Unreadable { file: PathBuf, detail: String },
-    #[error("the session store {file} failed ({detail}); this is a defect of pillion, please report it")]
+    #[error("{}", said::with(said::STORE_FAILED, &[&.file.display(), &.detail]))]
     Internal { file: PathBuf, detail: String },
 }
 

@@ -97,7 +97,7 @@ impl Caught {
     /// The sender in words, if there is a process to name.
     pub(super) fn reason(self) -> Option<String> {
         match self.sender {
-            Sender::Process { pid, uid } => Some(said::with(&said::with(said::SENT_BY, pid), uid)),
+            Sender::Process { pid, uid } => Some(said::with(said::SENT_BY, &[&pid, &uid])),
             Sender::Terminal | Sender::Unknown => None,
         }
     }

@@ -7,6 +7,8 @@ use super::view::{ABSENT, View};
 use super::{account, retry, streams, tools};
 use crate::protocol::abort::{Phase, Scope, TitleState, ToolOutcome};
 use crate::protocol::cause::{Cause, Initiator};
+use crate::protocol::diagnostics::{ClosedBy, StreamState};
+use crate::protocol::export::TurnKind;
 use crate::text::first;
 
 /// What is said of a word that an older version wrote and this one does not know.
@@ -18,7 +20,7 @@ const MAX_INPUT: usize = 300;
 pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
     let aborts: Vec<_> = turns.records("aborts").collect();
     if aborts.is_empty() {
-        story.head("No stop is recorded in this export.");
+        story.head("No stop of a turn is recorded in this export.");
         return;
     }
     for (i, abort) in aborts.iter().enumerate() {
@@ -48,7 +50,7 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     story.fact("when", &if abort.at("crash").is_absent() { when(abort) } else { crash::when(abort) });
     crash::tell_unstored(abort, story);
     account::tell(abort.said("turn_id"), turns, story);
-    story.fact("phase", &phase(abort));
+    story.fact("phase", &phase(abort, turns));
     story.fact("hops", &hops(abort));
     story.fact("running", &running(abort, turns));
     tools::tell(abort, turns, story);
@@ -59,7 +61,7 @@ fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     story.fact("missing", &list(abort, "missing"));
     let late = abort.texts("late_cancels");
     if !late.is_empty() {
-        story.fact("later", &format!("{} came after this one had won: {}", counted(late.len() as u64, "cancel"), late.join(", ")));
+        story.fact("later", &format!("{} came after this one had won: {}", counted(late.len() as u64, "other stop"), late.join(", ")));
     }
     story.fact("retry", &retry::verdict(turns, abort));
 }
@@ -179,22 +181,30 @@ fn scope(abort: View<'_>) -> String {
     format!("; it came down from {what}")
 }
 
-fn phase(abort: View<'_>) -> String {
+fn phase(abort: View<'_>, turns: &Turns<'_>) -> String {
     let stored = if abort.at("crash").is_absent() { "" } else { ", as far as it was stored" };
-    explained(abort, "phase", phase_words(abort).unwrap_or(NO_WORDS)) + stored
+    explained(abort, "phase", phase_words(abort, turns).unwrap_or(NO_WORDS)) + stored
 }
 
 /// What the run was doing, as a clause; `None` where it is not one of the phases that this version knows.
-pub(super) fn phase_words(abort: View<'_>) -> Option<&'static str> {
+pub(super) fn phase_words(abort: View<'_>, turns: &Turns<'_>) -> Option<&'static str> {
+    let last = turns.traces(abort).last();
+    let is_of_a_command = turns.of(abort).and_then(|turn| turn.word("kind")) == Some(TurnKind::Shell);
     Some(match abort.word("phase")? {
         Phase::Queued => "the prompt was waiting for its turn",
         Phase::BeforeTool => "a tool call was wanted and had not started",
-        Phase::BeforeRequest => "the next request to the model was not known to have left",
+        Phase::BeforeRequest => match last.map(|trace| (trace.word("state"), trace.at("upstream").word("closed_by"))) {
+            None => "no request to the model had been made",
+            Some((Some(StreamState::Completed), _)) => "the next request to the model had not been made",
+            Some((Some(StreamState::Failed), Some(ClosedBy::NotOpen))) => "the request to the model had not left",
+            Some(_) => "the next request to the model was not known to have left",
+        },
         Phase::WaitingForModel => "the model had not answered yet",
         Phase::Reasoning => "the model was reasoning",
         Phase::Text => "the model was writing text",
         Phase::ToolInput => "the model was writing a tool call",
         Phase::AwaitingPermission => "a permission question was open",
+        Phase::ToolRunning if is_of_a_command => "the user's command was running",
         Phase::ToolRunning => "a tool was running",
         Phase::RetryBackoff => "a model call had failed and was to be made again",
         Phase::Persisting => "the finished turn was being stored",
@@ -210,7 +220,8 @@ fn hops(abort: View<'_>) -> String {
         format!("{} +{time}{ended}", hop.said("point"))
     });
     let hops: Vec<_> = hops.collect();
-    if hops.is_empty() { "none recorded".into() } else { hops.join(" -> ") }
+    let from = if abort.at("crash").is_absent() { "" } else { ", counted from when it was found" };
+    if hops.is_empty() { "none recorded".into() } else { hops.join(" -> ") + from }
 }
 
 fn running(abort: View<'_>, turns: &Turns<'_>) -> String {

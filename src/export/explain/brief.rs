@@ -3,7 +3,8 @@
 //! Invariant: they say nothing that the records below them do not say.
 
 use super::abort::{cause, client, phase_words, sentence};
-use super::retry;
+use super::others;
+use super::retry::{self, Prospect};
 use super::story::{Story, counted, sentence_of, wall};
 use super::turns::Turns;
 use super::view::View;
@@ -23,19 +24,26 @@ impl Brief {
         Self { what: what.into(), who: who.into(), now: now.into() }
     }
 
-    /// The same, with what stopped the last turn's title, if that had outlived it.
+    /// The same, with what ended the last turn's title, if that had outlived it.
     fn with_title(self, turns: &Turns<'_>) -> Self {
-        let demand = turns.all().last().and_then(|last| accepted(last, turns)).filter(|demand| demand.at("abort_id").is_absent());
-        let Some(demand) = demand else { return self };
-        let what = format!("{} Its title was still being made, and that was stopped.", self.what);
-        Self { what, who: who(demand, turns), ..self }
+        let Some(last) = turns.all().last() else { return self };
+        if let Some(demand) = accepted(last, turns).filter(|demand| demand.at("abort_id").is_absent()) {
+            let what = format!("{} Its title was still being made, and that was stopped.", self.what);
+            return Self { what, who: who(demand, turns), ..self };
+        }
+        if turns.records("title_generations").any(|title| title.text("turn_id") == last.text("turn_id") && others::has_died(title)) {
+            let what = format!("{} Its title was still being made when the process died.", self.what);
+            let who = "Nobody is known to have asked for it: a process that dies can say nothing of it.".into();
+            return Self { what, who, ..self };
+        }
+        self
     }
 }
 
 /// Of the newest stop; without one, of how the turns ended.
 pub(super) fn tell(turns: &Turns<'_>, story: &mut Story) {
     let aborts: Vec<_> = turns.records("aborts").collect();
-    let brief = match aborts.last() {
+    let brief = match aborts.iter().rfind(|abort| !waited_behind_another(**abort, &aborts)).or(aborts.last()) {
         Some(newest) => of_a_stop(*newest, aborts.len(), turns),
         None => without_stops(turns).with_title(turns),
     };
@@ -44,10 +52,27 @@ pub(super) fn tell(turns: &Turns<'_>, story: &mut Story) {
     story.lead("What to do now:", &brief.now);
 }
 
+/// Whether its prompt waited behind a turn that ended by the same stop, which tells more.
+fn waited_behind_another(abort: View<'_>, aborts: &[View<'_>]) -> bool {
+    let is_queued = |abort: View<'_>| abort.word("phase") == Some(Phase::Queued);
+    let same = |name| move |other: &View<'_>| other.at(name).value() == abort.at(name).value();
+    let mut running = aborts.iter().filter(|other| !is_queued(**other) && same("session_id")(other) && same("cause")(other));
+    let of_one_demand = |other: &View<'_>| abort.number("requested_at").is_some() && same("requested_at")(other) && same("request")(other);
+    let of_one_death = |other: &View<'_>| {
+        let pid = |abort: View<'_>| abort.at("crash").number("pid");
+        pid(abort).is_some() && pid(abort) == pid(*other)
+    };
+    let of_one_panic = |other: &View<'_>| !abort.at("panicked_at").is_absent() && same("noticed_at")(other);
+    is_queued(abort) && running.any(|other| of_one_demand(other) || of_one_death(other) || of_one_panic(other))
+}
+
 fn of_a_stop(abort: View<'_>, stops: usize, turns: &Turns<'_>) -> Brief {
     let mut what = sentence(abort);
-    if let Some(words) = phase_words(abort) {
+    if let Some(words) = phase_words(abort, turns) {
         what += &format!(" {}", sentence_of(words));
+    }
+    if cause(abort) != Cause::CrashRecovered && !abort.at("crash").is_absent() {
+        what += " Before it had ended, its process died.";
     }
     // What waited behind it when it was stopped is no turn since then.
     let is_queued = |turn: &View<'_>| {
@@ -64,7 +89,7 @@ fn of_a_stop(abort: View<'_>, stops: usize, turns: &Turns<'_>) -> Brief {
         what += &format!(" Since then the session has begun {}{}.", counted(after.len() as u64, "turn"), how_it_goes(*last));
     }
     if stops > 1 {
-        what += &format!(" It is the last of {stops} stops.");
+        what += &format!(" {stops} stops are told below.");
     }
     Brief { what, who: who(abort, turns), now: now(abort, turns) }
 }
@@ -225,17 +250,16 @@ fn now(abort: View<'_>, turns: &Turns<'_>) -> String {
         Cause::IdleStreamTimeout { .. } => time("watchdog.idle_seconds"),
         Cause::TurnTimeout { .. } => time("watchdog.turn_seconds"),
         Cause::ToolTimeout { .. } => time("watchdog.tool_seconds"),
-        Cause::ContextOverflow => "Choose a model with a larger context, or begin a new session first. ".into(),
-        Cause::ProviderHttp { http_status: 401 | 403 } => "Check the key of the model's provider first. ".into(),
-        Cause::ProviderHttp { http_status: 404 } => "Check the model's name and its provider's address first. ".into(),
-        Cause::ProviderHttp { http_status: 429 | 500.. } => "Wait a little first. ".into(),
-        Cause::ProviderHttp { .. } => "Read the provider's own words below: as it was, the request may be refused again. ".into(),
         Cause::Budget { setting, .. } => return format!("Tell the model to go on, or raise {setting} before you ask again."),
         Cause::LoopGuard(_) => return "Tell the model what it does not see, and let it go on.".into(),
         Cause::StoreFailure => "See what `pillion doctor` says of the store first. ".into(),
         Cause::InternalPanic { .. } => "Please report it, with what `pillion export` writes. ".into(),
         Cause::Unknown => "Explain it with a newer pillion first. ".into(),
-        _ => String::new(),
+        _ => match retry::prospect(turns, abort) {
+            Some(Prospect::Unchanged(why)) => format!("It cannot succeed as it was: {why}. "),
+            Some(Prospect::Later(why)) => format!("Wait a little first: {why}. "),
+            Some(Prospect::Again(_) | Prospect::NotBefore(_)) | None => String::new(),
+        },
     };
     let changes = retry::changes(turns, abort);
     let is_known = !abort.at("tools_in_flight").is_absent();

@@ -1,6 +1,7 @@
 //! The connections that the records name: who was at the other end, from when until when, what was said last.
 
 use super::abort::{NO_WORDS, client};
+use super::others;
 use super::story::{Story, wall};
 use super::turns::Turns;
 use super::view::View;
@@ -15,7 +16,7 @@ pub(super) fn tell_all(export: View<'_>, turns: &Turns<'_>, story: &mut Story) {
         .collect();
     for connection in export.at("diagnostics").list("connections") {
         if connection.text("connection_id").is_some_and(|id| named.contains(id)) {
-            tell(connection, died(connection, turns), story);
+            tell(connection, turns, story);
         }
     }
 }
@@ -27,7 +28,17 @@ fn died(connection: View<'_>, turns: &Turns<'_>) -> Option<u64> {
     served.find_map(|abort| abort.at("crash").number("pid"))
 }
 
-fn tell(connection: View<'_>, died: Option<u64>, story: &mut Story) {
+/// Whether a title that was asked for on it ended with its process.
+fn served_a_dead_title(connection: View<'_>, turns: &Turns<'_>) -> bool {
+    let dead: Vec<_> =
+        turns.records("title_generations").filter(|title| others::has_died(*title)).filter_map(|title| title.text("turn_id")).collect();
+    let id = connection.text("connection_id");
+    turns
+        .all()
+        .any(|turn| turn.at("prompt_request").text("connection_id") == id && turn.text("turn_id").is_some_and(|turn| dead.contains(&turn)))
+}
+
+fn tell(connection: View<'_>, turns: &Turns<'_>, story: &mut Story) {
     story.head(&format!("Connection {}", connection.said("connection_id")));
     story.fact("client", &format!("{}, {}", client(connection), connection.said("transport")));
     let process = connection.at("process");
@@ -41,7 +52,7 @@ fn tell(connection: View<'_>, died: Option<u64>, story: &mut Story) {
         story.fact("process", &format!("{pid}: {from}"));
     }
     story.fact("opened", &wall(connection.number("opened_at")));
-    story.fact("closed", &closed(connection, died));
+    story.fact("closed", &closed(connection, turns));
     for (name, field) in [("last read", "last_read"), ("last sent", "last_written")] {
         let message = connection.at(field);
         if !message.is_absent() {
@@ -52,10 +63,11 @@ fn tell(connection: View<'_>, died: Option<u64>, story: &mut Story) {
     }
 }
 
-fn closed(connection: View<'_>, died: Option<u64>) -> String {
+fn closed(connection: View<'_>, turns: &Turns<'_>) -> String {
     let Some(at) = connection.number("closed_at") else {
-        return match died {
+        return match died(connection, turns) {
             Some(pid) => format!("not recorded: process {pid}, which served it, died"),
+            None if served_a_dead_title(connection, turns) => "not recorded: the process that served it died".into(),
             None => "not recorded: it was open when this was written, or the process that served it died".into(),
         };
     };

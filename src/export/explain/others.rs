@@ -22,9 +22,9 @@ pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
     for incident in turns.records("incidents") {
         story.head(&format!("Incident: {}", incident.said("name")));
         story.fact("when", &wall(incident.number("at")));
-        for name in ["row", "method"] {
+        for (label, name) in [("row", "row"), ("method", "method"), ("turn", "turn_id")] {
             if let Some(of) = incident.text(name) {
-                story.fact(name, of);
+                story.fact(label, of);
             }
         }
         story.fact("what", incident.said("message"));
@@ -32,6 +32,11 @@ pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
             story.fact("where", &format!("{}:{line} of pillion's code", incident.at("panicked_at").said("file")));
         }
     }
+}
+
+/// Whether it was being made when its process died.
+pub(super) fn has_died(title: View<'_>) -> bool {
+    title.text("error_name") == Some("process_died")
 }
 
 /// A title that could not be made, or was made and not used.
@@ -42,7 +47,8 @@ fn tell_title(title: View<'_>, story: &mut Story) {
         _ => return,
     };
     story.head(&format!("Title {} {what}", title.said("title_run_id")));
-    story.fact("when", &format!("{} to {}", wall(title.number("started_at")), wall(title.number("completed_at"))));
+    let ended = title.number("completed_at").map_or_else(|| "; when it ended is not known".into(), |at| format!(" to {}", wall(Some(at))));
+    story.fact("when", &format!("{}{ended}", wall(title.number("started_at"))));
     story.fact("why", &format!("{}: {}", title.said("error_name"), title.said("error_message")));
     for (name, what) in [("abort_id", "the stop"), ("cancel_id", "the cancel request")] {
         if let Some(id) = title.text(name) {
@@ -53,6 +59,7 @@ fn tell_title(title: View<'_>, story: &mut Story) {
     if let Some(number) = last.number("attempt") {
         let then = if last.at("retry").is_absent() { String::new() } else { format!("; the last one {}", what_then(last.at("retry"))) };
         story.fact("asked", &format!("{}{then}", counted(number, "time")));
+        story.fact("upstream", &streams::upstream(last));
     }
     let applied = if title.flag("applied") == Some(true) { "stored" } else { "not stored" };
     story.fact("outcome", &format!("a title from {} was {applied}", title.said("source")));

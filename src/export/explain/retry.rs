@@ -9,6 +9,7 @@ use crate::protocol::abort::{Effect, ToolOutcome};
 use crate::protocol::cause::{Cause, LOOP_GUARD_SETTING};
 use crate::protocol::message::ResultStatus;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 /// The tools that change nothing, for calls without a record of their own. Any other name is taken for one that may have.
 const HARMLESS: [&str; 5] = ["read_file", "list_directory", "glob", "search", "update_plan"];
@@ -37,10 +38,31 @@ pub(super) fn verdict(turns: &Turns<'_>, abort: View<'_>) -> String {
     prospect(turns, abort).map_or(safety.clone(), |prospect| format!("{prospect}; {safety}"))
 }
 
+/// What speaks against another try.
+pub(super) enum Prospect {
+    /// As it was, it cannot succeed.
+    Unchanged(&'static str),
+    /// The same limit will be met again.
+    Again(String),
+    Later(&'static str),
+    NotBefore(&'static str),
+}
+
+impl fmt::Display for Prospect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged(why) => write!(f, "cannot succeed unchanged: {why}"),
+            Self::Again(what) => write!(f, "the same will be met again: {what}"),
+            Self::Later(why) => write!(f, "may succeed later: {why}"),
+            Self::NotBefore(what) => write!(f, "not before {what}"),
+        }
+    }
+}
+
 /// What the cause says of another try; nothing, where it says nothing against one.
-fn prospect(turns: &Turns<'_>, abort: View<'_>) -> Option<String> {
-    let unchanged = |why: &str| Some(format!("cannot succeed unchanged: {why}"));
-    let again = |what: &str| Some(format!("the same will be met again: {what}"));
+pub(super) fn prospect(turns: &Turns<'_>, abort: View<'_>) -> Option<Prospect> {
+    let unchanged = |why| Some(Prospect::Unchanged(why));
+    let again = |what: &str| Some(Prospect::Again(what.to_owned()));
     let failure = turns.traces(abort).last().map(|trace| trace.at("failure"));
     let said = |name| failure.and_then(|failure| failure.text(name)).unwrap_or_default();
     let (kind, code) = (abort.text("error_name").unwrap_or_else(|| said("kind")), said("code"));
@@ -53,9 +75,7 @@ fn prospect(turns: &Turns<'_>, abort: View<'_>) -> Option<String> {
                 _ => code.parse().ok(),
             };
             if kind == "context_window" || is(&TOO_LONG) || status == Some(413) {
-                return unchanged(
-                    "the conversation is longer than the model's window; begin a new session, or choose a model with a larger one",
-                );
+                return unchanged(TOO_LONG_WORDS);
             }
             if is(&NO_MONEY) || status == Some(402) {
                 return unchanged("the account has nothing left to spend");
@@ -66,27 +86,29 @@ fn prospect(turns: &Turns<'_>, abort: View<'_>) -> Option<String> {
             match (status, kind) {
                 (Some(401 | 403), _) => unchanged("the provider does not accept the key for this; set one that it accepts"),
                 (Some(404), _) => unchanged("the provider has no such model, or nothing at this address; choose another model or base URL"),
-                (Some(408 | 425 | 429), _) => Some("may succeed later: the provider had no time for it".into()),
+                (Some(408 | 425 | 429), _) => Some(Prospect::Later("the provider had no time for it")),
                 (Some(400..=499), _) => unchanged("the provider refuses the request as it is"),
                 (Some(300..=399), _) => unchanged("the provider is elsewhere; set its base URL"),
-                (Some(500..), _) => Some("may succeed later: the provider had failed".into()),
+                (Some(500..), _) => Some(Prospect::Later("the provider had failed")),
                 (_, "tls" | "client_setup") => unchanged("no connection can be made with these settings"),
                 (_, "not_a_stream" | "bad_http") => unchanged("what answers at the base URL does not speak this protocol"),
                 (_, "invalid_history" | "script_ended" | "model_load" | "chat_template") => unchanged("see the error"),
                 _ => None,
             }
         }
+        Cause::ContextOverflow => unchanged(TOO_LONG_WORDS),
         Cause::Budget { setting, .. } => {
             again(&format!("{setting}, where the same prompt needs as much; the next prompt begins with a whole budget"))
         }
         Cause::LoopGuard(_) => again(&format!("{LOOP_GUARD_SETTING}, where the model repeats itself; say it in other words")),
         Cause::TurnTimeout { .. } => again("watchdog.turn_seconds, where it takes as long"),
         Cause::ToolTimeout { .. } => again("watchdog.tool_seconds, where the call takes as long"),
-        Cause::StoreFailure => Some("not before the store can be written again".into()),
+        Cause::StoreFailure => Some(Prospect::NotBefore("the store can be written again")),
         _ => None,
     }
 }
 
+const TOO_LONG_WORDS: &str = "the conversation is longer than the model's window; begin a new session, or choose a model with a larger one";
 /// Codes with which vendors say that a conversation is too long.
 const TOO_LONG: [&str; 3] = ["context_length_exceeded", "string_above_max_length", "request_too_large"];
 /// That an account is exhausted.

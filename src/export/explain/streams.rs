@@ -6,8 +6,11 @@ use super::turns::Turns;
 use super::view::{ABSENT, View};
 use crate::protocol::diagnostics::{ClosedBy, StreamState};
 
-/// One line for each attempt.
+/// One line for each attempt, or that there was none.
 pub(super) fn tell(abort: View<'_>, turns: &Turns<'_>, story: &mut Story) {
+    if turns.has_traces() && turns.traces(abort).is_empty() {
+        story.fact("model", "no call of it is recorded, so nothing was open to it");
+    }
     for trace in turns.traces(abort) {
         let number = |name| trace.number(name).map_or_else(|| "?".into(), |number| number.to_string());
         let status = trace.number("http_status").map(|status| format!(", status {status}")).unwrap_or_default();

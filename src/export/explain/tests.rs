@@ -67,7 +67,7 @@ fn sanitized_and_full_exports_give_the_same_answers() {
 #[test]
 fn without_stops_it_says_so() {
     let memory = Memory { sessions: CALM.memory().sessions, ..Memory::default() };
-    assert!(story_of(&memory).ends_with("\nNo stop is recorded in this export.\n"));
+    assert!(story_of(&memory).ends_with("\nNo stop of a turn is recorded in this export.\n"));
 }
 
 /// The first three lines, without their labels.
@@ -117,8 +117,12 @@ fn the_first_lines_tell_a_person_what_happened_who_did_it_and_what_to_do() {
             again.into(),
         ),
         (Cause::TurnTimeout { limit_ms: 1 }, limit, format!("Raise watchdog.turn_seconds if it needs more time. {again}")),
-        (Cause::ProviderHttp { http_status: 401 }, model.clone(), format!("Check the key of the model's provider first. {again}")),
-        (Cause::ProviderHttp { http_status: 503 }, model, format!("Wait a little first. {again}")),
+        (
+            Cause::ProviderHttp { http_status: 401 },
+            model.clone(),
+            format!("It cannot succeed as it was: the provider does not accept the key for this; set one that it accepts. {again}"),
+        ),
+        (Cause::ProviderHttp { http_status: 503 }, model, format!("Wait a little first: the provider had failed. {again}")),
         (
             Cause::Budget { limit: 1, unit: BudgetUnit::ModelCalls, setting: "budget.model_calls".into() },
             format!("Nobody asked for it: it is the limit that budget.model_calls sets. {whose}"),
@@ -248,6 +252,7 @@ fn what_cannot_succeed_unchanged_is_told_and_what_will_be_met_again() {
         (http(400), "http_400", "context_length_exceeded", window),
         (http(413), "http_413", "", window),
         (Cause::ProviderProtocol, "context_window", "", window),
+        (Cause::ContextOverflow, "http_400", "", window),
         (http(429), "http_429", "insufficient_quota", money),
         (http(400), "http_400", "", "cannot succeed unchanged: the provider refuses the request as it is"),
         (http(422), "http_422", "", "cannot succeed unchanged: the provider refuses the request as it is"),

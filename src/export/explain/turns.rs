@@ -79,6 +79,11 @@ impl<'a> Turns<'a> {
         same_session.skip_while(|info| info.text("turn_id") != abort.text("turn_id")).skip(1).copied().collect()
     }
 
+    /// Whether the document is one that tells of model calls.
+    pub(super) fn has_traces(&self) -> bool {
+        !self.diagnostics.at("stream_traces").is_absent()
+    }
+
     /// The records of its model calls, an attempt each.
     pub(super) fn traces(&self, abort: View<'_>) -> &[View<'a>] {
         abort.text("turn_id").map_or(&[], |turn| self.of_turn("stream_traces", turn))

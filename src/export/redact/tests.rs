@@ -18,6 +18,7 @@ const SHAPE: Shape = &[
     Field::Named("number", Class::Number),
     Field::Named("id", Class::Id),
     Field::Named("name", Class::Name),
+    Field::Named("model", Class::Model),
     Field::Named("tool", Class::Tool),
     Field::Named("path", Class::Path),
     Field::Named("said", Class::Said),
@@ -43,15 +44,24 @@ fn each_class_shows_what_it_may() {
     let record = json!({
         "structure": "rpc.session/cancel", "enum": "client_cancel", "number": 7, "id": ["req-1", 7, null],
         "name": ["Visual Studio Code", "1.98.0+build.7", "req/17 (prompt)", "Éditeur 編集", 7, null],
+        "model": ["openrouter:qwen/qwen3-coder", "scripted:turn.json", "local:/home/me/a.gguf", "local:/home/me/b.gguf"],
         "path": "/home/me/src/../main.rs", "text": "hé", "secret": {"a": [1]}, "record": [{"text": "hé"}, {"text": "other"}],
-        "tool": "write_file", "said": [said::FELL_SILENT, "the tool write_file panicked", "the tool hunter2 panicked"],
+        "tool": "write_file", "said": [
+            said::FELL_SILENT, "the tool write_file panicked", "the tool hunter2 panicked",
+            said::with(said::CUT_OFF, &[&"http://10.0.0.7:8080"]), said::with(said::CUT_OFF_SAYING, &[&"http://10.0.0.7:8080", &"hunter2"]),
+        ],
     });
     let expected = json!({
         "structure": "rpc.session/cancel", "enum": "client_cancel", "number": 7, "id": ["req-1", 7, null],
         "name": ["Visual Studio Code", "1.98.0+build.7", "req/17 (prompt)", "Éditeur 編集", 7, null],
-        "path": "/[path:1]/[path:2]/[path:3]/../[path:4].rs", "text": "[redacted:text:2 len=2]", "secret": "[redacted:json:1 len=9]",
-        "record": [{"text": "[redacted:text:2 len=2]"}, {"text": "[redacted:text:3 len=5]"}],
-        "tool": "write_file", "said": [said::FELL_SILENT, "the tool write_file panicked", "[redacted:text:1 len=25]"],
+        "model": ["openrouter:qwen/qwen3-coder", "scripted:turn.json", "local:/[path:1]/[path:2]/[path:3].gguf", "local:/[path:1]/[path:2]/[path:4].gguf"],
+        "path": "/[path:1]/[path:2]/[path:5]/../[path:6].rs", "text": "[redacted:text:3 len=2]", "secret": "[redacted:json:1 len=9]",
+        "record": [{"text": "[redacted:text:3 len=2]"}, {"text": "[redacted:text:4 len=5]"}],
+        "tool": "write_file", "said": [
+            said::FELL_SILENT, "the tool write_file panicked", "[redacted:text:1 len=25]",
+            "http://[path:7] ended the stream before the model had finished",
+            "http://[path:7] ended the stream before the model had finished; it said: [redacted:text:2 len=7]",
+        ],
     });
     assert_eq!(sanitized(record), expected);
 }

@@ -146,7 +146,7 @@ async fn store_all(store: &Store, mut memory: Memory, parts: Vec<Part>) -> Memor
             ..turn.clone()
         };
         let prompt_request = abort.prompt_request.clone().expect("a request");
-        let begin = BeginTurn { turn: turn.clone(), prompt: prompt.clone(), prompt_request, accepted_at: 1 };
+        let begin = BeginTurn { turn: turn.clone(), prompt: prompt.clone(), prompt_request, accepted_at: 1, titles_off: false };
         store.begin_turn(begin).await.expect("begun");
         let (first, rest) = answer.parts.split_at(answer.parts.len() / 2);
         let put = |(ordinal, part): (usize, &Part)| PartWrite::Put { ordinal: ordinal as u64, part: part.clone() };

@@ -2,6 +2,7 @@
 
 use crate::protocol::diagnostics::StreamFailure;
 use crate::protocol::message::{Message, PartKind};
+use crate::protocol::said;
 use crate::provider::failure::{ProtocolKind, protocol};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -53,6 +54,6 @@ enum Answered {
 }
 
 fn invalid(id: &str, problem: &str) -> Box<StreamFailure> {
-    let message = format!("the history is not valid: the tool call {id:?} {problem}");
+    let message = said::with(said::BAD_HISTORY, &[&format!("{id:?} {problem}")]);
     protocol(ProtocolKind::InvalidHistory, message, None, &["the request's history was checked before it was answered"])
 }

@@ -7,6 +7,7 @@ use super::script::{Entry, Finish, HttpError, ProtocolError, Script, Short, Toke
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{ClosedBy, StreamFailure, Usage, UsageSource};
 use crate::protocol::model::{ModelEvent, ModelRequest, Purpose};
+use crate::protocol::said;
 use crate::provider::failure::{ProtocolKind, TransportKind, closed_by, http, protocol, transport};
 use crate::text::cut;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -96,7 +97,7 @@ impl Replay {
             Which::Title | Which::Step(_) => None,
         };
         if let Some(missing) = missing {
-            let message = format!("the script {} {missing}; add it to the script or start a new session", self.file);
+            let message = said::with(said::SCRIPT_ENDED, &[&format!("{} {missing}", self.file)]);
             return Err(protocol(ProtocolKind::ScriptEnded, message, None, &["the script holds no answer for this model call"]));
         }
         let connects = !self.script.entries(which).iter().any(|entry| matches!(entry, Entry::TransportError(e) if e.kind.is_connecting()));
@@ -129,8 +130,7 @@ impl Replay {
             Some(Entry::Headers) => {}
             Some(Entry::Stall) => std::future::pending().await,
             Some(Entry::HangUp) => {
-                let message = "the scripted stream ended before the model had finished";
-                return Err(transport(TransportKind::UnexpectedEof, message, EVIDENCE));
+                return Err(transport(TransportKind::UnexpectedEof, said::SCRIPT_HUNG_UP, EVIDENCE));
             }
             Some(Entry::Panic) => std::panic::panic_any("the script says so"),
             Some(Entry::HttpError(error)) => {
@@ -269,7 +269,7 @@ impl From<&Tokens> for Usage {
 
 impl From<&HttpError> for Box<StreamFailure> {
     fn from(error: &HttpError) -> Self {
-        let message = or_default(&error.message, "the scripted provider refused the request");
+        let message = or_default(&error.message, said::SCRIPT_REFUSED);
         let failure = http(error.status, message, error.code.as_deref(), EVIDENCE);
         Box::new(StreamFailure { retry_after_ms: error.retry_after_ms, ..*failure })
     }
@@ -277,13 +277,13 @@ impl From<&HttpError> for Box<StreamFailure> {
 
 impl From<&TransportError> for Box<StreamFailure> {
     fn from(error: &TransportError) -> Self {
-        transport(error.kind, or_default(&error.message, "the scripted connection failed"), EVIDENCE)
+        transport(error.kind, or_default(&error.message, said::SCRIPT_FAILED), EVIDENCE)
     }
 }
 
 impl From<&ProtocolError> for Box<StreamFailure> {
     fn from(error: &ProtocolError) -> Self {
-        protocol(error.kind, or_default(&error.message, "the scripted answer made no sense"), error.code.as_deref(), EVIDENCE)
+        protocol(error.kind, or_default(&error.message, said::SCRIPT_MADE_NO_SENSE), error.code.as_deref(), EVIDENCE)
     }
 }
 

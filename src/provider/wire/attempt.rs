@@ -15,6 +15,7 @@ use crate::net;
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{ClosedBy, Meaning, StreamFailure};
 use crate::protocol::model::{ModelEvent, ModelRequest, NoteKind};
+use crate::protocol::said;
 use crate::provider::failure::{ProtocolKind, TransportKind, closed_by, protocol, transport};
 use crate::text::is_name;
 use bytes::Bytes;
@@ -141,7 +142,7 @@ impl<P: Protocol> Attempt<P> {
         let asking = Asking { model: &self.asked.model, name: &self.asked.name, request, refused };
         self.sent = P::REFUSABLE.iter().copied().filter(|what| asking.contains(*what)).collect();
         let body = P::body(&asking).map_err(|error| {
-            let message = format!("the request could not be written as JSON: {error}");
+            let message = said::with(said::NOT_WRITTEN, &[&error]);
             protocol(ProtocolKind::BadJson, message, None, &["nothing was sent"])
         })?;
         let client = net::client(&self.endpoint.url).map_err(|error| fault::setup(&self.endpoint, &error))?;
@@ -300,10 +301,11 @@ impl<P: Protocol> Attempt<P> {
         if !words.is_empty() && !self.answer().is_understood {
             return Err(fault::not_a_stream(&self.endpoint, status, P::PATH, &Said::read(&words)));
         }
-        let mut message = format!("{} ended the stream before the model had finished", self.endpoint.origin());
-        if !words.is_empty() {
-            message = format!("{message}; it said: {words}");
-        }
+        let origin = self.endpoint.origin();
+        let message = match words.as_str() {
+            "" => said::with(said::CUT_OFF, &[&origin]),
+            words => said::with(said::CUT_OFF_SAYING, &[&origin, &words]),
+        };
         let evidence = [&["the body ended in good order"], P::UNFINISHED].concat();
         Err(transport(TransportKind::UnexpectedEof, message, &evidence))
     }
@@ -334,7 +336,7 @@ impl<P: Protocol> Attempt<P> {
     }
 
     fn bad_text(&self, error: Utf8Error) -> Box<StreamFailure> {
-        let message = format!("{}: {error}", self.endpoint.origin());
+        let message = said::with(said::EVENT_UNREADABLE, &[&self.endpoint.origin(), &error]);
         protocol(ProtocolKind::BadSse, message, None, &["an event is no valid UTF-8"])
     }
 
@@ -343,11 +345,12 @@ impl<P: Protocol> Attempt<P> {
         match error {
             ReadError::Network(error) => fault::network(&self.endpoint, error, Stage::InBody),
             ReadError::TooLarge => {
-                let message = format!("{origin} sent an event of more than {EVENT_LIMIT} bytes");
+                let message = said::with(said::EVENT_TOO_LARGE, &[&origin, &EVENT_LIMIT]);
                 protocol(ProtocolKind::EventTooLarge, message, None, &["an event grew beyond the limit"])
             }
             ReadError::Undecodable(_) => {
-                protocol(ProtocolKind::BadSse, format!("{origin}: {error}"), None, &["the event stream could not be read"])
+                let message = said::with(said::EVENT_UNREADABLE, &[&origin, &error]);
+                protocol(ProtocolKind::BadSse, message, None, &["the event stream could not be read"])
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::protocol::ids::AttemptId;
 use crate::protocol::message::PartKind;
 use crate::protocol::model::{ModelEvent, ModelRequest};
 use crate::protocol::nesting::{MAX_NESTING, is_deeper_than};
+use crate::protocol::said;
 use crate::provider::failure::{ProtocolKind, protocol};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -305,7 +306,7 @@ impl Calls {
         self.news = false;
         for (n, call) in self.begun.drain(..).enumerate() {
             if call.name.is_empty() {
-                let what = "the model called a tool without naming it";
+                let what = said::NAMELESS_CALL;
                 return Err(protocol(ProtocolKind::BadToolCall, what, None, &["a tool call had no name when the answer was complete"]));
             }
             out.extend(call.before.into_iter().map(ModelEvent::State));

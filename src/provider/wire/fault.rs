@@ -9,6 +9,7 @@ use super::said::Said;
 use crate::net::NetError;
 use crate::protocol::cause::Cause;
 use crate::protocol::diagnostics::{Confidence, Meaning, StreamFailure};
+use crate::protocol::said::{self, with};
 use crate::provider::failure::{ProtocolKind, TransportKind, http, protocol, transport};
 use reqwest::StatusCode;
 use std::error::Error;
@@ -41,15 +42,14 @@ pub(super) enum Extent {
 /// An answer whose status is no success.
 pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&str>, body: &ErrorBody) -> Box<StreamFailure> {
     let said = Said::read(&String::from_utf8_lossy(&body.bytes));
-    let mut text = format!("{} answered {status}", endpoint.origin());
-    if let Some(location) = location.filter(|_| status.is_redirection()) {
-        let target = location.split(['?', '#']).next().unwrap_or_default();
-        text = format!("{text} and points to {target}; redirects are not followed, set the base URL to the right place");
-    }
-    let message = said.told();
-    if !message.is_empty() {
-        text = format!("{text}: {message}");
-    }
+    let (origin, words, message) = (endpoint.origin(), reason(status), said.told());
+    let target = location.filter(|_| status.is_redirection()).map(|location| location.split(['?', '#']).next().unwrap_or_default());
+    let text = match (target, message.is_empty()) {
+        (None, true) => with(said::REFUSED, &[&origin, &status.as_u16(), &words]),
+        (None, false) => with(said::REFUSED_SAYING, &[&origin, &status.as_u16(), &words, &message]),
+        (Some(target), true) => with(said::REDIRECTED, &[&origin, &status.as_u16(), &words, &target]),
+        (Some(target), false) => with(said::REDIRECTED_SAYING, &[&origin, &status.as_u16(), &words, &target, &message]),
+    };
     let extent = match body.extent {
         Extent::Whole => "the error body was read to its end",
         Extent::Cut => "the error body was longer than the limit and was cut",
@@ -65,7 +65,7 @@ pub(super) fn status(endpoint: &Endpoint, status: StatusCode, location: Option<&
 /// An error that the provider reported inside a stream.
 pub(super) fn reported(endpoint: &Endpoint, said: &Said) -> Box<StreamFailure> {
     let message = said.told();
-    let message = if message.is_empty() { "the provider reported an error inside the stream".to_owned() } else { message };
+    let message = if message.is_empty() { said::REPORTED.to_owned() } else { message };
     let code = said.code().map(|code| endpoint.clean(code));
     let evidence = ["an error object arrived inside the stream"];
     meant(protocol(ProtocolKind::ProviderError, endpoint.clean(message), code.as_deref(), &evidence), said, None)
@@ -84,7 +84,7 @@ fn meant(mut failure: Box<StreamFailure>, said: &Said, status: Option<u16>) -> B
 
 /// A finish reason that names a failure.
 pub(super) fn ended(reason: Reason, raw: &str) -> Box<StreamFailure> {
-    let message = format!("the provider ended the answer with the finish reason {raw:?}");
+    let message = with(said::ENDED_AS, &[&format!("{raw:?}")]);
     let mut failure = protocol(ProtocolKind::ProviderError, message, Some(raw), &["the finish reason names a failure"]);
     failure.meaning = failure.meaning.or((reason == Reason::Busy).then_some(Meaning::Overloaded));
     failure
@@ -93,38 +93,35 @@ pub(super) fn ended(reason: Reason, raw: &str) -> Box<StreamFailure> {
 /// An answer that ended well and said nothing.
 pub(super) fn empty(raw: &str, has_thought: bool) -> Box<StreamFailure> {
     let (message, evidence) = if has_thought {
-        ("the model thought and then ended without an answer", "the answer held thoughts, but neither words nor a tool call")
+        (said::ONLY_THOUGHT, "the answer held thoughts, but neither words nor a tool call")
     } else {
-        ("the model ended without an answer", "the answer held neither words nor a tool call")
+        (said::SAID_NOTHING, "the answer held neither words nor a tool call")
     };
-    let message = format!("{message} (finish reason {raw:?})");
-    protocol(ProtocolKind::EmptyAnswer, message, None, &[evidence])
+    protocol(ProtocolKind::EmptyAnswer, with(message, &[&format!("{raw:?}")]), None, &[evidence])
 }
 
 /// A success whose body is something else than events.
 pub(super) fn not_a_stream(endpoint: &Endpoint, status: StatusCode, path: &str, said: &Said) -> Box<StreamFailure> {
-    let (origin, words) = (endpoint.origin(), said.told());
-    let message =
-        format!("{origin} answered {status} without an event stream ({words}); check that the base URL ends where {path} follows");
+    let message = with(said::NOT_A_STREAM, &[&endpoint.origin(), &status.as_u16(), &reason(status), &said.told(), &path]);
     let evidence = ["the body holds words, but no event"];
     meant(protocol(ProtocolKind::NotAStream, endpoint.clean(message), None, &evidence), said, None)
 }
 
 /// An answer in another protocol than was asked in.
 pub(super) fn other_protocol(endpoint: &Endpoint, speaks: &str, mend: &str) -> Box<StreamFailure> {
-    let message = format!("{} answers in {speaks}, which is not the protocol that it was asked in; {mend}", endpoint.origin());
+    let message = with(said::OTHER_PROTOCOL, &[&endpoint.origin(), &speaks, &mend]);
     protocol(ProtocolKind::OtherProtocol, message, None, &["the answer has the shape of another protocol"])
 }
 
 /// Data that is no JSON.
 pub(super) fn bad_json(endpoint: &Endpoint, error: &serde_json::Error) -> Box<StreamFailure> {
-    let message = format!("an event from {} could not be read: {error}", endpoint.origin());
+    let message = with(said::EVENT_UNREADABLE, &[&endpoint.origin(), error]);
     protocol(ProtocolKind::BadJson, endpoint.clean(message), None, &["an event's data is no JSON"])
 }
 
 /// No client could be set up.
 pub(super) fn setup(endpoint: &Endpoint, error: &NetError) -> Box<StreamFailure> {
-    let message = format!("{}: {}", endpoint.origin(), story(error));
+    let message = with(said::NO_CLIENT, &[&endpoint.origin(), &story(error)]);
     transport(TransportKind::ClientSetup, endpoint.clean(message), &["no connection was tried"])
 }
 
@@ -132,7 +129,7 @@ pub(super) fn setup(endpoint: &Endpoint, error: &NetError) -> Box<StreamFailure>
 pub(super) fn network(endpoint: &Endpoint, error: reqwest::Error, stage: Stage) -> Box<StreamFailure> {
     let error = error.without_url();
     let found = Found::in_chain(&error, stage);
-    let message = endpoint.clean(format!("{}: {}", endpoint.origin(), story(&error)));
+    let message = endpoint.clean(with(said::CONNECTION_FAILED, &[&endpoint.origin(), &story(&error)]));
     let stage = match stage {
         Stage::BeforeHead => "it failed before the head of the answer",
         Stage::InBody => "it failed after the head of the answer",
@@ -229,6 +226,11 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
         Some(inner) => Some(inner as &(dyn Error + 'static)),
         None => error.source(),
     })
+}
+
+/// What a status is called.
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("<unknown status code>")
 }
 
 /// The chain's words in a row, each only once.

@@ -1,6 +1,7 @@
 //! How much one answer may hold.
 
 use crate::protocol::diagnostics::StreamFailure;
+use crate::protocol::said;
 use crate::provider::failure::{ProtocolKind, protocol};
 
 /// The limits of an answer, as they are configured.
@@ -16,16 +17,16 @@ pub struct AnswerLimits {
 
 impl AnswerLimits {
     pub(super) fn too_many_calls(self) -> Box<StreamFailure> {
-        too_large(&format!("the model asked for more than {} tool calls in one answer (limits.max_answer_calls)", self.calls))
+        too_large(&said::with(said::TOO_MANY_CALLS, &[&self.calls]))
     }
 
     pub(super) fn too_long_a_call(self) -> Box<StreamFailure> {
-        too_large(&format!("a tool call has more than {} bytes (limits.max_call_bytes)", self.call_bytes))
+        too_large(&said::with(said::CALL_TOO_LONG, &[&self.call_bytes]))
     }
 
     /// Words and thoughts are more than a turn may have.
     pub fn too_much_text(self) -> Box<StreamFailure> {
-        too_large(&format!("the model wrote more than {} bytes in one turn (limits.max_turn_text_bytes)", self.text_bytes))
+        too_large(&said::with(said::TOO_MUCH_TEXT, &[&self.text_bytes]))
     }
 }
 

@@ -91,7 +91,7 @@ impl Asking<'_> {
                 Ok(Some(Ok(Err(failure)))) => ("provider_failure", failure),
                 Ok(Some(Err(_elapsed))) => {
                     trace.observe(&ModelEvent::UpstreamClosed(ClosedBy::Us));
-                    ("timeout", of_our_own("title_timeout", said::with(said::TITLE_TIMED_OUT, settings.title_timeout.as_secs_f32())))
+                    ("timeout", of_our_own("title_timeout", said::with(said::TITLE_TIMED_OUT, &[&settings.title_timeout.as_secs_f32()])))
                 }
                 Ok(None) => {
                     trace.observe(&ModelEvent::UpstreamClosed(ClosedBy::Us));
