@@ -132,7 +132,7 @@ where
         evidence = wire.ended() => evidence,
         never = note_beside(&sessions, &ending) => match never {},
     };
-    let end = Instant::from_std(evidence.at);
+    let end = Instant::from_std(evidence.at.instant());
     let stopped = sessions.stop_all(End { explanation: explanation(&evidence, &ending), ..end_by(&evidence, logbook.exit()) });
     let settled = async {
         stopped.await;
@@ -169,7 +169,7 @@ async fn note_beside(sessions: &Sessions, ending: &Ending) -> std::convert::Infa
 fn end_by(evidence: &Evidence, exit: Option<RequestRef>) -> End {
     let cause = evidence.reason.cause();
     let is_exit = matches!(evidence.reason, EndReason::ExitAfterShutdown | EndReason::ExitWithoutShutdown);
-    End { point: point(&cause), cause, request: exit.filter(|_| is_exit), requested: evidence.at, explanation: None }
+    End { point: point(&cause), cause, request: exit.filter(|_| is_exit), requested: evidence.at.clone(), explanation: None }
 }
 
 /// What the evidence may turn out to be: a closed pipe, the death of a process.
@@ -178,7 +178,7 @@ fn explanation(evidence: &Evidence, ending: &Ending) -> Option<Explanation> {
     let explained = async move {
         let known = ending.explained().await;
         let cause = known.reason.cause();
-        (known != first).then(|| Explained { point: point(&cause), cause, at: known.at })
+        (known != first).then(|| Explained { point: point(&cause), cause, at: known.at.instant() })
     };
     evidence.reason.is_closed_pipe().then(|| explained.boxed().shared())
 }

@@ -4,8 +4,8 @@
 use super::known_keys::KnownKeys;
 use crate::protocol::ids::{AbortId, AttemptId, CancelId, ConnectionId, MessageId, SessionId, TitleRunId, TurnId};
 use crate::protocol::record::Texts;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The wall clock of `--deterministic`: 2026-01-01T00:00:00Z.
@@ -92,6 +92,43 @@ impl Clock {
     }
 }
 
+/// An instant that records name. Its time by the wall clock is read once, however many they are: read twice, it would be
+/// two times, as the two clocks are never read at once. Clones are the same moment.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    instant: Instant,
+    wall_ms: Arc<OnceLock<u64>>,
+}
+
+impl Moment {
+    pub fn now() -> Self {
+        Instant::now().into()
+    }
+
+    pub fn instant(&self) -> Instant {
+        self.instant
+    }
+
+    /// Milliseconds since 1970.
+    pub fn wall_ms(&self, clock: &Clock) -> u64 {
+        *self.wall_ms.get_or_init(|| clock.wall_at(self.instant))
+    }
+}
+
+impl From<Instant> for Moment {
+    fn from(instant: Instant) -> Self {
+        Self { instant, wall_ms: Arc::default() }
+    }
+}
+
+impl PartialEq for Moment {
+    fn eq(&self, other: &Self) -> bool {
+        self.instant == other.instant
+    }
+}
+
+impl Eq for Moment {}
+
 /// Nothing, for a clock that stands before 1970.
 fn since_1970(now: SystemTime) -> Option<Duration> {
     now.duration_since(UNIX_EPOCH).ok()
@@ -171,6 +208,16 @@ pub struct Grace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_has_one_time_for_all_who_ask() {
+        let (moment, clock) = (Moment::now(), Provenance::real().clock);
+        let first = moment.wall_ms(&clock);
+        let enough = Instant::now() + Duration::from_millis(5);
+        while Instant::now() < enough {
+            assert_eq!(moment.clone().wall_ms(&clock), first);
+        }
+    }
 
     #[test]
     fn a_clock_before_1970_gives_the_beginning_of_1970_and_ids_that_differ() {

@@ -8,7 +8,7 @@ mod ruled_out;
 mod token;
 
 pub use abort::{AbortBuilder, RunFacts};
-pub use clock::{Clock, Grace, IdMint, Provenance, unique};
+pub use clock::{Clock, Grace, IdMint, Moment, Provenance, unique};
 pub use known_keys::{KnownKeys, MIN_KEY_BYTES, PLACEHOLDER as KNOWN_KEY_PLACEHOLDER, names_a_secret};
 pub use ruled_out::{Evidence, ruled_out, shown_by};
 pub use token::{CancelToken, Canceller, Stop, Stopped};

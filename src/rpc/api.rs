@@ -158,6 +158,6 @@ async fn answer<T>(answer: Answer<T>) -> RpcResult<T> {
 }
 
 async fn reply<T>(reply: Reply<T>) -> RpcResult<T> {
-    let outcome = reply.await.map_err(|_| WireError::internal("the session ended without an answer"))?;
+    let outcome = reply.await.unwrap_or(Err(Refusal::Broke));
     Ok(outcome.map_err(WireError::from)?)
 }

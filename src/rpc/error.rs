@@ -158,6 +158,7 @@ impl From<Refusal> for WireError {
                 Self::new(code::REQUEST_FAILED, message).with(&TurnFailure { cause, turn_id, diagnostics })
             }
             Refusal::ResultTooLarge { limit } => Self::new(code::REQUEST_FAILED, message).with(&json!({ "limit": limit })),
+            Refusal::Broke => Self::new(code::INTERNAL, message),
             Refusal::UnusableModel(_) | Refusal::Export(_) | Refusal::Store(_) | Refusal::ShuttingDown => {
                 Self::new(code::REQUEST_FAILED, message)
             }

@@ -25,7 +25,7 @@ use crate::config::{Framing, Limits};
 use crate::protocol::abort::{Client, RequestRef, Transport};
 use crate::protocol::cause::Cause;
 use crate::protocol::ids::{ConnectionId, RequestId};
-use crate::provenance::KnownKeys;
+use crate::provenance::{KnownKeys, Moment};
 use crate::session::demand::End;
 use crate::session::service::SessionService;
 use jsonrpsee::{MethodCallback, Methods};
@@ -124,7 +124,8 @@ impl Guard {
         // Of messages that came in one piece, too, each is later than the one before.
         let received = received.max(self.last + Duration::from_nanos(1));
         self.last = received;
-        self.connection.logbook.read(&inbound, received, |method| self.serves(method));
+        let received = Moment::from(received);
+        self.connection.logbook.read(&inbound, received.clone(), |method| self.serves(method));
         if matches!(&inbound, Inbound::Notification { method, .. } if method == "exit") {
             self.connection.logbook.exits(self.origin("exit", RequestId::null(), "{}"));
             return ControlFlow::Break(match self.stage {
@@ -135,7 +136,7 @@ impl Guard {
         let taken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match inbound {
             Inbound::Request { id, method, params } => self.request(id, &method.into(), params.as_deref(), received),
             Inbound::Notification { method, params } => self.notification(&method, params.as_deref(), received),
-            Inbound::Response { id, outcome } => self.editor.answered(&id, outcome, received),
+            Inbound::Response { id, outcome } => self.editor.answered(&id, outcome, received.instant()),
         }));
         if taken.is_err() {
             self.sessions.broke("intake_panic", None, None);
@@ -143,7 +144,7 @@ impl Guard {
         ControlFlow::Continue(())
     }
 
-    fn request(&mut self, id: RequestId, method: &Arc<str>, params: Option<&RawValue>, received: Instant) {
+    fn request(&mut self, id: RequestId, method: &Arc<str>, params: Option<&RawValue>, received: Moment) {
         let weight = if matches!(&**method, "session/cancel" | "shutdown") { Weight::Exempt } else { Weight::Counted };
         let ticket = match self.registry.admit(&id, method, weight) {
             Ok(ticket) => ticket,
@@ -167,7 +168,7 @@ impl Guard {
         work::answer(ticket, Err(refusal));
     }
 
-    fn notification(&mut self, method: &str, params: Option<&RawValue>, received: Instant) {
+    fn notification(&mut self, method: &str, params: Option<&RawValue>, received: Moment) {
         let (Stage::Ready { dialect, .. } | Stage::ShutDown { dialect, .. }) = &self.stage else { return };
         let dialect = *dialect;
         if NOTIFICATIONS.contains(&method) {
@@ -223,7 +224,7 @@ impl Guard {
     }
 
     /// Stops every run; answers when they have settled and their prompts are answered.
-    fn shutdown(&mut self, ticket: Ticket, id: RequestId, requested: Instant) {
+    fn shutdown(&mut self, ticket: Ticket, id: RequestId, requested: Moment) {
         let origin = self.origin("shutdown", id, "{}");
         if let Stage::Ready { dialect, client } = std::mem::replace(&mut self.stage, Stage::New) {
             self.stage = Stage::ShutDown { dialect, client };
@@ -257,15 +258,7 @@ impl Guard {
         self.methods.method_with_name(dialect.canonical(method)).map(|(name, _)| name)
     }
 
-    fn call_session(
-        &self,
-        ticket: Ticket,
-        id: RequestId,
-        spoken: &str,
-        method: &'static str,
-        params: Option<&RawValue>,
-        received: Instant,
-    ) {
+    fn call_session(&self, ticket: Ticket, id: RequestId, spoken: &str, method: &'static str, params: Option<&RawValue>, received: Moment) {
         let (Stage::Ready { dialect, .. }, Some(MethodCallback::Async(callback))) = (&self.stage, self.methods.method(method)) else {
             return work::answer(ticket, Err(WireError::internal("the method has no handler")));
         };
@@ -278,7 +271,7 @@ impl Guard {
         Work { callback: Arc::clone(callback), call, shape, sessions: Arc::clone(&self.sessions) }.run(ticket, &params);
     }
 
-    fn cancel_request(&self, target: &RequestId, origin: RequestRef, received: Instant) {
+    fn cancel_request(&self, target: &RequestId, origin: RequestRef, received: Moment) {
         match self.registry.cancel(target) {
             Cancelled::Unknown => {}
             Cancelled::Turn(session, turn) => drop(self.sessions.cancel(cancel::of_prompt(session, turn, origin, received))),

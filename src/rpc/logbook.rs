@@ -8,10 +8,9 @@ use super::watch::{EndReason, Evidence};
 use crate::protocol::abort::{Client, RequestRef, Transport};
 use crate::protocol::connection::{ClientProcess, ConnectionRecord, KnownFrom, LastMessage};
 use crate::protocol::ids::ConnectionId;
-use crate::provenance::Provenance;
+use crate::provenance::{Moment, Provenance};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 /// Keeps the beginning of a connection.
 pub type Keep = Box<dyn Fn(ConnectionRecord) + Send + Sync>;
@@ -29,7 +28,7 @@ struct Shared {
 struct Book {
     record: ConnectionRecord,
     is_kept: bool,
-    last_read: Option<(Label, Instant)>,
+    last_read: Option<(Label, Moment)>,
     exit: Option<RequestRef>,
 }
 
@@ -63,7 +62,7 @@ impl Logbook {
     }
 
     /// A message was read. `is_served` knows the methods that are pillion's or LSP's own.
-    pub(super) fn read(&self, message: &Inbound, at: Instant, is_served: impl FnOnce(&str) -> bool) {
+    pub(super) fn read(&self, message: &Inbound, at: Moment, is_served: impl FnOnce(&str) -> bool) {
         let named = |method: &str| if is_served(method) { Cow::Owned(method.to_owned()) } else { "unknown".into() };
         let label = match message {
             Inbound::Request { id, method, .. } => Label { method: named(method), id: Some(id.clone()) },
@@ -98,13 +97,13 @@ impl Logbook {
     pub fn end(&self, evidence: &Evidence, outbox: &Outbox) -> Option<ConnectionRecord> {
         let book = self.book();
         let clock = &self.0.provenance.clock;
-        let told = |(label, at): (Label, Instant)| LastMessage { method: label.method.into_owned(), at: clock.wall_at(at), id: label.id };
+        let told = |(label, at): (Label, Moment)| LastMessage { method: label.method.into_owned(), at: at.wall_ms(clock), id: label.id };
         let record = ConnectionRecord {
-            closed_at: Some(clock.wall_at(evidence.at)),
+            closed_at: Some(evidence.at.wall_ms(clock)),
             closed_by: Some(evidence.reason.closed_by()),
             signal_name: if let EndReason::Signal { name, .. } = evidence.reason { Some(name.into()) } else { None },
             last_read: book.last_read.clone().map(told),
-            last_written: outbox.last_written().map(told),
+            last_written: outbox.last_written().map(|(label, at)| told((label, at.into()))),
             ..book.record.clone()
         };
         book.is_kept.then(|| self.0.provenance.recorded(record))
@@ -130,7 +129,7 @@ mod tests {
     }
 
     fn eof() -> Evidence {
-        Evidence { reason: EndReason::Eof, at: Instant::now() }
+        Evidence { reason: EndReason::Eof, at: Moment::now() }
     }
 
     #[test]
@@ -149,7 +148,7 @@ mod tests {
         logbook.introduce(Transport::StdioLsp);
         logbook.introduce(Transport::StdioLsp);
         let named = Inbound::Request { id: RequestId::from_text("p"), method: "session/prompt".into(), params: None };
-        logbook.read(&named, Instant::now(), |method| method == "session/prompt");
+        logbook.read(&named, Moment::now(), |method| method == "session/prompt");
         let began = kept.lock().expect("what is kept").clone();
         assert_eq!(began.len(), 1);
         let process = Some(ClientProcess { pid: 42, known_from: KnownFrom::Initialize });
@@ -163,7 +162,7 @@ mod tests {
 
         // What a client makes up is not repeated.
         let made_up = Inbound::Notification { method: "my/password-is-hunter2".into(), params: None };
-        logbook.read(&made_up, Instant::now(), |method| method == "session/prompt");
+        logbook.read(&made_up, Moment::now(), |method| method == "session/prompt");
         let ended = logbook.end(&eof(), &Outbox::new(1)).expect("a record");
         assert_eq!(ended.last_read.map(|message| (message.method, message.id)), Some(("unknown".into(), None)));
     }

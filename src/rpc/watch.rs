@@ -7,13 +7,14 @@ mod process;
 
 use crate::protocol::cause::{Cause, Place};
 use crate::protocol::connection::ConnectionEnd;
+use crate::provenance::Moment;
 use crate::rpc::frame::BrokenHeaders;
 use crate::session::demand::Heed;
 use process::{parent_gone, process_gone};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -105,7 +106,7 @@ impl EndReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     pub reason: EndReason,
-    pub at: Instant,
+    pub at: Moment,
 }
 
 /// The one place where reasons to end arrive. Clones are the same place.
@@ -136,13 +137,13 @@ impl Ending {
 
     /// Ends the connection, unless something has ended it already.
     pub fn end(&self, reason: EndReason) {
-        self.show(Evidence { reason, at: Instant::now() });
+        self.show(Evidence { reason, at: Moment::now() });
     }
 
     /// Ends the connection behind what the client had said before. Who closes its stdout or goes may have said goodbye, and the
     /// system may tell of both at once.
     pub async fn end_behind_last_words(&self, reason: EndReason) {
-        let evidence = Evidence { reason, at: Instant::now() };
+        let evidence = Evidence { reason, at: Moment::now() };
         self.0.send_modify(|reasons| reasons.dies(evidence.clone()));
         let mut reasons = self.0.subscribe();
         let _ = tokio::time::timeout(LAST_WORDS, until(&mut reasons, |reasons| reasons.heard_out || reasons.first.is_some())).await;
@@ -151,7 +152,7 @@ impl Ending {
 
     /// A signal came that is not meant for us.
     pub fn ignore(&self, reason: EndReason) {
-        self.0.send_modify(|reasons| reasons.note(Evidence { reason, at: Instant::now() }, Heed::Ignore));
+        self.0.send_modify(|reasons| reasons.note(Evidence { reason, at: Moment::now() }, Heed::Ignore));
     }
 
     /// Resolves with the first evidence, as soon as it is there.
@@ -160,7 +161,7 @@ impl Ending {
         until(&mut reasons, |reasons| reasons.first.is_some()).await;
         let first = reasons.borrow().first.clone();
         // It is never taken back.
-        first.unwrap_or_else(|| Evidence { reason: EndReason::Eof, at: Instant::now() })
+        first.unwrap_or_else(|| Evidence { reason: EndReason::Eof, at: Moment::now() })
     }
 
     /// Resolves with what the first evidence really was, the same for everybody: the death of a process shows first in that

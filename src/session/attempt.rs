@@ -291,7 +291,7 @@ fn failed(job: &TurnJob, step: u64, failure: StreamFailure, at: Instant, loading
         point: if failure.boundary == Boundary::Watchdog { "watchdog.fired" } else { "provider.stream_failed" },
         name: failure.kind.clone(),
         message: failure.message.clone(),
-        at,
+        at: at.into(),
     };
     let by_watchdog = failure.boundary == Boundary::Watchdog;
     tracing::info!(step, kind = failure.kind, "the model call has failed");

@@ -15,8 +15,10 @@ use crate::provider::Provider;
 use crate::store::{Diagnostic, SessionChange, Store};
 use crate::tool::command::Commands;
 use crate::tool::{ToolSet, documents::Documents, workspace::Workspace};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -93,10 +95,37 @@ impl SessionContext {
         panicked
     }
 
+    /// Does `work` beside the runner; see [`beside`].
+    pub(super) fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        beside(&self.tasks, &self.parts, &self.id, work);
+    }
+
     /// `text` without any known key.
     pub(super) fn scrub(&self, text: &str) -> String {
         self.provenance.keys.scrub(text).into_owned()
     }
+}
+
+/// Does `work` of a session, beside every runner. If it panics, that is an incident, and whoever waits for its answer finds that
+/// it broke.
+pub(super) fn beside(tasks: &TaskTracker, parts: &Parts, id: &SessionId, work: impl Future<Output = ()> + Send + 'static) {
+    let (parts, id) = (parts.clone(), id.clone());
+    tasks.spawn(async move {
+        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+            broke(&parts, "session_panic", Some(id), None);
+        }
+    });
+}
+
+/// The panic that was contained a moment ago, on this thread, in no turn's own work: on record, with what it said.
+pub(super) fn broke(parts: &Parts, name: &str, session_id: Option<SessionId>, method: Option<&str>) -> Panicked {
+    let Parts { provenance, store, .. } = parts;
+    let panicked = panics::contained();
+    let incident = panicked.clone().incident(name, session_id, provenance.clock.wall_ms());
+    tracing::error!(name, method, at = ?panicked.at, "a panic was contained");
+    let incident = Incident { method: method.map(str::to_owned), ..incident };
+    record(store, Diagnostic::Incident(provenance.recorded(incident)));
+    panicked
 }
 
 /// Stores a diagnostic row of any session; see [`SessionContext::record`].

@@ -3,6 +3,7 @@
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::ids::{SessionId, TurnId};
+use crate::provenance::Moment;
 use futures_util::future::{BoxFuture, Shared};
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ pub struct CancelDemand {
     /// Absent when no request asked (EOF, a signal).
     pub request: Option<RequestRef>,
     /// When the bytes were read: the zero of the abort's hops.
-    pub requested: Instant,
+    pub requested: Moment,
     /// The hop at which it entered, such as `rpc.session/cancel`.
     pub point: &'static str,
     pub via_ctx_abort: bool,
@@ -39,7 +40,7 @@ impl CancelDemand {
             source: None,
             reason: None,
             request,
-            requested: Instant::now(),
+            requested: Moment::now(),
             point,
             via_ctx_abort: false,
             missing: Vec::new(),
@@ -60,7 +61,7 @@ pub struct End {
     pub point: &'static str,
     pub request: Option<RequestRef>,
     /// When its evidence came.
-    pub requested: Instant,
+    pub requested: Moment,
     /// What it may still turn out to be. The work stops at once; the records wait for this.
     pub explanation: Option<Explanation>,
 }
@@ -80,7 +81,7 @@ pub struct Explained {
 impl End {
     pub(super) fn of(&self, session_id: &SessionId) -> CancelDemand {
         let demand = CancelDemand::of_all(session_id, self.cause.clone(), self.point, self.request.clone());
-        CancelDemand { requested: self.requested, ..demand }
+        CancelDemand { requested: self.requested.clone(), ..demand }
     }
 }
 

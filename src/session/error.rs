@@ -38,6 +38,12 @@ pub enum Refusal {
     Export(String),
     #[error("the session store failed: {0}")]
     Store(String),
+    /// A panic of pillion's own, which is an incident.
+    #[error(
+        "pillion broke while it did this, which is a defect in it; `pillion doctor` says where. If the session is not open any more, \
+         session/load or session/resume opens it again"
+    )]
+    Broke,
     #[error("pillion is shutting down and takes no more prompts")]
     ShuttingDown,
 }

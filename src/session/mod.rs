@@ -6,6 +6,7 @@
 mod arriving;
 mod attempt;
 mod basis;
+mod breaking;
 mod channel;
 mod consent;
 mod context;

@@ -1,5 +1,6 @@
 //! How a session comes to have a runner: made anew, opened from the store, or looked at without one.
 
+use super::breaking;
 use super::channel::UpdateChannel;
 use super::context::{Parts, SessionContext};
 use super::demand::CancelDemand;
@@ -60,12 +61,15 @@ struct Found {
 pub(super) async fn create(mut seat: Seat, params: NewSessionParams, opened: Opened<NewSessionResult>) {
     seat.vacated().await;
     let notices = notices(&params.mcp_servers);
-    match make(&seat, params).await {
-        Ok(found) => {
-            let runner = runner(&seat, found);
-            let (config_options, modes) = (options(&runner), modes(&runner));
-            let _ = opened.send(Ok(NewSessionResult { session_id: seat.id.clone(), modes, config_options, notices }));
-            runner.live(seat.mail).await;
+    let made = async {
+        let runner = runner(&seat, make(&seat, params).await?);
+        let (config_options, modes) = (options(&runner), modes(&runner));
+        Ok((runner, NewSessionResult { session_id: seat.id.clone(), modes, config_options, notices }))
+    };
+    match breaking::guarded(&seat, made).await {
+        Ok((runner, made)) => {
+            let _ = opened.send(Ok(made));
+            breaking::live(runner, seat).await;
         }
         Err(refusal) => {
             let _ = opened.send(Err(refusal));
@@ -77,16 +81,18 @@ pub(super) async fn create(mut seat: Seat, params: NewSessionParams, opened: Ope
 /// Opens a stored session and lives as its runner.
 pub(super) async fn reopen(mut seat: Seat, params: OpenSessionParams, replay: Replay, opened: Opened<OpenSessionResult>) {
     seat.vacated().await;
-    match restore(&seat, &params).await {
-        Ok(found) => {
-            let lost = found.unreadable;
-            let mut runner = runner(&seat, found);
-            let shown = show(&mut runner, &params, replay).map(|mut shown| {
-                shown.notices.extend(lost_rows(lost));
-                shown
-            });
-            let _ = opened.send(shown);
-            runner.live(seat.mail).await;
+    let restored = async {
+        let found = restore(&seat, &params).await?;
+        let lost = found.unreadable;
+        let mut runner = runner(&seat, found);
+        let mut shown = show(&mut runner, &params, replay)?;
+        shown.notices.extend(lost_rows(lost));
+        Ok((runner, shown))
+    };
+    match breaking::guarded(&seat, restored).await {
+        Ok((runner, shown)) => {
+            let _ = opened.send(Ok(shown));
+            breaking::live(runner, seat).await;
         }
         Err(refusal) => {
             let _ = opened.send(Err(refusal));

@@ -109,8 +109,9 @@ async fn of_turn(parts: &Parts, abandoned: AbandonedTurn) -> Result<Closing, Sto
     if open_tools.iter().any(|run| run.started_at.is_some() && matches!(run.effect, Effect::Process | Effect::Network)) {
         stop.missing.push("command_output".into());
     }
+    let found = stop.requested;
     let mut abort = AbortBuilder::begin(Arc::new(stop), facts, clock);
-    abort.hop("recovery.found", Instant::now());
+    abort.hop("recovery.found", found);
     abort.tools(tools_in_flight(&open_tools));
     abort.crashed(crash);
     let bytes =
@@ -239,8 +240,12 @@ fn last_phase(parts: &[Part], open_traces: &[StreamTrace], open_tools: &[ToolRun
     }
 }
 
-/// The state when the turn has no generation of its own: none was started, if it was the turn that should have one.
+/// The state when the turn has no generation of its own: nothing made titles, or none was started, if it was the turn that should
+/// have one.
 async fn untitled_state(parts: &Parts, abandoned: &AbandonedTurn) -> Result<TitleState, StoreError> {
+    if abandoned.titles_off {
+        return Ok(TitleState::Disabled);
+    }
     let turn = &abandoned.turn;
     let stored = parts.store.session(&turn.session_id).await?;
     let is_prompt = turn.kind != Some(TurnKind::Shell);

@@ -27,10 +27,10 @@ impl Runner {
     pub(super) fn start(&mut self, turn_id: &TurnId) {
         let Some(run) = self.runs.get_mut(turn_id) else { return };
         run.stopwatch.enter(Lane::Opening);
-        let context = &self.context;
+        let (context, title) = (&self.context, &self.title);
         let begin = |run: &mut Run, before: &mut Option<TurnId>| {
             run.stands_at = Some(self.history.len());
-            Begun { row: run.begin(context), after: before.replace(run.turn_id.clone()) }
+            Begun { row: run.begin(context, title), after: before.replace(run.turn_id.clone()) }
         };
         let work: BoxFuture<'static, TurnEnd> = match run.reply.kind() {
             TurnKind::Shell => {
@@ -51,6 +51,7 @@ impl Runner {
             TurnKind::Prompt => match self.model.providers(&context.parts) {
                 Ok((provider, title_provider)) => {
                     run.model = Some(provider.full_name());
+                    title.is_written_by(title_provider.as_ref());
                     let begun = begin(run, &mut self.newest);
                     let job = TurnJob {
                         context: Arc::clone(context),
@@ -99,7 +100,7 @@ impl Runner {
         self.arm_grace(turn_id, stop.mode);
     }
 
-    fn arm_grace(&self, turn_id: &TurnId, mode: CancelMode) {
+    pub(super) fn arm_grace(&self, turn_id: &TurnId, mode: CancelMode) {
         let grace = match mode {
             CancelMode::Soft => self.context.settings.grace.soft,
             CancelMode::Hard => self.context.settings.grace.hard,

@@ -3,7 +3,7 @@
 use super::context::SessionContext;
 use super::demand::CancelDemand;
 use super::error::Refusal;
-use super::ledger::{Closed, Ledger};
+use super::ledger::{Closed, Glance, Ledger};
 use super::runner::Posted;
 use super::service::Way;
 use super::stopwatch::Stopwatch;
@@ -44,6 +44,8 @@ pub(super) struct Run {
     pub(super) begun: bool,
     /// It is stored as a prompt that waits.
     pub(super) waits: bool,
+    /// Its end is with the store, or it is refused: the runner hears of it by mail.
+    pub(super) is_settling: bool,
     pub(super) abort: Option<AbortBuilder>,
     /// The abort that stopped it; stays when the builder has been finished.
     pub(super) abort_id: Option<AbortId>,
@@ -115,6 +117,7 @@ impl Run {
             stands_at: None,
             begun: false,
             waits: false,
+            is_settling: false,
             abort: None,
             abort_id: None,
             end: None,
@@ -124,23 +127,23 @@ impl Run {
     }
 
     /// Queues the turn's first row.
-    pub(super) fn begin(&mut self, context: &SessionContext) -> Pending<Option<TurnId>> {
+    pub(super) fn begin(&mut self, context: &SessionContext, title: &Title) -> Pending<Option<TurnId>> {
         self.begun = true;
-        context.store.begin_turn(self.first_row(context))
+        context.store.begin_turn(self.first_row(context, title))
     }
 
     /// Keeps the prompt while it waits: a death of the process does not take it along.
-    pub(super) fn wait(&mut self, context: &SessionContext) {
+    pub(super) fn wait(&mut self, context: &SessionContext, title: &Title) {
         self.waits = true;
-        let (turn_id, kept) = (self.turn_id.clone(), context.store.keep_waiting(self.first_row(context)));
-        context.tasks.spawn(async move {
+        let (turn_id, kept) = (self.turn_id.clone(), context.store.keep_waiting(self.first_row(context, title)));
+        context.beside(async move {
             if let Err(error) = kept.await {
                 tracing::error!(%error, %turn_id, "a prompt that waits could not be stored");
             }
         });
     }
 
-    fn first_row(&self, context: &SessionContext) -> BeginTurn {
+    fn first_row(&self, context: &SessionContext, title: &Title) -> BeginTurn {
         let clock = &context.provenance.clock;
         let turn = TurnInfo {
             turn_id: self.turn_id.clone(),
@@ -159,7 +162,8 @@ impl Run {
             running_in: None,
         };
         let accepted_at = self.prompt.created_at;
-        BeginTurn { turn, prompt: (*self.prompt).clone(), prompt_request: self.prompt_request(), accepted_at }
+        let (prompt, prompt_request) = ((*self.prompt).clone(), self.prompt_request());
+        BeginTurn { turn, prompt, prompt_request, accepted_at, titles_off: title.is_off() }
     }
 
     /// Without a known key, as the origin is.
@@ -172,7 +176,24 @@ impl Run {
     pub(super) fn stop(&mut self, stop: Stop, point: &str, title: &Title, context: &SessionContext) {
         // Looked at before the token is pulled: what the turn does from then on is the stop's doing.
         let (glance, stopping) = (self.ledger.glance(), Instant::now());
-        let Ok(stop) = self.canceller.stop(stop) else { return };
+        if let Ok(stop) = self.canceller.stop(stop) {
+            self.record_stop(stop, (point, stopping), glance, title, context);
+        }
+    }
+
+    /// Begins the record of a stop again that was lost on the way.
+    pub(super) fn begin_abort(&mut self, stop: Arc<Stop>, point: &str, title: &Title, context: &SessionContext) {
+        self.record_stop(stop, (point, Instant::now()), self.ledger.glance(), title, context);
+    }
+
+    fn record_stop(
+        &mut self,
+        stop: Arc<Stop>,
+        (point, stopping): (&str, Instant),
+        glance: Glance,
+        title: &Title,
+        context: &SessionContext,
+    ) {
         let phase = if self.task.is_some() { glance.phase } else { Phase::Queued };
         let (title_generation_state, title_run_id) = match (self.reply.kind(), title.seen_by_abort(&self.turn_id, &stop.abort_id)) {
             // A command is nothing that a title could be made of.
@@ -258,8 +279,8 @@ pub(super) fn stop_of_demand(demand: &CancelDemand, cancel_id: &CancelId, proven
         reason: demand.reason.clone(),
         request: demand.request.clone(),
         via_ctx_abort: demand.via_ctx_abort,
-        requested_at: provenance.clock.wall_at(demand.requested),
-        requested: demand.requested,
+        requested_at: demand.requested.wall_ms(&provenance.clock),
+        requested: demand.requested.instant(),
         missing: demand.missing.clone(),
         error_name: None,
         error_message: None,
@@ -271,8 +292,8 @@ pub(super) fn stop_of_fault(fault: &Fault, provenance: &Provenance) -> Stop {
     Stop {
         error_name: Some(fault.name.clone()),
         error_message: Some(fault.message.clone()),
-        requested: fault.at,
-        requested_at: provenance.clock.wall_at(fault.at),
+        requested: fault.at.instant(),
+        requested_at: fault.at.wall_ms(&provenance.clock),
         ..stop_by_itself(&fault.cause, provenance)
     }
 }

@@ -3,7 +3,7 @@
 //! Invariants: the mailbox is never blocked by the store, a model or the client; a turn's terminal record is committed
 //! before its prompt is answered, and its prompt is answered before the cancels that ended it.
 
-use super::context::SessionContext;
+use super::context::{self, SessionContext};
 use super::demand::{CancelDemand, Explained, Explanation, Heed};
 use super::error::Refusal;
 use super::held::{self, Held};
@@ -22,7 +22,9 @@ use crate::protocol::message::{Message, Part};
 use crate::protocol::params::WhenBusy;
 use crate::protocol::results::CancelResult;
 use crate::protocol::turn::Lane;
+use futures_util::FutureExt;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
@@ -152,16 +154,24 @@ impl Runner {
     }
 
     /// Lives until somebody ended the session.
-    pub(super) async fn live(mut self, mut mail: mpsc::UnboundedReceiver<Mail>) {
+    pub(super) async fn live(&mut self, mail: &mut mpsc::UnboundedReceiver<Mail>) {
         while let Some(letter) = mail.recv().await {
             self.open(letter);
             if !self.ends.is_empty() && self.machine.is_idle() && self.runs.is_empty() && self.held.as_ref().is_none_or(Held::is_empty) {
-                self.title.ended().await;
-                self.answering.close();
-                self.answering.wait().await;
-                break;
+                return self.rest().await;
             }
         }
+    }
+
+    /// Resolves when nothing goes on any more that a turn has left.
+    pub(super) async fn rest(&self) {
+        self.title.ended().await;
+        self.answering.close();
+        self.answering.wait().await;
+    }
+
+    /// What came behind the end is turned away, and whoever asked for the end is told.
+    pub(super) fn leave(mut self, mut mail: mpsc::UnboundedReceiver<Mail>) {
         mail.close();
         while let Ok(letter) = mail.try_recv() {
             self.turn_away(letter);
@@ -247,11 +257,21 @@ impl Runner {
         if let Some(explanation) = explanation {
             self.held.get_or_insert_with(|| Held::of(demand.cause.clone()));
             let mailbox = self.mailbox.clone();
-            tokio::spawn(async move { drop(mailbox.send(Mail::Explained(explanation.await))) });
+            let parts = self.context.parts.clone();
+            tokio::spawn(async move {
+                // Whatever waits for it goes on, also if nobody can tell any more.
+                let explained = AssertUnwindSafe(explanation).catch_unwind().await;
+                let explained = explained.unwrap_or_else(|_panic| {
+                    context::broke(&parts, "explanation_panic", None, None);
+                    None
+                });
+                // A runner that is gone has nothing that waits.
+                let _ = mailbox.send(Mail::Explained(explained));
+            });
         }
         if !self.machine.is_idle() || !self.runs.is_empty() {
             self.cancel(demand.clone(), None);
-        } else if self.settled.is_some_and(|settled| demand.requested < settled) {
+        } else if self.settled.is_some_and(|settled| demand.requested.instant() < settled) {
             // It came while the last turn was still ending, and is heard of only now.
             verdict::too_late(self, &demand);
         }
@@ -284,7 +304,7 @@ impl Runner {
             match effect {
                 Effect::Accept(turn) => {
                     if let Some(run) = self.runs.get_mut(&turn).filter(|_| !starts.contains(&turn)) {
-                        run.wait(&self.context);
+                        run.wait(&self.context, &self.title);
                     }
                 }
                 Effect::Start(turn) => self.start(&turn),
@@ -337,14 +357,14 @@ impl Runner {
     }
 
     /// Mail that came after the end.
-    fn turn_away(&mut self, letter: Mail) {
+    pub(super) fn turn_away(&mut self, letter: Mail) {
         let id = || SessionId::clone(&self.context.id);
         match letter {
             Mail::Prompt(posted, _) | Mail::Shell(posted) => posted.reply.refuse(Refusal::NotOpen(id())),
             Mail::Cancel { demand, reply } => {
                 let (parts, last) = (self.context.parts.clone(), self.last.clone());
                 let cancel_id = parts.provenance.ids.cancel();
-                self.context.tasks.spawn(verdict::nothing_runs(parts, demand, cancel_id, last, Some(reply)));
+                self.context.beside(verdict::nothing_runs(parts, demand, cancel_id, last, Some(reply)));
             }
             Mail::Desk(work) => work(Err(Refusal::NotOpen(id()))),
             Mail::End { done, .. } => self.ends.push(done),

@@ -14,7 +14,7 @@ use super::service::{Answer, PromptTicket, Reply, SessionService, ShellTicket, W
 use super::table::{Registered, Shared};
 use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::Cause;
-use crate::protocol::export::{Incident, SessionInfo};
+use crate::protocol::export::SessionInfo;
 use crate::protocol::ids::SessionId;
 use crate::protocol::message::Part;
 use crate::protocol::params::{
@@ -25,8 +25,7 @@ use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, EntryExtras, EntryMeta, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult,
     OpenTurnEntry, SessionEntry, StopEntry,
 };
-use crate::provenance::panics;
-use crate::store::{Diagnostic, ListQuery, OpenTurn, SessionChange, Store, StoreError};
+use crate::store::{ListQuery, OpenTurn, SessionChange, Store, StoreError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use std::sync::Arc;
@@ -67,7 +66,7 @@ impl SessionService for Sessions {
             Ok(Registered::Before(_)) => refused(Refusal::SessionTaken(id)),
             Ok(Registered::Now(seat)) => {
                 let (opened, answer) = oneshot::channel();
-                self.shared.tasks.spawn(opening::create(seat, params, opened));
+                self.shared.beside(&id, opening::create(seat, params, opened));
                 flatten(answer)
             }
         }
@@ -157,7 +156,7 @@ impl SessionService for Sessions {
         let shared = &self.shared;
         let (reply, answer) = oneshot::channel();
         if let Err(Mail::Cancel { demand, reply }) = shared.post(&demand.session_id.clone(), Mail::Cancel { demand, reply }) {
-            shared.tasks.spawn(opening::cancel_unopened(Arc::clone(shared), demand, reply));
+            shared.beside(&demand.session_id.clone(), opening::cancel_unopened(Arc::clone(shared), demand, reply));
         }
         answer
     }
@@ -200,11 +199,7 @@ impl SessionService for Sessions {
     }
 
     fn broke(&self, name: &'static str, session_id: Option<SessionId>, method: Option<&'static str>) {
-        let Parts { provenance, store, .. } = &self.shared.parts;
-        let incident = panics::contained().incident(name, session_id, provenance.clock.wall_ms());
-        tracing::error!(name, method, at = ?incident.panicked_at, "a panic was contained");
-        let incident = Incident { method: method.map(str::to_owned), ..incident };
-        context::record(store, Diagnostic::Incident(provenance.recorded(incident)));
+        context::broke(&self.shared.parts, name, session_id, method);
     }
 }
 
@@ -234,7 +229,8 @@ impl Sessions {
     fn post_run(&self, session_id: SessionId, letter: Mail) {
         if let Err(Mail::Prompt(posted, _) | Mail::Shell(posted)) = self.shared.post(&session_id, letter) {
             let store = self.shared.parts.store.clone();
-            self.shared.tasks.spawn(async move { posted.reply.refuse(not_open(&store, session_id).await) });
+            let id = session_id.clone();
+            self.shared.beside(&id, async move { posted.reply.refuse(not_open(&store, session_id).await) });
         }
     }
 
@@ -251,7 +247,7 @@ impl Sessions {
             }
             Ok(Registered::Now(seat)) => {
                 let (opened, answer) = oneshot::channel();
-                self.shared.tasks.spawn(opening::reopen(seat, params, replay, opened));
+                self.shared.beside(&id, opening::reopen(seat, params, replay, opened));
                 (answer, false)
             }
         };
@@ -313,7 +309,8 @@ fn refused<T: Send + 'static>(refusal: Refusal) -> Answer<T> {
 }
 
 fn flatten<T: Send + 'static>(answer: oneshot::Receiver<Result<T, Refusal>>) -> Answer<T> {
-    answer.unwrap_or_else(|_dropped| Err(Refusal::ShuttingDown)).boxed()
+    // Nobody drops it but a panic.
+    answer.unwrap_or_else(|_dropped| Err(Refusal::Broke)).boxed()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is the last use of every error that comes here, and reads so in map_err")]

@@ -71,6 +71,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
                 drop(context.store.forget_waiting(turn_id));
             }
             let done = Done::Refused(refusal);
+            run.is_settling = true;
             let _ = runner.mailbox.send(Mail::Committed { turn_id: turn_id.clone(), place, done });
             return;
         }
@@ -94,7 +95,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
     if !run.begun {
         runner.newest = Some(turn_id.clone());
         // If this fails, so does the end behind it, and that is what is told.
-        drop(run.begin(&context));
+        drop(run.begin(&context, &runner.title));
     }
     let end = EndTurn {
         session_id: context.id.clone(),
@@ -111,6 +112,7 @@ pub(super) fn commit(runner: &mut Runner, turn_id: &TurnId, place: Place) {
         last_update: remains.closed.last_update,
     };
     let (mailbox, turn_id) = (runner.mailbox.clone(), turn_id.clone());
+    run.is_settling = true;
     context.store.end_turn_then(end, move |stored| {
         let done = Done::Ended { remains: Box::new(remains), ran, stop, stored };
         let _ = mailbox.send(Mail::Committed { turn_id, place, done });
@@ -213,7 +215,7 @@ fn release(runner: &mut Runner, turn_id: &TurnId, abort: Option<Abort>, answered
         }
         if cancel.turns.is_empty() {
             let WaitingCancel { answered, result, reply, .. } = cancel;
-            runner.context.tasks.spawn(async move {
+            runner.context.beside(async move {
                 futures_util::future::join_all(answered).await;
                 let _ = reply.send(Ok(result));
             });

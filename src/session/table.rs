@@ -3,7 +3,7 @@
 //! Invariant: a session has one runner at a time. Whoever opens a session that is being closed or deleted waits until that
 //! is over, and mail for it waits with it.
 
-use super::context::Parts;
+use super::context::{self, Parts};
 use super::demand::{CancelDemand, End, Explanation};
 use super::editor::SharedEditor;
 use super::error::Refusal;
@@ -133,7 +133,7 @@ impl Shared {
     ) -> oneshot::Receiver<T> {
         let id = demand.session_id.clone();
         let (done, answer) = oneshot::channel();
-        let mut open = self.lock();
+        let open = self.lock();
         let before = open.leaving.get(&id).cloned();
         let ended = open.runners.get(&id).map(|mailbox| post_end(mailbox, demand, None));
         let left = async move {
@@ -145,7 +145,31 @@ impl Shared {
             }
             let _ = done.send(after.await);
         };
-        let left: Left = left.boxed().shared();
+        self.leaves(open, id, left.boxed().shared());
+        answer
+    }
+
+    /// The runner with this mailbox has broken: nothing more is posted to it, and whoever opens the session waits until what comes
+    /// back is dropped.
+    pub(super) fn breaks(self: &Arc<Self>, id: &SessionId, mailbox: &Mailbox) -> oneshot::Sender<()> {
+        let (over, is_over) = oneshot::channel();
+        let mut open = self.lock();
+        // If it was being closed, others wait for that.
+        if open.runners.get(id).is_some_and(|current| current.same_channel(mailbox)) {
+            open.runners.remove(id);
+            let before = open.leaving.get(id).cloned();
+            let left = async move {
+                if let Some(before) = before {
+                    before.await;
+                }
+                let _ = is_over.await;
+            };
+            self.leaves(open, id.clone(), left.boxed().shared());
+        }
+        over
+    }
+
+    fn leaves(self: &Arc<Self>, mut open: MutexGuard<'_, Open>, id: SessionId, left: Left) {
         open.leaving.insert(id.clone(), left.clone());
         drop(open);
         let shared = Arc::clone(self);
@@ -156,7 +180,11 @@ impl Shared {
                 open.leaving.remove(&id);
             }
         });
-        answer
+    }
+
+    /// Does `work` for a session that has no runner here.
+    pub(super) fn beside(&self, id: &SessionId, work: impl Future<Output = ()> + Send + 'static) {
+        context::beside(&self.tasks, &self.parts, id, work);
     }
 
     /// Ends every runner, and lets no other begin. Resolves when they and all that they left to be done have ended.

@@ -20,11 +20,10 @@ use crate::protocol::message::{Message, Role};
 use crate::protocol::model::{FinishReason, ModelRequest, Purpose};
 use crate::protocol::results::ShellRan;
 use crate::protocol::turn::Lane;
-use crate::provenance::{CancelToken, Stopped};
+use crate::provenance::{CancelToken, Moment, Stopped};
 use crate::provider::Provider;
 use crate::store::{Diagnostic, StoreError};
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// What every model is told, but for the directory of the workspace.
@@ -74,13 +73,13 @@ pub(super) struct Fault {
     pub(super) name: String,
     pub(super) message: String,
     /// When it was noticed.
-    pub(super) at: Instant,
+    pub(super) at: Moment,
 }
 
 impl Fault {
     /// One that is noticed now.
     pub(super) fn new(cause: Cause, point: &'static str, name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { cause, point, name: name.into(), message: message.into(), at: Instant::now() }
+        Self { cause, point, name: name.into(), message: message.into(), at: Moment::now() }
     }
 }
 
@@ -137,7 +136,6 @@ impl TurnJob {
     async fn drive(&self) -> Result<TurnStop, Interruption> {
         self.context.lifecycle(LifecyclePoint::Started, &self.turn_id, None);
         let _goes_on = self.title.turns.turn_begins();
-        self.title.is_written_by(self.title_provider.as_ref());
         let found = self.token.race(trust::look(&self.context)).await??;
         if found.is_news {
             // A runner that is gone has nobody to tell it to.

@@ -74,15 +74,15 @@ pub(super) fn deliver(runner: &mut Runner, demand: CancelDemand, cancel_id: Canc
             && let Some(result) = end_title(runner, &demand, &cancel_id)
         {
             let title = Arc::clone(&runner.title);
-            runner.context.tasks.spawn(async move {
+            runner.context.beside(async move {
                 title.ended().await;
-                reply.map(|reply| reply.send(Ok(result)))
+                drop(reply.map(|reply| reply.send(Ok(result))));
             });
             return;
         }
         // Nothing runs here; it may run in another process.
         let (parts, last) = (runner.context.parts.clone(), runner.last.clone());
-        runner.context.tasks.spawn(nothing_runs(parts, demand, cancel_id, last, reply));
+        runner.context.beside(nothing_runs(parts, demand, cancel_id, last, reply));
         return;
     }
     let row = cancel_request(&runner.context.provenance, &demand, cancel_id, &verdict);
@@ -190,7 +190,7 @@ fn cancel_request(provenance: &Provenance, demand: &CancelDemand, cancel_id: Can
         cancel_id,
         session_id: demand.session_id.clone(),
         outcome: verdict.outcome,
-        at: provenance.clock.wall_at(demand.requested),
+        at: demand.requested.wall_ms(&provenance.clock),
         missing: demand.missing.iter().cloned().chain(unnamed).collect(),
         turn_id: verdict.about.turn_id.clone(),
         asked_turn_id: match &demand.scope {

@@ -14,6 +14,7 @@ use crate::protocol::diagnostics::{Boundary, Confidence, StreamFailure, Watchdog
 use crate::protocol::ids::TurnId;
 use crate::protocol::model::ModelEvent;
 use crate::protocol::said;
+use crate::provenance::Moment;
 use crate::provider::Provider;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -207,7 +208,7 @@ impl TimeLimit {
             done = &mut work => return done,
             () = tokio::time::sleep(self.limit) => {}
         }
-        let demand = CancelDemand { requested: std::time::Instant::now(), ..self.demand };
+        let demand = CancelDemand { requested: Moment::now(), ..self.demand };
         // Nobody waits for the outcome, which is recorded.
         let (reply, _) = oneshot::channel();
         let _ = self.runner.send(Mail::Cancel { demand, reply });

@@ -43,6 +43,8 @@ pub struct AbandonedTurn {
     pub open_traces: Vec<StreamTrace>,
     /// No prompt of its session had begun before it.
     pub is_first: bool,
+    /// Nothing wrote titles in its process.
+    pub titles_off: bool,
     /// The newest attempt had failed, and was to be made again.
     pub backs_off: bool,
     /// Tool calls that were asked about or had started, each as far as it is known.
@@ -134,7 +136,7 @@ pub(super) fn find(conn: &Connection, holds: &Holds) -> Result<Abandoned, Fault>
     let mut asked = Asked::of(holds);
     let mut found = Abandoned::default();
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {}, owner_pid, owner_started, owner_boot, owner_lock FROM turn WHERE ended_at IS NULL ORDER BY seq",
+        "SELECT {}, owner_pid, owner_started, owner_boot, owner_lock, titles_off FROM turn WHERE ended_at IS NULL ORDER BY seq",
         turns::COLUMNS
     ))?;
     let mut rows = statement.query([])?;
@@ -144,7 +146,8 @@ pub(super) fn find(conn: &Connection, holds: &Holds) -> Result<Abandoned, Fault>
         let owner = reading.of(sessions::read_owner(row, 14), &session, || "turn, its owner".into())?;
         let Some(owner) = owner.filter(|owner| !asked.is_alive(owner)) else { continue };
         let Some(turn) = turns::info(row, &session, &mut reading)? else { continue };
-        found.turns.push(abandoned(conn, turn, owner, &mut reading)?);
+        let titles_off = reading.of(row.get(18), &session, || "turn, its titles".into())?.unwrap_or_default();
+        found.turns.push(AbandonedTurn { titles_off, ..abandoned(conn, turn, owner, &mut reading)? });
     }
     let mut statement =
         conn.prepare_cached("SELECT body, owner_pid, owner_started, owner_boot, owner_lock, session_id, seq FROM waiting ORDER BY seq")?;
@@ -207,6 +210,7 @@ fn abandoned(conn: &Connection, turn: TurnInfo, owner: Owner, reading: &mut Read
         parts,
         next_part,
         is_first,
+        titles_off: false,
         open_traces,
         backs_off,
         tool_runs,
@@ -225,6 +229,7 @@ fn waited(conn: &Connection, begin: BeginTurn, owner: Owner, reading: &mut Readi
         next_part: 0,
         open_traces: Vec::new(),
         is_first: is_first(conn, &begin.turn)?,
+        titles_off: begin.titles_off,
         backs_off: false,
         tool_runs: Vec::new(),
         title: None,

@@ -28,6 +28,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0005_connection.sql")),
     M::up(include_str!("migrations/0006_waiting.sql")),
     M::up(include_str!("migrations/0007_mark.sql")),
+    M::up(include_str!("migrations/0008_titles_off.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 /// The schema that this version writes.

@@ -29,6 +29,9 @@ pub struct BeginTurn {
     pub prompt_request: PromptRequest,
     /// When the prompt was taken, by the wall clock in milliseconds since 1970.
     pub accepted_at: u64,
+    /// Nothing writes titles in this process.
+    #[serde(default)]
+    pub titles_off: bool,
 }
 
 /// The terminal record of a turn and all that is written with it.
@@ -107,11 +110,11 @@ pub(super) fn waits_no_more(conn: &Connection, turn: &TurnId) -> Result<bool, Fa
 
 /// The rows of a turn that begins, of whichever process.
 pub(super) fn insert(conn: &Connection, owner: &Owner, begin: &BeginTurn) -> Result<(), Fault> {
-    let BeginTurn { turn, prompt, prompt_request, accepted_at } = begin;
+    let BeginTurn { turn, prompt, prompt_request, accepted_at, titles_off } = begin;
     conn.prepare_cached(
         "INSERT INTO turn (turn_id, session_id, message_id, parent_id, prompt_request, started_at,
-             owner_pid, owner_started, owner_boot, owner_lock, model, kind)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             owner_pid, owner_started, owner_boot, owner_lock, model, kind, titles_off)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
         turn.turn_id.as_str(),
@@ -126,6 +129,7 @@ pub(super) fn insert(conn: &Connection, owner: &Owner, begin: &BeginTurn) -> Res
         owner.lock,
         turn.model,
         Word(turn.kind.unwrap_or(TurnKind::Prompt)),
+        titles_off,
     ])?;
     messages::insert(conn, &turn.session_id, prompt)?;
     let answer = Message {

@@ -39,7 +39,7 @@ async fn killed_while_text_streams_the_turn_is_recovered_with_its_text() {
         fields(&aborts[0], &RECOVERED),
         json!({
             "cause": "crash_recovered", "forced": false, "phase": "text",
-            "title_generation_state": "not_started", "tools_in_flight": [], "propagation_point": "recovery.found", "ruled_out": [],
+            "title_generation_state": "disabled", "tools_in_flight": [], "propagation_point": "recovery.found", "ruled_out": [],
             "partial": { "text_bytes": 9, "reasoning_bytes": 0, "updates_sent": 0, "persisted_bytes": 9 },
         })
     );

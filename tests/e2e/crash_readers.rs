@@ -92,7 +92,7 @@ async fn the_first_reader_of_the_command_line_tells_and_records_a_death() {
                 {
                     assert!(said.contains(told), "{told} is not in\n{said}");
                 }
-                for invented in ["No stop is recorded", "asked 2", "mode hard", "after it was asked", "has no end yet"] {
+                for invented in ["No stop of a turn is recorded", "asked 2", "mode hard", "after it was asked", "has no end yet"] {
                     assert!(!said.contains(invented), "{invented} is in\n{said}");
                 }
             }

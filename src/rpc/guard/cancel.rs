@@ -5,14 +5,14 @@ use crate::protocol::abort::RequestRef;
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::ids::{RequestId, SessionId, TurnId};
 use crate::protocol::params::{check_reason, check_source};
+use crate::provenance::Moment;
 use crate::rpc::json::Fields;
 use crate::session::demand::{CancelDemand, CancelScope};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::time::Instant;
 
 /// The demand of a `session/cancel` without an id; nothing if it names no session.
-pub(super) fn of_notification(params: &str, request: RequestRef, requested: Instant) -> Option<CancelDemand> {
+pub(super) fn of_notification(params: &str, request: RequestRef, requested: Moment) -> Option<CancelDemand> {
     let fields = Fields::parse(params).ok()?;
     let session_id = fields.read::<SessionId>("sessionId")?;
     let mut lenient = Lenient { fields, missing: Vec::new() };
@@ -38,7 +38,7 @@ pub(super) fn of_notification(params: &str, request: RequestRef, requested: Inst
 }
 
 /// The demand of a cancel by request id that met a prompt.
-pub(super) fn of_prompt(session_id: SessionId, turn_id: TurnId, request: RequestRef, requested: Instant) -> CancelDemand {
+pub(super) fn of_prompt(session_id: SessionId, turn_id: TurnId, request: RequestRef, requested: Moment) -> CancelDemand {
     CancelDemand {
         session_id,
         scope: CancelScope::Turn(turn_id),

@@ -7,13 +7,13 @@
 use crate::protocol::abort::RequestRef;
 use crate::protocol::ids::{RequestId, SessionId, TurnId};
 use crate::provenance::KnownKeys;
+use crate::provenance::Moment;
 use crate::rpc::error::{WireError, code, shown};
 use crate::rpc::outbox::{Outbound, Outbox};
 use crate::session::service::{ReceiptSlot, Way};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
@@ -188,7 +188,7 @@ impl Ticket {
     }
 
     /// What a handler gets to know of its call.
-    pub(super) fn call(&self, request: RequestRef, received: Instant) -> Call {
+    pub(super) fn call(&self, request: RequestRef, received: Moment) -> Call {
         Call { request: Arc::new(request), received, registry: self.registry.clone(), id: self.id.clone(), serial: self.serial }
     }
 
@@ -254,7 +254,7 @@ impl Responder {
 #[derive(Clone)]
 pub struct Call {
     request: Arc<RequestRef>,
-    received: Instant,
+    received: Moment,
     registry: Registry,
     id: RequestId,
     serial: u64,
@@ -266,8 +266,8 @@ impl Call {
     }
 
     /// When the message was read.
-    pub fn received(&self) -> Instant {
-        self.received
+    pub fn received(&self) -> Moment {
+        self.received.clone()
     }
 
     /// Names the turn that the call runs: from now on a cancel by the call's id ends that turn.

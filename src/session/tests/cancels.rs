@@ -183,3 +183,19 @@ async fn what_is_no_answer_to_a_question_is_a_no() {
     next.finish(FinishReason::EndTurn);
     soon(prompt.answer()).await.expect("a result");
 }
+
+#[tokio::test]
+async fn one_demand_was_asked_at_one_time_whatever_names_it() {
+    let rig = Rig::new();
+    let session = rig.session().await;
+    let (running, _call) = rig.running(&session, "first").await;
+    let queued: Vec<_> = (0..40).map(|n| rig.prompt(&session, &format!("behind {n}"))).collect();
+    let cancelled = rig.cancel(&session);
+    for prompt in std::iter::once(running).chain(queued) {
+        prompt.answer().await.expect("a result");
+    }
+    cancelled.await.expect("an answer");
+    let told = rig.told(&session).await;
+    let at = Some(told.cancels[0].at);
+    assert_eq!(told.aborts.iter().map(|abort| abort.requested_at).collect::<Vec<_>>(), vec![at; 41]);
+}

@@ -258,7 +258,7 @@ async fn an_end_that_came_while_the_last_turn_was_ending_is_told_as_too_late() {
             cancelled.await.expect("an answer");
         }
         // Heard of only now.
-        soon(rig.sessions.stop_all(End { requested: before, ..end(Cause::ClientEof, "wire.eof") })).await;
+        soon(rig.sessions.stop_all(End { requested: before.into(), ..end(Cause::ClientEof, "wire.eof") })).await;
         let told = rig.told(&session).await;
         let last = told.cancels.last().expect("a row");
         let outcome = if stopped { CancelOutcome::AlreadyStopping } else { CancelOutcome::AlreadySettled };

@@ -24,7 +24,11 @@ pub(super) struct Desk {
     updates: Mutex<Vec<NumberedUpdate>>,
     questions: Mutex<Vec<oneshot::Sender<PermissionAnswer>>>,
     heard: Notify,
+    /// The update at which it breaks, once.
+    breaks_at: Mutex<Option<Kind>>,
 }
+
+type Kind = fn(&SessionUpdate) -> bool;
 
 impl Desk {
     /// Waits until an update fits.
@@ -37,6 +41,11 @@ impl Desk {
     pub(super) async fn question(&self) -> oneshot::Sender<PermissionAnswer> {
         soon(self.until(|| self.asked() > 0)).await;
         self.questions.lock().expect("questions").remove(0)
+    }
+
+    /// From now on the next update of this kind makes whoever posts it panic.
+    pub(super) fn break_at(&self, kind: Kind) {
+        *self.breaks_at.lock().expect("no update breaks it") = Some(kind);
     }
 
     pub(super) fn asked(&self) -> usize {
@@ -63,6 +72,8 @@ impl Editor for Desk {
     fn post(&self, outgoing: Outgoing) {
         match outgoing {
             Outgoing::Update(update) => {
+                let broken = self.breaks_at.lock().expect("no update breaks it").take_if(|kind| kind(&update.update));
+                assert!(broken.is_none(), "the test wants a panic");
                 if let Some(receipt) = &update.receipt {
                     receipt.taken(1);
                     receipt.written(1, Instant::now());

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here sleeps to order things; a test waits for what it has caused.
 
+mod breaking;
 mod cancels;
 mod endings;
 mod fakes;

@@ -7,14 +7,14 @@ use crate::protocol::abort::{Abort, CancelRequest, Client, PromptRequest, Reques
 use crate::protocol::cause::{CancelMode, Cause, Initiator};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::diagnostics::{StreamTrace, TitleGeneration};
-use crate::protocol::export::{LifecyclePoint, TurnInfo, TurnKind, TurnStop};
+use crate::protocol::export::{Incident, LifecyclePoint, TurnInfo, TurnKind, TurnStop};
 use crate::protocol::ids::{AbortId, CancelId, ConnectionId, MessageId, RequestId, SessionId, TurnId};
 use crate::protocol::message::{Message, Part, Role};
 use crate::protocol::model::FinishReason;
 use crate::protocol::params::{NewSessionParams, OpenSessionParams, PromptParams, SessionParams, WhenBusy};
 use crate::protocol::results::{CancelResult, PromptResult};
 use crate::protocol::turn::TurnTime;
-use crate::provenance::Provenance;
+use crate::provenance::{Moment, Provenance, panics};
 use crate::provider::Provider;
 use crate::session::demand::{CancelDemand, CancelScope, End};
 use crate::session::service::{PromptTicket, ReceiptSlot, SessionService, Way};
@@ -70,6 +70,7 @@ impl Rig {
         let tool_set = ToolSet::new(vec![tool("open", Access::Nothing), tool("gated", write)]);
         let parts = parts(dir.path(), model, tool_set, change);
         let desk = Arc::new(Desk::default());
+        panics::watch();
         let store = parts.store.clone();
         let exporter = Arc::new(|_params| async { Err(Refusal::Export("not here".into())) }.boxed());
         let sessions = Sessions::new(parts, Arc::clone(&desk) as _, exporter);
@@ -215,7 +216,8 @@ pub(in crate::session) fn parts_with(change: impl FnOnce(&mut Settings)) -> (Tem
     (dir, parts)
 }
 
-/// The fake model is `openai:fake`, which is configured, and any other but `openai:broken`.
+/// The fake model is `openai:fake`, which is configured, and any other but `openai:broken`, and `openai:panics`, which panics when it
+/// is made.
 fn parts(dir: &Path, model: FakeModel, tools: ToolSet, change: impl FnOnce(&mut Settings)) -> Parts {
     let env = |name: &str| (name == "PILLION_DATA_DIR").then(|| dir.join("data").display().to_string());
     let flags = vec![("--model", "openai:fake".to_owned()), ("--title-model", "none".to_owned())];
@@ -223,8 +225,10 @@ fn parts(dir: &Path, model: FakeModel, tools: ToolSet, change: impl FnOnce(&mut 
     settings.grace.hard = Duration::from_millis(50);
     change(&mut settings);
     let model = Arc::new(model);
-    let providers = move |name: &ModelName| {
-        if name.model == "broken" { Err("it is broken".to_owned()) } else { Ok(Arc::clone(&model) as Arc<dyn Provider>) }
+    let providers = move |name: &ModelName| match name.model.as_str() {
+        "broken" => Err("it is broken".to_owned()),
+        "panics" => panic!("the test wants a panic"),
+        _ => Ok(Arc::clone(&model) as Arc<dyn Provider>),
     };
     Parts {
         keeper: crate::process::Keeper::at("/nowhere/pillion"),
@@ -269,7 +273,7 @@ fn foreign(session: &SessionId, text: &str) -> BeginTurn {
     };
     let (id, connection_id) = (RequestId::from_number(1), ConnectionId::new("theirs"));
     let prompt_request = PromptRequest { id, connection_id, method: None, client: None, transport: None };
-    BeginTurn { turn, prompt, prompt_request, accepted_at: 1 }
+    BeginTurn { turn, prompt, prompt_request, accepted_at: 1, titles_off: false }
 }
 
 /// A demand as the wire makes it, of no session yet.
@@ -283,7 +287,7 @@ pub(super) fn demand() -> CancelDemand {
         source: None,
         reason: None,
         request: Some(origin("session/cancel")),
-        requested: Instant::now(),
+        requested: Moment::now(),
         point: "rpc.session/cancel",
         via_ctx_abort: false,
         missing: Vec::new(),
@@ -303,7 +307,7 @@ pub(super) fn origin(method: &str) -> RequestRef {
 
 /// An end of the whole connection.
 pub(super) fn end(cause: Cause, point: &'static str) -> End {
-    End { cause, point, request: None, requested: Instant::now(), explanation: None }
+    End { cause, point, request: None, requested: Moment::now(), explanation: None }
 }
 
 pub(super) fn open_params(session: &SessionId) -> OpenSessionParams {
@@ -353,6 +357,7 @@ pub(super) struct Told {
     pub(super) traces: Vec<StreamTrace>,
     pub(super) times: Vec<TurnTime>,
     pub(super) lives: Vec<(TurnId, LifecyclePoint)>,
+    pub(super) incidents: Vec<Incident>,
 }
 
 impl Told {
@@ -365,9 +370,8 @@ impl Told {
             Recorded::Diagnostic(Diagnostic::Trace(trace)) => self.traces.push(trace),
             Recorded::Diagnostic(Diagnostic::TurnTime(time)) => self.times.push(time),
             Recorded::Diagnostic(Diagnostic::Lifecycle(event)) => self.lives.push((event.turn_id, event.event)),
-            Recorded::Diagnostic(
-                Diagnostic::TitleState { .. } | Diagnostic::ToolRun(_) | Diagnostic::TurnBasis(_) | Diagnostic::Incident(_),
-            ) => {}
+            Recorded::Diagnostic(Diagnostic::TitleState { .. } | Diagnostic::ToolRun(_) | Diagnostic::TurnBasis(_)) => {}
+            Recorded::Diagnostic(Diagnostic::Incident(incident)) => self.incidents.push(incident),
         }
     }
 }

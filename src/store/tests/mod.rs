@@ -135,6 +135,7 @@ fn turn(session: &str, name: &str) -> BeginTurn {
         },
         prompt_request: PromptRequest { id: RequestId::from_text("p-1"), ..turn_request() },
         accepted_at: 99,
+        titles_off: false,
     }
 }
 

@@ -178,7 +178,7 @@ async fn a_closed_store_has_done_everything_and_does_nothing_more() {
     assert!(!rig.dir.path().join("data/pillion.db-wal").exists(), "the log is moved into the database");
     let health = rig.open_again().health().await.expect("healthy");
     assert_eq!((health.sessions, health.turns, health.open_turns), (1, 0, 0));
-    assert_eq!((health.damage, health.journal_mode.as_str(), health.schema_version), (Vec::new(), "wal", 7));
+    assert_eq!((health.damage, health.journal_mode.as_str(), health.schema_version), (Vec::new(), "wal", 8));
     assert_eq!(health.path, rig.file());
     assert!(health.bytes > 4096);
     let counted = rusqlite::Connection::open(rig.file())
@@ -204,6 +204,10 @@ fn migrations_are_only_ever_added() {
         ),
         (include_bytes!("../migrations/0006_waiting.sql").as_slice(), "558062cdb3366401655f83e4fda99c28c8a29e9b57df40b69acfefb6761d99c8"),
         (include_bytes!("../migrations/0007_mark.sql").as_slice(), "d69056b2806e55427aa9b74b3a7bc1f56cf0f947c4e9fc12b51e6c103a7f6eab"),
+        (
+            include_bytes!("../migrations/0008_titles_off.sql").as_slice(),
+            "2cb8597620609e03444a4e59b611de7cb1acd44677178e0a595d583a80a388c8",
+        ),
     ];
     assert_eq!(released.len(), usize::try_from(super::super::open::SCHEMA).expect("a count"), "name the new migration here as well");
     for (number, (sql, digest)) in (1..).zip(released) {

@@ -151,7 +151,7 @@ async fn a_turn_is_told_which_one_was_before_it() {
 #[tokio::test]
 async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
     let rig = Rig::with_session().await;
-    drop(rig.store.begin_turn_as(dead_process(), turn("s", "lost")));
+    drop(rig.store.begin_turn_as(dead_process(), BeginTurn { titles_off: true, ..turn("s", "lost") }));
     drop(rig.store.add_part(&answer_of("lost"), 0, Part::text("half a ")));
     drop(rig.store.extend_part(&answer_of("lost"), 0, "word".into()));
     drop(rig.store.add_part(&answer_of("lost"), 4, Part::text("gap")));
@@ -180,6 +180,7 @@ async fn a_dead_process_loses_its_session_and_its_turn_is_found() {
         last_sign: found[0].last_sign,
         open_traces: vec![trace("s", "lost", "a2", StreamState::Open)],
         is_first: true,
+        titles_off: true,
         backs_off: false,
         tool_runs: vec![tool_run("s", "lost", "c1", Some(ResultStatus::Completed)), tool_run("s", "lost", "c2", None)],
         title: Some(title("s", "lost", "run", false)),

@@ -69,7 +69,7 @@ fn known(scene: &Scene, doing: Doing, retry: &str) -> Answers {
         .into(),
         hops: vec!["recovery.found".into(), "turn.settled".into()],
         tools,
-        title: if matches!(doing, Doing::Queued | Doing::CommandRunning) { "not_applicable" } else { "not_started" }.into(),
+        title: "disabled".into(),
         upstream: match doing {
             Doing::Queued | Doing::CommandRunning => None,
             Doing::AwaitingPermission | Doing::ToolRunning | Doing::RetryBackoff => Some("provider"),

@@ -103,13 +103,14 @@ impl<'s> Read<'s> {
                 tools => tools.split(", ").fold(Vec::new(), joined),
             },
             title: word("title"),
-            upstream: self.all("model").last().map(|call| match call {
-                call if call.contains("; upstream closed by pillion at +") => "us",
-                call if call.contains("; upstream ended by the provider at +") => "provider",
-                call if call.contains("; upstream not open") => "not_open",
-                call if call.contains("; upstream closed, it is not known by whom") => "unknown",
+            upstream: match self.all("model").last().unwrap_or_else(|| panic!("nothing of a model in {:?}", self.facts)) {
+                call if call.starts_with("no call of it is recorded") => None,
+                call if call.contains("; upstream closed by pillion at +") => Some("us"),
+                call if call.contains("; upstream ended by the provider at +") => Some("provider"),
+                call if call.contains("; upstream not open") => Some("not_open"),
+                call if call.contains("; upstream closed, it is not known by whom") => Some("unknown"),
                 call => panic!("nobody closed {call}"),
-            }),
+            },
             lost: self.fact("output").to_owned(),
             others: self
                 .all("later")
@@ -221,6 +222,11 @@ async fn reads(doing: Doing, stop: Stop, titled: Titled) {
     for (line, label) in brief.iter().zip(["What happened:  ", "Who did it:     ", "What to do now: "]) {
         assert!(line.starts_with(label), "{name}\n{story}");
     }
+    // The turn of a prompt that came instead has its own end.
+    if stop != Stop::Superseded {
+        let (now, verdict) = (brief[2].contains("It cannot succeed as it was"), retry.contains("cannot succeed unchanged"));
+        assert_eq!(now, verdict, "{name}: what to do and the verdict on a retry are one\n{story}");
+    }
     assert!(brief[1].to_lowercase().contains(&doing.client().to_lowercase()), "{name}: the client is named\n{story}");
     assert_eq!(brief[1].contains("The user"), stop.initiator() == Some("user"), "{name}: only a declared user is one\n{story}");
     scene.editor.kill();
@@ -252,7 +258,7 @@ async fn what_else_tried_to_stop_it_is_told() {
     let answers = Read::new(&story, asked).answers(UNIX_EPOCH, SystemTime::now());
     let [later, request] = &answers.others[..] else { panic!("{answers:?} of\n{story}") };
     let cancel = request.trim_start_matches("Cancel request ").trim_end_matches(" had no effect");
-    assert_eq!(*later, format!("1 cancel came after this one had won: {cancel}"));
+    assert_eq!(*later, format!("1 other stop came after this one had won: {cancel}"));
     assert!(story.contains("source first.one") && story.contains("source second.one"), "{story}");
     scene.editor.kill();
     scene.editor.exited().await;

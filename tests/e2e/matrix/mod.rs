@@ -8,6 +8,7 @@ mod axes;
 mod deaths;
 pub(crate) mod judge;
 mod maintainer;
+mod together;
 
 use crate::support::fifo::Fifo;
 use crate::support::journey::{begins, configured, explained_export, export, fields};
