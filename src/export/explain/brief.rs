@@ -72,7 +72,7 @@ fn of_a_stop(abort: View<'_>, stops: usize, turns: &Turns<'_>) -> Brief {
         what += &format!(" {}", sentence_of(words));
     }
     if cause(abort) != Cause::CrashRecovered && !abort.at("crash").is_absent() {
-        what += " Before it had ended, its process died.";
+        what += " Before the turn had ended, its process died.";
     }
     // What waited behind it when it was stopped is no turn since then.
     let is_queued = |turn: &View<'_>| {
@@ -86,7 +86,8 @@ fn of_a_stop(abort: View<'_>, stops: usize, turns: &Turns<'_>) -> Brief {
         more => what += &format!(" {more} prompts that waited behind it were stopped, too."),
     }
     if let Some(last) = after.last() {
-        what += &format!(" Since then the session has begun {}{}.", counted(after.len() as u64, "turn"), how_it_goes(*last));
+        let which = if after.len() == 1 { "which" } else { "the last of which" };
+        what += &format!(" Since then the session has begun {}{}.", counted(after.len() as u64, "turn"), how_it_goes(*last, which));
     }
     if stops > 1 {
         what += &format!(" {stops} stops are told below.");
@@ -95,12 +96,12 @@ fn of_a_stop(abort: View<'_>, stops: usize, turns: &Turns<'_>) -> Brief {
 }
 
 /// How the last of some turns ended, for the end of a sentence.
-fn how_it_goes(last: View<'_>) -> &'static str {
+fn how_it_goes(last: View<'_>, which: &str) -> String {
     match last.word("stop") {
-        Some(TurnStop::EndTurn | TurnStop::MaxTokens | TurnStop::Refusal) => ", the last of which ended by itself",
-        Some(TurnStop::MaxTurnRequests | TurnStop::Cancelled | TurnStop::Failed) => ", the last of which was stopped",
-        None if last.at("stop").is_absent() => ", the last of which was still running when this was written",
-        None => "",
+        Some(TurnStop::EndTurn | TurnStop::MaxTokens | TurnStop::Refusal) => format!(", {which} ended by itself"),
+        Some(TurnStop::MaxTurnRequests | TurnStop::Cancelled | TurnStop::Failed) => format!(", {which} was stopped"),
+        None if last.at("stop").is_absent() => format!(", {which} was still running when this was written"),
+        None => String::new(),
     }
 }
 
@@ -239,9 +240,11 @@ fn through(request: View<'_>) -> String {
 }
 
 fn now(abort: View<'_>, turns: &Turns<'_>) -> String {
-    let what = match turns.of(abort).and_then(|turn| turn.word("kind")) {
-        Some(TurnKind::Shell) => "Run the command again",
-        Some(TurnKind::Prompt) | None => "Send the prompt again",
+    let prospect = retry::prospect(turns, abort);
+    let what = match (turns.of(abort).and_then(|turn| turn.word("kind")), &prospect) {
+        (Some(TurnKind::Shell), _) => "Run the command again",
+        (Some(TurnKind::Prompt) | None, Some(Prospect::Unchanged(_))) => "Then send the prompt again",
+        (Some(TurnKind::Prompt) | None, _) => "Send the prompt again",
     };
     let time = |setting: &str| format!("Raise {setting} if it needs more time. ");
     let first = match cause(abort) {
@@ -255,7 +258,7 @@ fn now(abort: View<'_>, turns: &Turns<'_>) -> String {
         Cause::StoreFailure => "See what `pillion doctor` says of the store first. ".into(),
         Cause::InternalPanic { .. } => "Please report it, with what `pillion export` writes. ".into(),
         Cause::Unknown => "Explain it with a newer pillion first. ".into(),
-        _ => match retry::prospect(turns, abort) {
+        _ => match prospect {
             Some(Prospect::Unchanged(why)) => format!("It cannot succeed as it was: {why}. "),
             Some(Prospect::Later(why)) => format!("Wait a little first: {why}. "),
             Some(Prospect::Again(_) | Prospect::NotBefore(_)) | None => String::new(),

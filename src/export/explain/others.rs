@@ -7,7 +7,7 @@ use super::turns::Turns;
 use super::view::View;
 use crate::protocol::abort::CancelOutcome;
 use crate::protocol::cause::Cause;
-use crate::protocol::diagnostics::{RetryVerdict, StreamState};
+use crate::protocol::diagnostics::{RetryVerdict, StreamState, TitleSource};
 
 pub(super) fn tell_all(turns: &Turns<'_>, story: &mut Story) {
     for title in turns.records("title_generations") {
@@ -59,6 +59,8 @@ fn tell_title(title: View<'_>, story: &mut Story) {
     if let Some(number) = last.number("attempt") {
         let then = if last.at("retry").is_absent() { String::new() } else { format!("; the last one {}", what_then(last.at("retry"))) };
         story.fact("asked", &format!("{}{then}", counted(number, "time")));
+    }
+    if title.word("source") == Some(TitleSource::Model) || !last.is_absent() {
         story.fact("upstream", &streams::upstream(last));
     }
     let applied = if title.flag("applied") == Some(true) { "stored" } else { "not stored" };

@@ -120,7 +120,10 @@ fn the_first_lines_tell_a_person_what_happened_who_did_it_and_what_to_do() {
         (
             Cause::ProviderHttp { http_status: 401 },
             model.clone(),
-            format!("It cannot succeed as it was: the provider does not accept the key for this; set one that it accepts. {again}"),
+            format!(
+                "It cannot succeed as it was: the provider does not accept the key for this; set one that it accepts. {}",
+                again.replace("Send", "Then send")
+            ),
         ),
         (Cause::ProviderHttp { http_status: 503 }, model, format!("Wait a little first: the provider had failed. {again}")),
         (
@@ -154,7 +157,7 @@ fn the_first_lines_name_the_client_the_changes_and_what_came_later() {
         (turn.turn_id, turn.stop, turn.abort_id) = (TurnId::new("later"), Some(TurnStop::EndTurn), None);
         memory.turns.push(turn);
     });
-    assert!(brief(&later)[0].ends_with(" Since then the session has begun 1 turn, the last of which ended by itself."), "{later}");
+    assert!(brief(&later)[0].ends_with(" Since then the session has begun 1 turn, which ended by itself."), "{later}");
 }
 
 #[test]

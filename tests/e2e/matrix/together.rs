@@ -74,7 +74,7 @@ async fn a_death_behind_an_accepted_stop_is_told_beside_it() {
         fields(abort, &["cause", "initiator", "source"]),
         json!({ "cause": "client_cancel", "initiator": "user", "source": "nvim.keymap" })
     );
-    let what = "The turn was cancelled by the user (nvim.keymap). A tool was running. Before it had ended, its process died.";
+    let what = "The turn was cancelled by the user (nvim.keymap). A tool was running. Before the turn had ended, its process died.";
     assert_eq!(brief(&story)[0], what, "{story}");
 }
 
