@@ -48,7 +48,7 @@ test("a prompt streams", async () => {
 
 test("a write is asked for", async () => {
   await session.prompt("Write a note");
-  assert.deepEqual(asked, ["Make note.txt"]);
+  assert.deepEqual(asked, ["Create note.txt"]);
   assert.equal(readFileSync(path.join(workspace, "note.txt"), "utf8"), "from the model\n");
 });
 

@@ -59,7 +59,7 @@ same(prompt("Hello").stopReason, "end_turn")
 same(shown, "Hello, Neovim!")
 
 same(prompt("Write a note").stopReason, "end_turn")
-same(asked, "Make note.txt")
+same(asked, "Create note.txt")
 same(vim.fn.readfile(workspace .. "/note.txt"), { "from the model" })
 
 local stopped = prompt("Take your time", function() session.stop("my-plugin.key", function() end) end)

@@ -11,11 +11,11 @@ use anyhow::Context as _;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-/// Tells what stopped the turns of a session: who, when, what was running, what was lost, what was ruled out.
+/// Explain what stopped the turns of a session: who, when, what was running, what was lost, what was ruled out.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// The id of a session, of one of its turns or stops, or its beginning; an exported file, or `-` for an export on stdin;
-    /// `last`: the session that was used last
+    /// The id or unique prefix of a session, turn or stop; an exported file, or `-` for an export on stdin; `last` for the
+    /// most recent session
     #[arg(value_name = "ID|FILE", default_value = LAST)]
     what: String,
 }

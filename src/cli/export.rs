@@ -13,15 +13,15 @@ use anyhow::Context as _;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Writes a session with everything that was recorded about it as JSON.
+/// Write a session and everything recorded about it as JSON.
 ///
-/// Texts, paths and names are replaced by placeholders, so that the export can be attached to a bug report.
+/// Texts, paths and names are replaced with placeholders, so that the export can go into a bug report.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArgs {
-    /// The session's id, or its beginning (`pillion sessions` lists them); `last`: the one that was used last
+    /// The session's id or a unique prefix (see `pillion sessions`), or `last` for the most recent one
     #[arg(value_name = "SESSION")]
     session: String,
-    /// The texts as they are; only known keys are left out
+    /// Keep texts as they are; only known keys are removed
     #[arg(long)]
     full: bool,
     /// Write to this file, which must not exist, instead of stdout

@@ -42,7 +42,7 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     Explain(explain::ExplainArgs),
     Trust(trust::TrustArgs),
-    /// Shows where things are, whether they are well, which models are within reach, what commands can be held to, and what stopped last
+    /// Check paths, settings, models, sandboxing and the store, and show the latest stops
     Doctor,
 }
 

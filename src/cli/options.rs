@@ -36,10 +36,10 @@ pub(super) struct Options {
     // Some editors add a bare `--stdio` to every server that they start.
     #[arg(long, global = true, value_name = "FRAMING", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     stdio: Option<String>,
-    /// Ids that count from 1 and a clock that stands still, for tests; needs a --data-dir of its own
+    /// Sequential ids and a frozen clock, for tests; needs its own --data-dir
     #[arg(long, global = true)]
     deterministic: bool,
-    /// At the end of input finish and answer the pending requests, then leave, instead of stopping them
+    /// At the end of input, finish pending requests and exit instead of stopping them
     #[arg(long, global = true)]
     drain: bool,
 }

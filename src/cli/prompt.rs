@@ -21,18 +21,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs one turn: the model's text on stdout, progress and questions on stderr when it is a terminal.
+/// Run one turn: the model's text on stdout, progress and questions on stderr when it is a terminal.
 ///
 /// Exit codes: 0 the model ended, 3 token limit, 4 a limit of the turn's own, 5 refusal, 6 the provider failed, 7 no model
 /// chosen, 130 cancelled, 141 nobody reads stdout any more, 1 anything else. Ctrl-C cancels the turn and says what was recorded; a second Ctrl-C leaves at once.
 #[derive(Debug, clap::Args)]
 pub(super) struct PromptArgs {
-    /// What to say to the model; `-` reads it from stdin
+    /// The prompt; `-` reads it from stdin
     text: String,
-    /// Go on with this session: its id, or its beginning; `last`: the one that was used last, of whichever directory
+    /// Continue this session: its id or a unique prefix; `last` for the most recent one in any directory
     #[arg(long, value_name = "ID", conflicts_with = "last")]
     session: Option<String>,
-    /// Go on with the newest session of the directory
+    /// Continue the most recent session of the directory
     #[arg(long = "continue")]
     last: bool,
     /// The workspace [default: the current directory]
@@ -47,7 +47,7 @@ pub(super) struct PromptArgs {
     /// Refuse every tool that asks (the default where there is no terminal)
     #[arg(long)]
     deny: bool,
-    /// Print every update as a line of JSON, and the result as the last line
+    /// Print each update as a line of JSON, and the result as the last line
     #[arg(long)]
     json: bool,
 }

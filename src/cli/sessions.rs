@@ -11,10 +11,10 @@ use crate::store::{ListQuery, OpenTurn};
 use crate::text::plain;
 use std::io::{BufWriter, Write};
 
-/// Lists the sessions, the one that was used last first.
+/// List sessions, most recent first.
 #[derive(Debug, clap::Args)]
 pub(super) struct SessionsArgs {
-    /// Only those of this directory
+    /// Only sessions of this directory
     #[arg(long, value_name = "DIR")]
     cwd: Option<std::path::PathBuf>,
     /// One JSON object a line

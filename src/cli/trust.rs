@@ -14,7 +14,7 @@ use crate::tool::workspace::Workspace;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Trusts a workspace as it is now, or no longer.
+/// Trust a workspace; `--remove` revokes.
 ///
 /// In a trusted workspace the model is given its AGENTS.md, and commands that your rules allow run without a question. The
 /// trust ends when AGENTS.md or .pillion.toml changes.
@@ -23,7 +23,7 @@ pub(super) struct TrustArgs {
     /// The workspace's directory
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Trust it no longer
+    /// Revoke its trust
     #[arg(long)]
     remove: bool,
     /// List what is trusted, instead

@@ -179,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
         key: None,
         variable: None,
         flag: Some("--deterministic"),
-        about: "ids that count from 1 and a clock that stands still, for tests; needs a data directory of its own",
+        about: "sequential ids and a frozen clock, for tests; needs its own data directory",
         kind: Kind::Text {
             set: |settings, text| {
                 settings.deterministic = one_of(text, &[("true", true), ("false", false)])?;
@@ -192,7 +192,7 @@ pub const SETTINGS: &[Setting] = &[
         key: None,
         variable: None,
         flag: Some("--drain"),
-        about: "at the end of input finish and answer the pending requests, then leave, instead of stopping them",
+        about: "at the end of input, finish pending requests and exit instead of stopping them",
         kind: Kind::Text {
             set: |settings, text| {
                 settings.drain = one_of(text, &[("true", true), ("false", false)])?;
@@ -311,21 +311,21 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     seconds("watchdog.connect_seconds", "how long a connection to the model provider may take", 1, |dogs| &mut dogs.connect),
-    seconds("watchdog.first_byte_seconds", "how long the model may take to begin its answer", 1, |dogs| &mut dogs.first_byte),
-    seconds("watchdog.idle_seconds", "how long nothing of a begun answer may come", 1, |dogs| &mut dogs.idle),
+    seconds("watchdog.first_byte_seconds", "how long the first event of an answer may take", 1, |dogs| &mut dogs.first_byte),
+    seconds("watchdog.idle_seconds", "how long a stream may stay silent", 1, |dogs| &mut dogs.idle),
     seconds(
         "watchdog.reasoning_seconds",
-        "the same two for models that think before they write; the longest that an answer may only be kept alive",
+        "the same two for models that think before they write; also how long keep-alives alone may hold a stream open",
         1,
         |dogs| &mut dogs.reasoning,
     ),
     seconds("watchdog.tool_seconds", "how long one tool call may take", 1, |dogs| &mut dogs.tool),
-    seconds("watchdog.turn_seconds", "how long a whole turn may take; 0: as long as it likes", 0, |dogs| &mut dogs.turn),
+    seconds("watchdog.turn_seconds", "how long a whole turn may take; 0 = unlimited", 0, |dogs| &mut dogs.turn),
     Setting {
         key: Some("retry.max_attempts"),
         variable: None,
         flag: None,
-        about: "how often a model call is made before its failure is the turn's; 1: never again",
+        about: "attempts at a model call before its failure fails the turn; 1 = no retry",
         kind: Kind::Number {
             least: 1,
             most: 10,
@@ -337,7 +337,7 @@ pub const SETTINGS: &[Setting] = &[
         key: Some("retry.first_delay_ms"),
         variable: None,
         flag: None,
-        about: "the wait before a call is made again; it doubles each time",
+        about: "the wait before the first retry; it doubles each time",
         kind: Kind::Number {
             least: 0,
             most: 60_000,
@@ -349,7 +349,7 @@ pub const SETTINGS: &[Setting] = &[
         key: Some("retry.max_delay_seconds"),
         variable: None,
         flag: None,
-        about: "the longest such wait; a provider that asks for more is not asked again",
+        about: "the longest such wait; a provider that asks for more is not retried",
         kind: Kind::Number {
             least: 0,
             most: 3_600,
@@ -361,7 +361,7 @@ pub const SETTINGS: &[Setting] = &[
         key: Some("retry.loading_seconds"),
         variable: None,
         flag: None,
-        about: "how long a server that is still loading the model is waited for",
+        about: "how long to wait for a server that is still loading the model",
         kind: Kind::Number {
             least: 0,
             most: 86_400,
@@ -369,18 +369,16 @@ pub const SETTINGS: &[Setting] = &[
             show: |settings| settings.retry.loading.as_secs(),
         },
     },
-    allowed("budget.model_calls", "how many model calls a turn may make; 0: as many as it likes", |turn| &mut turn.model_calls),
-    allowed("budget.tool_calls", "how many tool calls a turn may ask for; 0: as many as it likes", |turn| &mut turn.tool_calls),
+    allowed("budget.model_calls", "how many model calls a turn may make; 0 = unlimited", |turn| &mut turn.model_calls),
+    allowed("budget.tool_calls", "how many tool calls a turn may ask for; 0 = unlimited", |turn| &mut turn.tool_calls),
     allowed(
         "budget.output_tokens",
-        "how many tokens the model may write in a turn, as its provider counts them; no further call is made then; 0: as many as it likes",
+        "how many tokens the model may write in a turn, as its provider counts them; no further call is made then; 0 = unlimited",
         |turn| &mut turn.output_tokens,
     ),
-    allowed(
-        "loop_guard.identical_calls",
-        "how often in a row a turn may call the same tool with the same input; 0: as often as it likes",
-        |turn| &mut turn.identical_calls,
-    ),
+    allowed("loop_guard.identical_calls", "how often in a row a turn may call the same tool with the same input; 0 = unlimited", |turn| {
+        &mut turn.identical_calls
+    }),
     limit("limits.max_header_line_bytes", "one header line", 64, 1 << 16, |limits| &mut limits.header_line),
     limit("limits.max_header_block_bytes", "all header lines", 64, 1 << 20, |limits| &mut limits.header_block),
     limit("limits.max_message_bytes", "one message", 1 << 10, 1 << 30, |limits| &mut limits.message),

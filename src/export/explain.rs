@@ -32,9 +32,9 @@ const MAX_LEVELS: usize = 100;
 /// Why a document could not be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    #[error("this is no JSON document ({0}); give it the output of `pillion export`")]
+    #[error("not a JSON document ({0}); give it the output of `pillion export`")]
     NotJson(#[source] serde_json::Error),
-    #[error("this document is no session export (its `schema` is not \"{SCHEMA}\"); give it the output of `pillion export`")]
+    #[error("not a session export (its `schema` is not \"{SCHEMA}\"); give it the output of `pillion export`")]
     NotAnExport,
     #[error(
         "this export has schema version {0}, and this pillion reads versions up to {SCHEMA_VERSION}: its records may mean \

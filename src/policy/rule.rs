@@ -127,7 +127,7 @@ fn paths(pattern: &str) -> Result<Gitignore, BadRule> {
     if pattern.starts_with('!') {
         return Err(BadRule("its path begins with !, which would turn it round; write the rule the other way".into()));
     }
-    let failed = |error: ignore::Error| BadRule(format!("its path is no pattern: {error}"));
+    let failed = |error: ignore::Error| BadRule(format!("invalid path pattern: {error}"));
     let mut builder = GitignoreBuilder::new("");
     builder.add_line(None, pattern).map_err(failed)?;
     builder.build().map_err(failed)

@@ -352,9 +352,9 @@ impl Cause {
             Self::SessionClosed => by("The session was closed"),
             Self::SessionDeleted => by("The session was deleted"),
             Self::InternalPanic { panicked_at: Some(Place { file, line }) } => {
-                format!("A defect inside pillion stopped the turn ({file}:{line}).")
+                format!("A bug in pillion stopped the turn ({file}:{line}).")
             }
-            Self::InternalPanic { panicked_at: None } => "A defect inside pillion stopped the turn.".into(),
+            Self::InternalPanic { panicked_at: None } => "A bug in pillion stopped the turn.".into(),
             Self::CrashRecovered => "The process that ran the turn ended without finishing it; the turn was found and closed later.".into(),
             Self::Unknown => "The cause of the stop is not one that this version knows.".into(),
         }

@@ -148,7 +148,7 @@ pub enum NoteKind {
     LeftOut,
     /// Something came that no protocol knows.
     PassedOver,
-    /// The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to.
+    /// The provider does not say how much the model writes, so `budget.output_tokens` cannot be enforced.
     BudgetNotCounted,
 }
 

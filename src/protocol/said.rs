@@ -66,7 +66,7 @@ said! {
     STORE_BUSY = "another process has been writing to the session store {…} for too long; look for a pillion process that is stopped or hangs, and try again";
     STORE_VANISHED = "the session store {…} was deleted or replaced while pillion was running, so nothing more can be kept in it; start pillion again";
     STORE_UNREADABLE = "a record of the session store {…} cannot be read by this version ({…}); a newer pillion may have written it";
-    STORE_FAILED = "the session store {…} failed ({…}); this is a defect of pillion, please report it";
+    STORE_FAILED = "the session store {…} failed ({…}); this is a bug in pillion; please report it";
     TITLE_TIMED_OUT = "the title model had not answered after {} s";
     TITLE_IS_EMPTY = "the title model answered without a title";
     TITLE_HAS_NO_WORDS = "the prompt has no words";

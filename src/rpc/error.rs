@@ -52,7 +52,7 @@ impl WireError {
 
     /// A defect of pillion's own, contained.
     pub fn internal(what: &str) -> Self {
-        Self::new(code::INTERNAL, format!("{what}; this is a defect of pillion, and its log says more"))
+        Self::new(code::INTERNAL, format!("{what}; this is a bug in pillion; see its log"))
     }
 
     /// The same without any known key: whatever a client sends wrong, it does not get its keys shown. The records of a

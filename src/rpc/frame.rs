@@ -49,7 +49,7 @@ pub enum BrokenHeaders {
     NoLength,
     #[error("Content-Length is not a count of bytes; send decimal digits only")]
     BadLength,
-    #[error("Content-Length stands twice with different values; send it once")]
+    #[error("Content-Length appears twice with different values; send it once")]
     TwoLengths,
 }
 

@@ -156,7 +156,7 @@ impl Guard {
             (Stage::Ready { dialect, .. }, _) => match self.session_method(*dialect, method) {
                 Some(session_method) => return self.call_session(ticket, id, method, session_method, params, received),
                 None if &**method == "initialize" => {
-                    WireError::new(code::INVALID_REQUEST, "initialize was answered before; a connection has one initialize")
+                    WireError::new(code::INVALID_REQUEST, "already initialized; a connection has one `initialize`")
                 }
                 None => WireError::new(code::METHOD_NOT_FOUND, format!("there is no method {} here", shown(method))),
             },

@@ -256,7 +256,7 @@ fn tell(job: &TurnJob, kind: NoteKind, message: &str) {
         }
         NoteKind::CallMissing => "The model said that it calls a tool, and no call came.".to_owned(),
         NoteKind::BudgetNotCounted => {
-            "The provider does not say how many tokens the model writes: budget.output_tokens cannot be held to.".to_owned()
+            "The provider does not say how many tokens the model writes: budget.output_tokens cannot be enforced.".to_owned()
         }
         // They changed nothing; the record has them.
         NoteKind::LateError | NoteKind::LeftOut | NoteKind::PassedOver => return,

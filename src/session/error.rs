@@ -10,7 +10,7 @@ use crate::protocol::params::BadField;
 pub enum Refusal {
     #[error(transparent)]
     BadField(#[from] BadField),
-    #[error("there is no session {0} here; session/list shows the sessions, session/new makes one")]
+    #[error("there is no session {0} here; session/list shows the sessions, session/new creates one")]
     UnknownSession(SessionId),
     #[error("session {0} is not open; session/load or session/resume opens it again")]
     NotOpen(SessionId),

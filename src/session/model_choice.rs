@@ -39,7 +39,7 @@ impl ModelChoice {
     /// The session's own model, else the configured one.
     ///
     /// # Errors
-    /// The stored or given name makes no sense.
+    /// The stored or given name is invalid.
     pub(super) fn new(own: Option<&str>, parts: &Parts) -> Result<Self, BadField> {
         let chosen = match own {
             Some(name) => Some(parse(name, parts)?),
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(choice.choose("ollama:x", &parts).expect("a model"), "ollama:x");
         assert!(choice.providers(&parts).is_ok());
         assert!(choice.choose("nonsense", &parts).is_err());
-        assert_eq!(values(&choice, &parts).0, "ollama:x", "what makes no sense changes nothing");
+        assert_eq!(values(&choice, &parts).0, "ollama:x", "what is invalid changes nothing");
     }
 
     #[tokio::test]

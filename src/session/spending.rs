@@ -56,7 +56,7 @@ impl Spending {
             }
             Some(_) => {}
             None if output_tokens > 0 && self.model_calls == 1 => {
-                tracing::warn!("the provider does not say how many tokens the model writes: budget.output_tokens cannot be held to");
+                tracing::warn!("the provider does not say how many tokens the model writes: budget.output_tokens cannot be enforced");
             }
             None => {}
         }

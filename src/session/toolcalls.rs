@@ -239,7 +239,7 @@ async fn run_one(
             settle(job, id.call_id, status, error.to_string());
         }
         Err(_panic) => {
-            settle(job, id.call_id, ResultStatus::Failed, "the tool failed inside; this is a defect of pillion".into());
+            settle(job, id.call_id, ResultStatus::Failed, "the tool failed; this is a bug in pillion".into());
             let message = said::with(said::TOOL_PANICKED, &[&name]);
             return Err(Interruption::Fault(panicked(&job.context, &job.turn_id, "tool_panic", message)));
         }

@@ -27,7 +27,7 @@ pub enum StoreError {
     TurnEnded,
     #[error("a new record has an id that the store already holds ({0}); ids must be unique for ever")]
     IdTaken(String),
-    #[error("the cursor is none that session/list gave out; start again without one")]
+    #[error("unknown cursor; start again without one")]
     BadCursor,
     #[error("{}", said::STORE_CLOSED)]
     Closed,
@@ -37,7 +37,7 @@ pub enum StoreError {
     Directory { dir: PathBuf, detail: String },
     #[error("{path} is a symbolic link, which pillion does not follow for its store; name the real directory with --data-dir")]
     Symlink { path: PathBuf },
-    #[error("{path} cannot be opened: it is no regular file; move it away, or choose another directory with --data-dir")]
+    #[error("{path} cannot be opened: it is not a regular file; move it away, or choose another directory with --data-dir")]
     NotAFile { path: PathBuf },
     #[error("{}", said::with(said::STORE_CANNOT_OPEN, &[&.file.display(), &.detail]))]
     CannotOpen { file: PathBuf, detail: String },

@@ -89,7 +89,7 @@ impl Tool for EditFile {
         async move {
             let request = Request::of(input, context)?;
             let (change, _) = request.change(context).await?;
-            let verb = if change.old.is_some() { "Edit" } else { "Make" };
+            let verb = if change.old.is_some() { "Edit" } else { "Create" };
             Ok(change.plan(format!("{verb} {}", span(&request.place.to_string())), context))
         }
         .boxed()
@@ -103,7 +103,7 @@ impl Tool for EditFile {
             let places = if replaced == 1 { "1 place".into() } else { format!("{replaced} places") };
             let mut text = match change.old {
                 Some(_) => format!("edited {} in {places}", request.place),
-                None => format!("made {}: {} bytes", request.place, change.bytes.len()),
+                None => format!("created {}: {} bytes", request.place, change.bytes.len()),
             };
             text.push_str(landing.note());
             Ok(ToolOutput { content: vec![change.diff(&context)], ..ToolOutput::text(text) })

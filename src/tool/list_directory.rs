@@ -154,7 +154,7 @@ mod tests {
         let told = async |path: &str| room.error_of_call(&ListDirectory, json!({ "path": path })).await;
         assert_eq!(told("file").await, "file is not a directory; give the path of a directory");
         assert!(told("out").await.starts_with("out goes through a symbolic link"));
-        assert_eq!(told("..").await, ".. leads out of the workspace; give a path inside it");
+        assert_eq!(told("..").await, ".. is outside the workspace; give a path inside it");
         assert_eq!(told("none").await, "none does not exist; list_directory shows what is there");
     }
 }

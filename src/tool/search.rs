@@ -117,12 +117,12 @@ impl Request {
             .size_limit(MAX_PATTERN_BYTES)
             .dfa_size_limit(MAX_PATTERN_BYTES)
             .build(pattern)
-            .map_err(|error| ToolError(format!("the argument pattern is no regular expression for one line: {error}")))?;
+            .map_err(|error| ToolError(format!("invalid regular expression in `pattern` (it matches within one line): {error}")))?;
         let mut globs = OverrideBuilder::new(".");
         if let Some(glob) = arguments.optional_text("glob") {
-            globs.add(glob).map_err(|error| ToolError(format!("the argument glob is no valid glob: {error}")))?;
+            globs.add(glob).map_err(|error| ToolError(format!("invalid glob in `glob`: {error}")))?;
         }
-        let glob = globs.build().map_err(|error| ToolError(format!("the argument glob is no valid glob: {error}")))?;
+        let glob = globs.build().map_err(|error| ToolError(format!("invalid glob in `glob`: {error}")))?;
         let place = arguments.optional_text("path").map_or_else(|| Ok(Place::root()), |path| workspace.place(path))?;
         let title = format!("Search {place} for {}", cut(&exact(pattern), MAX_TITLE_PATTERN_BYTES));
         Ok(Self { place, matcher, glob, title })

@@ -37,7 +37,7 @@ fn schema() -> Value {
         "properties": {
             "path": { "type": "string", "description": "The file, relative to the workspace or absolute." },
             "content": { "type": "string", "description": "The whole new text of the file, at most 1 MiB." },
-            "create_parents": { "type": "boolean", "description": "Make missing directories of the path. Default: false." },
+            "create_parents": { "type": "boolean", "description": "Create missing parent directories. Default: false." },
         },
         "required": ["path", "content"],
     })
@@ -47,7 +47,7 @@ impl Tool for WriteFile {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "write_file",
-            description: "Makes a file of the workspace, or replaces the whole text of one; the user is asked first. For a part of a \
+            description: "Creates a file in the workspace, or replaces the whole text of one; the user is asked first. For a part of a \
                           file use edit_file. Line ends, encoding, final newline and mode of a file that is replaced are kept. \
                           A file that is open in the editor is changed there.",
             input_schema: schema(),
@@ -70,7 +70,7 @@ impl Tool for WriteFile {
         async move {
             let request = Request::of(input, context)?;
             let change = request.change(context).await?;
-            let verb = if change.old.is_some() { "Replace" } else { "Make" };
+            let verb = if change.old.is_some() { "Replace" } else { "Create" };
             Ok(change.plan(format!("{verb} {}", span(&request.place.to_string())), context))
         }
         .boxed()
@@ -81,7 +81,7 @@ impl Tool for WriteFile {
             let request = Request::of(&input, &context)?;
             let change = request.change(&context).await?;
             let landing = change.write(approved, &context).await?;
-            let verb = if change.old.is_some() { "replaced" } else { "made" };
+            let verb = if change.old.is_some() { "replaced" } else { "created" };
             let text = format!("{verb} {}: {} bytes{}", request.place, change.bytes.len(), landing.note());
             Ok(ToolOutput { content: vec![change.diff(&context)], ..ToolOutput::text(text) })
         }

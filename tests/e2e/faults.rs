@@ -280,7 +280,7 @@ async fn a_failure_of_pillions_own_code_is_answered_and_recorded_and_the_process
     );
     let place = &abort["panicked_at"];
     assert_eq!((&place["file"], place["line"].is_u64()), (&json!("src/provider/scripted/replay.rs"), true));
-    let sentence = format!("A defect inside pillion stopped the turn (src/provider/scripted/replay.rs:{}).", place["line"]);
+    let sentence = format!("A bug in pillion stopped the turn (src/provider/scripted/replay.rs:{}).", place["line"]);
     assert!(error["message"].as_str().expect("a message").starts_with(&sentence), "{error}");
     let incident = fields(&export["diagnostics"]["incidents"][0], &["name", "message", "turn_id", "panicked_at"]);
     assert_eq!(

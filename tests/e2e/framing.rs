@@ -139,7 +139,7 @@ async fn what_has_no_meaning_here_is_refused_or_passed_over() {
         assert_eq!(raw.next().await, error("1", -32601, &shown));
         let twice = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": { "capabilities": {} } });
         raw.send(twice.to_string()).await;
-        assert_eq!(raw.next().await, error("1", -32600, "initialize was answered before; a connection has one initialize"));
+        assert_eq!(raw.next().await, error("1", -32600, "already initialized; a connection has one `initialize`"));
         for method in ["x", "$/progress", "session/list", "initialize", "textDocument/didOpen", "session/cancel", "$/setTrace"] {
             for params in ["null", "[]", "{}", "[1,2]", r#"{"sessionId":7,"value":1}"#] {
                 raw.send(format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#)).await;

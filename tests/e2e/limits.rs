@@ -200,7 +200,7 @@ async fn a_broken_header_block_is_told_and_ends_with_2() {
         "a header line is not `Name: value`; send `Content-Length: <bytes>` before each message, or one JSON message a line".to_owned();
     let no_length = "the header block has no Content-Length; send it before each message".to_owned();
     let bad_length = "Content-Length is not a count of bytes; send decimal digits only".to_owned();
-    let two_lengths = "Content-Length stands twice with different values; send it once".to_owned();
+    let two_lengths = "Content-Length appears twice with different values; send it once".to_owned();
     let full = format!("{}\r\n", line_of(998)).repeat(4) + &line_of(4097 - 4000 - 4) + "\r\n\r\n";
     let table = [
         (line_of(1025) + "\r\n", too_long.clone()),

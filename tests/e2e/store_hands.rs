@@ -249,7 +249,8 @@ async fn what_stands_in_the_place_of_a_file_is_named_and_not_waited_for() {
         let mut editor = Editor::lsp(&home, &[]).await;
         let request = editor.request("session/new", json!({ "cwd": home.workspace() })).await;
         let message = editor.error(&request).await["message"].as_str().expect("a message").to_owned();
-        let expected = format!("{name} cannot be opened: it is no regular file; move it away, or choose another directory with --data-dir");
+        let expected =
+            format!("{name} cannot be opened: it is not a regular file; move it away, or choose another directory with --data-dir");
         assert!(message.ends_with(&expected), "{message}");
         editor.finish().await;
     }

@@ -206,7 +206,7 @@ async fn a_name_forges_nothing_where_a_person_reads_it() {
         let update = editor.next_update("tool_call").await;
         titles.push(update["params"]["update"]["title"].clone());
     }
-    assert_eq!(titles, ["Make a⟨U+202E⟩txt", "Make a⟨U+000A⟩.code-workspace", "no⟨U+202E⟩⟨U+000A⟩tool"]);
+    assert_eq!(titles, ["Create a⟨U+202E⟩txt", "Create a⟨U+000A⟩.code-workspace", "no⟨U+202E⟩⟨U+000A⟩tool"]);
     let (asked, _) = yes_to_all(&mut editor, &prompt).await;
     let expected = json!({
         "rule": "Asked because of the rule `edit(*⟨U+202E⟩txt)` of the workspace.",

@@ -100,7 +100,7 @@ export function exitSentence(code: number | null, signal: NodeJS.Signals | null)
     1: "was told to exit without a shutdown, or could not start",
     2: "received bytes that are no message and ended",
     3: "could not reach the editor any more and ended",
-    101: "failed inside: this is a defect of pillion, please report it with its log",
+    101: "crashed: this is a bug in pillion; please report it with its log",
   };
   const byCode = code === null ? "ended" : (meanings[code] ?? (code > 128 ? `was ended by signal ${code - 128}` : `ended with exit code ${code}`));
   return `pillion ${named || byCode}.`;

@@ -650,7 +650,7 @@ export type NoteKind =
   | "left_out"
   /** Something came that no protocol knows. */
   | "passed_over"
-  /** The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to. */
+  /** The provider does not say how much the model writes, so `budget.output_tokens` cannot be enforced. */
   | "budget_not_counted";
 
 /** Something about the model's answer that did not fail it. */

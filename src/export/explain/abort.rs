@@ -96,7 +96,7 @@ pub(super) fn who(record: View<'_>) -> String {
     let declared = match record.word("initiator") {
         Some(Initiator::User) => "the client declared a user",
         Some(Initiator::Program) => "the client declared a program",
-        Some(Initiator::Unknown) | None => "nobody was declared",
+        Some(Initiator::Unknown) | None => "initiator not declared",
     };
     let source = record.text("source").map(|source| format!(", source {source}")).unwrap_or_default();
     let request = record.at("request");

@@ -79,7 +79,7 @@ fn closed(connection: View<'_>, turns: &Turns<'_>) -> String {
         Some(ConnectionEnd::WriteFailed) => "the client took no more output",
         Some(ConnectionEnd::ProcessDied) => "the client's process ended",
         Some(ConnectionEnd::Signal) => "a signal ended pillion",
-        Some(ConnectionEnd::Panic) => "a defect inside pillion ended it",
+        Some(ConnectionEnd::Panic) => "a bug in pillion ended it",
         None => NO_WORDS,
     };
     let signal = connection.text("signal_name").map(|name| format!(" ({name})")).unwrap_or_default();

@@ -289,7 +289,7 @@ fn nobody_is_told_to_have_asked_for_what_nobody_asks_for() {
     for (cause, who, when) in [
         (Cause::ProviderTransport, "nobody asked for it", "noticed 2025-12-31T23:59:50.000Z"),
         (Cause::TurnTimeout { limit_ms: 1 }, "nobody asked for it", "noticed 2025-12-31T23:59:50.000Z"),
-        (Cause::ClientEof, "no request asked for it; nobody was declared", "seen 2025-12-31T23:59:50.000Z"),
+        (Cause::ClientEof, "no request asked for it; initiator not declared", "seen 2025-12-31T23:59:50.000Z"),
     ] {
         // As it is recorded now, and as it was recorded before.
         for before in [false, true] {

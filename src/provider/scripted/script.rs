@@ -177,7 +177,7 @@ fn check_answer<'a>(entries: &'a [Entry], ids: &mut HashSet<&'a str>) -> Result<
         let wrong = |problem: String| Err((at, problem));
         match entry {
             Entry::HttpError(error) if !(300..600).contains(&error.status) => {
-                return wrong(format!("{} is no error status; use one from 300 to 599", error.status));
+                return wrong(format!("{} is not an error status; use one from 300 to 599", error.status));
             }
             Entry::HttpError(_) if head => {
                 return wrong("the head of the answer was sent already; use protocol_error `provider_error`".into());

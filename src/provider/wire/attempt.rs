@@ -337,7 +337,7 @@ impl<P: Protocol> Attempt<P> {
 
     fn bad_text(&self, error: Utf8Error) -> Box<StreamFailure> {
         let message = said::with(said::EVENT_UNREADABLE, &[&self.endpoint.origin(), &error]);
-        protocol(ProtocolKind::BadSse, message, None, &["an event is no valid UTF-8"])
+        protocol(ProtocolKind::BadSse, message, None, &["an event is not valid UTF-8"])
     }
 
     fn broken(&self, error: ReadError) -> Box<StreamFailure> {

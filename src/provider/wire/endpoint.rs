@@ -27,7 +27,7 @@ pub enum KeyHeader {
 /// Settings that no request can be made with. None of these texts holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
-    #[error("the base URL is no http or https URL; write it like http://127.0.0.1:11434/v1")]
+    #[error("the base URL is not an http or https URL; write it like http://127.0.0.1:11434/v1")]
     BaseUrl,
     #[error("the base URL holds a user name or a password; take them out and set PILLION_API_KEY")]
     CredentialsInUrl,

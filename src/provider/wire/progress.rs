@@ -24,7 +24,7 @@ impl<P: Protocol> Progress<P> {
     /// Reads one event. An answer that has finished is not failed by it.
     ///
     /// # Errors
-    /// The data makes no sense, or reports a failure of the provider.
+    /// The data is invalid, or reports a failure of the provider.
     pub(super) fn take(&mut self, name: &str, data: &str) -> Result<Reading, Box<StreamFailure>> {
         let reading = self.event(name, data.trim());
         let reading = match reading {

@@ -25,9 +25,9 @@ pub(super) enum Occurrence {
 /// Why an edit cannot be made, and what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Problem {
-    #[error("old_text is not there{0}; read the file again")]
+    #[error("old_text not found{0}; read the file again")]
     NotFound(Near),
-    #[error("old_text is there {}; give more of the lines around it, or set replace_all to true", times(.0))]
+    #[error("old_text occurs {}; include more of the surrounding lines, or set replace_all to true", times(.0))]
     Ambiguous(Vec<usize>),
     #[error("old_text is empty, but the file has text; give the text to replace")]
     Empty,
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_piece_that_is_there_more_than_once_is_named_by_its_lines() {
-        let told = |lines: &str| Err(format!("old_text is there {lines}; give more of the lines around it, or set replace_all to true"));
+        let told = |lines: &str| Err(format!("old_text occurs {lines}; include more of the surrounding lines, or set replace_all to true"));
         assert_eq!(apply("a\nb\r\na\n", "a", "x", Occurrence::Only), told("2 times (lines 1, 3)"));
         assert_eq!(apply("aaa", "aa", "x", Occurrence::Only), told("2 times (lines 1, 1)"));
         let all = apply(&"a\n".repeat(11), "a", "x", Occurrence::Only);

@@ -80,10 +80,10 @@ async fn a_file_of_no_known_encoding_takes_plain_ascii_alone() {
 async fn all_edits_are_made_or_none() {
     let room = Room::new();
     room.file("a", "one\n  two\nthree\none\n");
-    let not_there = "edits[1] of a, with the edits before it made: old_text is not there: it differs only in white space at line 2; read the \
+    let not_there = "edits[1] of a, with the edits before it made: old_text not found: it differs only in white space at line 2; read the \
                      file again";
     assert_eq!(told(&room, edits("a", &[("three", "3"), ("\ttwo", "2")])).await, not_there);
-    let twice = "edits[0] of a: old_text is there 2 times (lines 1, 4); give more of the lines around it, or set replace_all to true";
+    let twice = "edits[0] of a: old_text occurs 2 times (lines 1, 4); include more of the surrounding lines, or set replace_all to true";
     assert_eq!(told(&room, edits("a", &[("one", "1")])).await, twice);
     let empty = "edits[0] of a: old_text is empty, but the file has text; give the text to replace";
     assert_eq!(told(&room, edits("a", &[("", "1")])).await, empty);
@@ -102,8 +102,8 @@ async fn a_file_is_made_by_an_edit_of_nothing() {
     let room = Room::new();
     let input = edits("new", &[("", "one\n"), ("one", "two")]);
     let planned = EditFile.plan(&input, &room.context()).await.unwrap();
-    assert_eq!((planned.title.as_str(), planned.seen), ("Make new", Some(Seen::Nothing)));
-    assert_eq!(room.text_of_call(&EditFile, input).await, "made new: 4 bytes");
+    assert_eq!((planned.title.as_str(), planned.seen), ("Create new", Some(Seen::Nothing)));
+    assert_eq!(room.text_of_call(&EditFile, input).await, "created new: 4 bytes");
     assert_eq!(room.text("new"), "two\n");
     let none = "none does not exist; an edit with an empty old_text makes it, list_directory shows what is there";
     assert_eq!(told(&room, edits("none", &[("a", "b")])).await, none);
@@ -152,9 +152,9 @@ async fn paths_and_arguments_are_checked_before_anybody_is_asked() {
     room.file("twin", "SECRET");
     std::fs::hard_link(room.path("twin"), room.directory.path().join("other")).unwrap();
     for (path, why) in [
-        ("../secret", "../secret leads out of the workspace; give a path inside it"),
+        ("../secret", "../secret is outside the workspace; give a path inside it"),
         ("link", "link is a symbolic link to ../secret; nothing is written through links, write to the real path"),
-        ("pipe", "pipe is no regular file (a pipe, a socket or a device); only regular files can be used"),
+        ("pipe", "pipe is not a regular file (a pipe, a socket or a device); only regular files can be used"),
         ("twin", "twin has 2 hard links, and writing would change or part the others; ask the user to change it by hand"),
         ("a\0b", "the path has a NUL character; give a path without it"),
         (".", ". is a directory; give the path of a file"),

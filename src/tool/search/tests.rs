@@ -95,10 +95,10 @@ async fn matches_are_bounded() {
 async fn bad_patterns_and_globs_are_named() {
     let room = Room::new();
     let told = async |input| room.error_of_call(&Search, input).await;
-    assert!(told(json!({ "pattern": "(" })).await.starts_with("the argument pattern is no regular expression for one line: "));
-    assert!(told(json!({ "pattern": "a\nb" })).await.starts_with("the argument pattern is no regular expression for one line: "));
-    assert!(told(json!({ "pattern": r"\w{1000}{1000}" })).await.starts_with("the argument pattern is no regular expression"));
-    assert!(told(json!({ "pattern": "a", "glob": "[" })).await.starts_with("the argument glob is no valid glob: "));
+    assert!(told(json!({ "pattern": "(" })).await.starts_with("invalid regular expression in `pattern` (it matches within one line): "));
+    assert!(told(json!({ "pattern": "a\nb" })).await.starts_with("invalid regular expression in `pattern` (it matches within one line): "));
+    assert!(told(json!({ "pattern": r"\w{1000}{1000}" })).await.starts_with("invalid regular expression in `pattern`"));
+    assert!(told(json!({ "pattern": "a", "glob": "[" })).await.starts_with("invalid glob in `glob`: "));
     assert_eq!(told(json!({})).await, "the argument pattern is missing; it must be a string");
 }
 

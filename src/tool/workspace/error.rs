@@ -8,13 +8,13 @@ use rustix::io::Errno;
 pub enum WorkspaceError {
     #[error("cannot open the workspace {path}: {source}; it must be an absolute path of a directory that exists")]
     Root { path: String, source: std::io::Error },
-    #[error("the workspace {0} is no longer where it was; ask the user to open it anew")]
+    #[error("the workspace {0} is no longer where it was; ask the user to reopen it")]
     Moved(String),
     #[error("the path is empty; give a path inside the workspace")]
     Empty,
     #[error("the path has a NUL character; give a path without it")]
     Nul,
-    #[error("{0} leads out of the workspace; give a path inside it")]
+    #[error("{0} is outside the workspace; give a path inside it")]
     Outside(String),
     #[error("{0} does not exist; list_directory shows what is there")]
     NotFound(Place),
@@ -24,7 +24,7 @@ pub enum WorkspaceError {
     IsDirectory(Place),
     #[error("{0} is not a directory; give the path of a directory")]
     NotDirectory(Place),
-    #[error("{0} is no regular file (a pipe, a socket or a device); only regular files can be used")]
+    #[error("{0} is not a regular file (a pipe, a socket or a device); only regular files can be used")]
     NotRegular(Place),
     #[error(
         "{0} goes through a symbolic link that is absolute, leads out of the workspace or goes in a circle; give the path of a real file"

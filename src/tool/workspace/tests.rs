@@ -61,7 +61,7 @@ fn texts_that_lead_out_are_refused() {
         room.path("../secret").to_str().unwrap(),
         "../ws-other/x",
     ] {
-        assert_eq!(refused(&room.workspace, path), format!("{path} leads out of the workspace; give a path inside it"));
+        assert_eq!(refused(&room.workspace, path), format!("{path} is outside the workspace; give a path inside it"));
     }
     assert_eq!(refused(&room.workspace, ""), "the path is empty; give a path inside the workspace");
     assert_eq!(refused(&room.workspace, "a\0b"), "the path has a NUL character; give a path without it");
@@ -105,7 +105,7 @@ fn pipes_sockets_and_devices_hold_up_nothing() {
     let room = Room::new();
     mknodat(CWD, room.path("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     let _listener = UnixListener::bind(room.path("socket")).unwrap();
-    let no_file = |path: &str| format!("{path} is no regular file (a pipe, a socket or a device); only regular files can be used");
+    let no_file = |path: &str| format!("{path} is not a regular file (a pipe, a socket or a device); only regular files can be used");
     assert_eq!(refused(&room.workspace, "pipe"), no_file("pipe"));
     assert_eq!(refused(&room.workspace, "socket"), no_file("socket"));
     let devices = Workspace::open(Path::new("/dev")).unwrap();

@@ -49,10 +49,10 @@ async fn a_new_file_is_made_with_its_directories_on_request() {
     assert_eq!(told, "the directory a does not exist; write_file makes it if create_parents is true");
     let input = json!({ "path": "a/b.txt", "content": "x", "create_parents": true });
     let planned = plan(&room, &input).await.unwrap();
-    assert_eq!((planned.title.as_str(), planned.seen), ("Make a/b.txt", Some(Seen::Nothing)));
+    assert_eq!((planned.title.as_str(), planned.seen), ("Create a/b.txt", Some(Seen::Nothing)));
     assert_eq!(planned.content, diff(&room, "a/b.txt", None, "x"));
     assert!(!room.path("a").exists());
-    assert_eq!(run(&room, &input, planned.seen).await.unwrap().text, "made a/b.txt: 1 bytes");
+    assert_eq!(run(&room, &input, planned.seen).await.unwrap().text, "created a/b.txt: 1 bytes");
     assert_eq!(room.text("a/b.txt"), "x");
 }
 
@@ -120,7 +120,7 @@ async fn what_cannot_be_written_is_refused_before_anybody_is_asked() {
         ("same", "same has exactly this text already; there is nothing to write"),
         ("latin", "latin is neither UTF-8 nor UTF-16, and writing would change its encoding; edit_file changes plain ASCII in it"),
         ("large", "large has more than 1048576 bytes, the most that can be taken here"),
-        ("../x", "../x leads out of the workspace; give a path inside it"),
+        ("../x", "../x is outside the workspace; give a path inside it"),
         (".", ". is a directory; give the path of a file"),
     ] {
         assert_eq!(plan(&room, &json!({ "path": path, "content": "text" })).await.unwrap_err(), told);

@@ -494,7 +494,7 @@ M.PROTOCOL_VERSION = 1
 ---| "without_tools" # The model takes no tools: it is asked without them.
 ---| "left_out" # The server does not take something else of the request, which is left out or written otherwise.
 ---| "passed_over" # Something came that no protocol knows.
----| "budget_not_counted" # The provider does not say how much the model writes, so `budget.output_tokens` cannot be held to.
+---| "budget_not_counted" # The provider does not say how much the model writes, so `budget.output_tokens` cannot be enforced.
 
 --- Something about the model's answer that did not fail it.
 ---@class pillion.NoteNotice

@@ -49,10 +49,10 @@ test("an answer that the question does not offer changes nothing", () => {
 });
 
 test("a card shows every character that acts or hides", () => {
-  const tool = { title: "Make a\u202etxt.sh", rawInput: {}, locations: [{ path: "/w/a\u202etxt.sh\n" }] };
+  const tool = { title: "Create a\u202etxt.sh", rawInput: {}, locations: [{ path: "/w/a\u202etxt.sh\n" }] };
   const diff = { type: "diff" as const, path: "/w/a\u202etxt.sh\n", newText: "ok\u200b\u001b[2K\r\nend" };
   assert.deepEqual(describe({ ...tool, content: [diff] }), {
-    title: "Make a⟨U+202E⟩txt.sh",
+    title: "Create a⟨U+202E⟩txt.sh",
     paths: ["/w/a⟨U+202E⟩txt.sh⟨U+000A⟩"],
     diffs: [{ path: "/w/a⟨U+202E⟩txt.sh⟨U+000A⟩", oldText: undefined, newText: "ok⟨U+200B⟩⟨U+001B⟩[2K\nend" }],
     texts: [],

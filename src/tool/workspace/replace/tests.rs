@@ -219,7 +219,7 @@ fn other_kinds_and_read_only_files_are_left_alone() {
     std::fs::set_permissions(room.path("locked"), std::fs::Permissions::from_mode(0o444)).unwrap();
     assert_eq!(write(&room, "locked", "x").unwrap_err(), "locked is marked read-only; ask the user to change its mode first");
     rustix::fs::mknodat(rustix::fs::CWD, room.path("pipe"), rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-    assert!(write(&room, "pipe", "x").unwrap_err().starts_with("pipe is no regular file"));
+    assert!(write(&room, "pipe", "x").unwrap_err().starts_with("pipe is not a regular file"));
     std::fs::create_dir(room.path("dir")).unwrap();
     assert_eq!(write(&room, "dir", "x").unwrap_err(), "dir is a directory; give the path of a file");
     assert_eq!(write(&room, ".", "x").unwrap_err(), ". is a directory; give the path of a file");
