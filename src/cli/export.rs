@@ -11,7 +11,7 @@ use crate::protocol::export::Completeness;
 use crate::protocol::ids::SessionId;
 use anyhow::Context as _;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Write a session and everything recorded about it as JSON.
 ///
@@ -24,7 +24,7 @@ pub(super) struct ExportArgs {
     /// Keep texts as they are; only known keys are removed
     #[arg(long)]
     full: bool,
-    /// Write to this file, which must not exist, instead of stdout
+    /// Write to this file, which must not exist; `-` is stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the file if it exists
@@ -42,7 +42,7 @@ impl ExportArgs {
 
     async fn export(self, host: &Host) -> anyhow::Result<Exit> {
         let session = which::session(&host.parts.store, &self.session).await?;
-        let completeness = match &self.output {
+        let completeness = match self.output.as_deref().filter(|path| *path != Path::new("-")) {
             Some(path) => {
                 anyhow::ensure!(
                     !host.is_own_place(path),

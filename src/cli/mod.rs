@@ -2,6 +2,7 @@
 //!
 //! Invariant: stdout carries what was asked for and nothing else; everything said to the person goes to stderr.
 
+mod complete;
 mod doctor;
 mod exit;
 mod explain;
@@ -18,9 +19,9 @@ mod which;
 use crate::provenance::names_a_secret;
 use crate::{build_info, process};
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exit::Exit;
-use options::Options;
+use options::{Options, Shown};
 use std::ffi::OsString;
 
 /// The sidecar an editor starts to run AI coding sessions, and the flight recorder of those sessions.
@@ -42,6 +43,9 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     Explain(explain::ExplainArgs),
     Trust(trust::TrustArgs),
+    Completions(complete::CompletionsArgs),
+    /// Print the manual page
+    Man,
     /// Check paths, settings, models, sandboxing and the store, and show the latest stops
     Doctor,
 }
@@ -57,7 +61,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
     }
     process::close_to_others(names_a_secret);
     let arguments = program.into_iter().chain(arguments);
-    let cli = match Cli::try_parse_from(arguments) {
+    let parsed = command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // A reader that is gone before it has read the help is no failure.
@@ -88,9 +93,23 @@ impl Cli {
             Some(Command::Sessions(sessions)) => sessions.run(options).await,
             Some(Command::Explain(explain)) => explain.run(options).await,
             Some(Command::Trust(trust)) => trust.run(options).await,
+            Some(Command::Completions(completions)) => completions.run(),
+            Some(Command::Man) => complete::manual(),
             Some(Command::Doctor) => doctor::run(options).await,
         }
     }
+}
+
+/// The command line, whose subcommands show only those settings that mean something to them.
+fn command() -> clap::Command {
+    let mut command = Cli::command();
+    // Only then do the subcommands have the flags that are everywhere.
+    command.build();
+    let names: Vec<_> = command.get_subcommands().map(|subcommand| subcommand.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| {
+        let shown = if matches!(&*name, "prompt" | "doctor") { Shown::Models } else { Shown::Places };
+        command.mut_subcommand(name, |subcommand| options::showing(subcommand, shown))
+    })
 }
 
 /// A wall-clock time as RFC 3339 in UTC, without fractions.
@@ -102,11 +121,29 @@ fn when(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_the_flags_that_mean_something_to_a_subcommand() {
+        let long_help = |name: &str| {
+            let mut command = command();
+            command.find_subcommand_mut(name).expect("a subcommand").render_long_help().to_string()
+        };
+        for (name, shown, hidden) in [
+            ("prompt", &["--model", "--data-dir"][..], &["--stdio", "--drain", "--deterministic"][..]),
+            ("doctor", &["--model", "--data-dir"], &["--stdio", "--drain"]),
+            ("sessions", &["--data-dir", "--config"], &["--model", "--base-url", "--stdio", "--drain"]),
+        ] {
+            let help = long_help(name);
+            assert!(shown.iter().all(|flag| help.contains(flag)), "{name}: {help}");
+            assert!(!hidden.iter().any(|flag| help.contains(flag)), "{name}: {help}");
+        }
+        let hidden_but_known = command().try_get_matches_from(["pillion", "sessions", "--model", "openai:m"]);
+        assert!(hidden_but_known.is_ok(), "a flag that is not shown is no error");
     }
 
     #[test]

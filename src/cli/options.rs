@@ -44,6 +44,27 @@ pub(super) struct Options {
     drain: bool,
 }
 
+/// Which settings the help of a subcommand shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Where things are.
+    Places,
+    /// These, and which models are asked.
+    Models,
+}
+
+/// The subcommand with a help that shows so much; every flag is still taken.
+pub(super) fn showing(subcommand: clap::Command, shown: Shown) -> clap::Command {
+    subcommand.mut_args(|argument| {
+        let is_hidden = match argument.get_id().as_str() {
+            "stdio" | "deterministic" | "drain" => true,
+            "model" | "title_model" | "base_url" => shown == Shown::Places,
+            _ => return argument,
+        };
+        argument.hide(is_hidden)
+    })
+}
+
 impl Options {
     /// The effective settings of this process.
     pub(super) fn settings(self) -> Result<Settings, ConfigError> {

@@ -1,19 +1,24 @@
-//! `pillion sessions`: what is in the store, the session that was used last first.
+//! `pillion sessions`: what is in the store, the session that was used last first; and what becomes of a session by hand.
 
-use super::exit::Exit;
+use super::exit::{Exit, tell};
 use super::options::Options;
 use super::output::Output;
-use super::when;
+use super::{when, which};
 use crate::host::Host;
+use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::SessionInfo;
-use crate::session::list_entry;
-use crate::store::{ListQuery, OpenTurn};
+use crate::session::{list_entry, remove};
+use crate::store::{ListQuery, OpenTurn, SessionChange};
 use crate::text::plain;
+use anyhow::bail;
 use std::io::{BufWriter, Write};
 
-/// List sessions, most recent first.
+/// List sessions, most recent first; delete or rename them
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct SessionsArgs {
+    #[command(subcommand)]
+    change: Option<Change>,
     /// Only sessions of this directory
     #[arg(long, value_name = "DIR")]
     cwd: Option<std::path::PathBuf>,
@@ -22,15 +27,44 @@ pub(super) struct SessionsArgs {
     json: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Change {
+    /// Delete sessions with everything recorded about them
+    Delete {
+        /// Their ids or unique prefixes, or `last` for the most recent one
+        #[arg(value_name = "SESSION", required = true)]
+        sessions: Vec<String>,
+    },
+    /// Give a session another title
+    Rename {
+        /// Its id or a unique prefix, or `last` for the most recent one
+        session: String,
+        title: String,
+    },
+}
+
 /// Sessions that are read at once.
 const PAGE: usize = 200;
 
+/// Characters of a title that somebody gives.
+const MAX_TITLE: usize = 200;
+
 impl SessionsArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
-        let Some(host) = Host::of_what_is_stored(options.settings()?) else { return Ok(Exit::Done) };
-        let listed = self.list(&host).await;
+        let host = Host::of_what_is_stored(options.settings()?);
+        let Some(host) = host else {
+            return match &self.change {
+                None => Ok(Exit::Done),
+                Some(change) => bail!(which::nothing_stored(change.first())),
+            };
+        };
+        let done = match self.change {
+            None => self.list(&host).await,
+            Some(Change::Delete { sessions }) => delete(&host, &sessions).await,
+            Some(Change::Rename { session, title }) => rename(&host, &session, &title).await,
+        };
         host.close().await;
-        listed
+        done
     }
 
     async fn list(self, host: &Host) -> anyhow::Result<Exit> {
@@ -58,6 +92,47 @@ impl SessionsArgs {
         out.flush()?;
         Ok(Exit::Done)
     }
+}
+
+impl Change {
+    /// What was said of the first session that is meant.
+    fn first(&self) -> &str {
+        match self {
+            Self::Delete { sessions } => sessions.first().map_or("", String::as_str),
+            Self::Rename { session, .. } => session,
+        }
+    }
+}
+
+/// Deletes all of them or, if one is not known or runs a turn, none.
+async fn delete(host: &Host, sessions: &[String]) -> anyhow::Result<Exit> {
+    host.recover().await;
+    let store = &host.parts.store;
+    let open = store.open_turns().await?;
+    let mut meant = Vec::new();
+    for said in sessions {
+        let id = which::session(store, said).await?;
+        if let Some(turn) = open.iter().find(|turn| turn.session_id == id) {
+            bail!("session {id} {}; stop it first", runs(turn));
+        }
+        meant.push(id);
+    }
+    for id in meant {
+        remove(&host.parts, &id).await?;
+        tell(&format!("deleted session {id}"));
+    }
+    Ok(Exit::Done)
+}
+
+async fn rename(host: &Host, session: &str, title: &str) -> anyhow::Result<Exit> {
+    let id = which::session(&host.parts.store, session).await?;
+    let title = host.parts.provenance.keys.scrub(title.trim()).into_owned();
+    anyhow::ensure!(!title.is_empty(), "the title is empty; give the session another one");
+    let length = title.chars().count();
+    anyhow::ensure!(length <= MAX_TITLE, "the title has {length} characters; a title has at most {MAX_TITLE}");
+    let change = SessionChange::Title { title, source: TitleSource::User };
+    anyhow::ensure!(host.parts.store.change_session(&id, change).await?, which::unknown_session(id.as_str()));
+    Ok(Exit::Done)
 }
 
 /// A session in one line, for a person.

@@ -33,7 +33,11 @@ pub(super) struct TrustArgs {
 
 impl TrustArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
-        let store = Store::open(options.settings()?.data_dir);
+        let data_dir = options.settings()?.data_dir;
+        if self.list && !Store::is_made(&data_dir) {
+            return Ok(Exit::Done);
+        }
+        let store = Store::open(data_dir);
         if self.list {
             let mut out = BufWriter::new(Output::stdout());
             for trusted in store.all_trusted().await? {

@@ -51,7 +51,7 @@ mod watchdog;
 pub use context::{Parts, ProviderFactory};
 pub use error::Refusal;
 pub use recovery::recover;
-pub use sessions::{Exporter, Sessions, list_entry};
+pub use sessions::{Exporter, Sessions, list_entry, remove};
 pub use title::SingleFile;
 
 /// Wall-clock milliseconds as RFC 3339, UTC.

@@ -108,19 +108,9 @@ impl SessionService for Sessions {
     }
 
     fn delete(&self, origin: RequestRef, params: SessionParams) -> Answer<Empty> {
-        let parts = &self.shared.parts;
-        let (store, outputs) = (parts.store.clone(), opening::outputs(&params.session_id, parts));
+        let parts = self.shared.parts.clone();
         let demand = CancelDemand::of_all(&params.session_id, Cause::SessionDeleted, "rpc.session/delete", Some(origin));
-        flatten(self.shared.leave(demand, async move {
-            if let Some(owner) = store.owner(&params.session_id).await.map_err(store_refusal)? {
-                return Err(Refusal::NotOwner { session_id: params.session_id, pid: owner.pid });
-            }
-            let deleted = store.delete_session(&params.session_id).await.map_err(store_refusal)?;
-            if let Err(error) = outputs.remove() {
-                tracing::warn!(session_id = %params.session_id, %error, "the kept outputs of a deleted session could not be removed");
-            }
-            if deleted { Ok(Empty {}) } else { Err(Refusal::UnknownSession(params.session_id)) }
-        }))
+        flatten(self.shared.leave(demand, async move { remove(&parts, &params.session_id).await.map(|()| Empty {}) }))
     }
 
     fn prompt(&self, origin: RequestRef, params: PromptParams, way: Way) -> PromptTicket {
@@ -284,6 +274,21 @@ pub(super) async fn not_open(store: &Store, id: SessionId) -> Refusal {
         Ok(None) => Refusal::UnknownSession(id),
         Err(error) => store_refusal(error),
     }
+}
+
+/// Takes a session out of the store, and away what was kept of its outputs.
+///
+/// # Errors
+/// Another process runs it, there is none, or the store failed.
+pub async fn remove(parts: &Parts, id: &SessionId) -> Result<(), Refusal> {
+    if let Some(owner) = parts.store.owner(id).await.map_err(store_refusal)? {
+        return Err(Refusal::NotOwner { session_id: id.clone(), pid: owner.pid });
+    }
+    let deleted = parts.store.delete_session(id).await.map_err(store_refusal)?;
+    if let Err(error) = opening::outputs(id, parts).remove() {
+        tracing::warn!(session_id = %id, %error, "the kept outputs of a deleted session could not be removed");
+    }
+    if deleted { Ok(()) } else { Err(Refusal::UnknownSession(id.clone())) }
 }
 
 /// A session as it is listed; `open` are the turns of all sessions that have no end.

@@ -1,6 +1,7 @@
 //! The command line as a script uses it: the real program, a scripted model, a home directory for each test.
 
 mod readers;
+mod sessions;
 #[path = "../support/resolved.rs"]
 mod resolved;
 

@@ -185,7 +185,7 @@ async fn of_a_long_output_the_ends_are_told_and_the_rest_can_be_read() {
     let read = self::results(&mut editor, &session).await.split_off(1);
     assert_eq!(read[0]["text"], "15000\n[lines 15000-15000 of 30001; go on with offset 15001]\n");
     assert_eq!(
-        (&read[1]["status"], read[1]["text"].as_str().expect("a text").contains("leads out of the workspace")),
+        (&read[1]["status"], read[1]["text"].as_str().expect("a text").contains("is outside the workspace")),
         (&json!("failed"), true)
     );
     editor.call("session/delete", json!({ "sessionId": session })).await;

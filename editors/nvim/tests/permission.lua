@@ -404,7 +404,7 @@ story.tell({
       local child = asking({ model = story.model({ write(name, "new\n") }, { { text = "Done." } }) })
       child:cmd("Pillion prompt Write")
       local prompt = wait_offer(child, 1).prompt
-      story.eq(prompt, "pillion asks: Make `a⟨U+001B⟩[2K⟨U+000A⟩⟨U+202E⟩txt.sh` (+1 -0)?")
+      story.eq(prompt, "pillion asks: Create `a⟨U+001B⟩[2K⟨U+000A⟩⟨U+202E⟩txt.sh` (+1 -0)?")
       child:lua("_G.choose(3)")
       child:wait_chat("Done.")
     end,

@@ -65,7 +65,7 @@ fn texts_that_lead_out_are_refused() {
     }
     assert_eq!(refused(&room.workspace, ""), "the path is empty; give a path inside the workspace");
     assert_eq!(refused(&room.workspace, "a\0b"), "the path has a NUL character; give a path without it");
-    assert!(refused(&room.workspace, "../\u{202e}x").starts_with("../⟨U+202E⟩x leads out"));
+    assert!(refused(&room.workspace, "../\u{202e}x").starts_with("../⟨U+202E⟩x is outside"));
 }
 
 #[test]
