@@ -26,6 +26,7 @@ use tracing::Instrument;
 impl Runner {
     pub(super) fn start(&mut self, turn_id: &TurnId) {
         let Some(run) = self.runs.get_mut(turn_id) else { return };
+        run.is_started = true;
         run.stopwatch.enter(Lane::Opening);
         let (context, title) = (&self.context, &self.title);
         let begin = |run: &mut Run, before: &mut Option<TurnId>| {

@@ -36,6 +36,8 @@ pub(super) struct Run {
     pub(super) canceller: Canceller,
     pub(super) ledger: Arc<Ledger>,
     pub(super) stopwatch: Arc<Stopwatch>,
+    /// It waits no more: its work is started.
+    pub(super) is_started: bool,
     /// Its work, once it was started.
     pub(super) task: Option<AbortHandle>,
     /// Where it stands in the conversation, once it was started: prompts that are withdrawn meanwhile come behind it.
@@ -113,6 +115,7 @@ impl Run {
             reply,
             way,
             canceller: Canceller::new(),
+            is_started: false,
             task: None,
             stands_at: None,
             begun: false,
@@ -194,7 +197,7 @@ impl Run {
         title: &Title,
         context: &SessionContext,
     ) {
-        let phase = if self.task.is_some() { glance.phase } else { Phase::Queued };
+        let phase = if self.is_started { glance.phase } else { Phase::Queued };
         let (title_generation_state, title_run_id) = match (self.reply.kind(), title.seen_by_abort(&self.turn_id, &stop.abort_id)) {
             // A command is nothing that a title could be made of.
             (TurnKind::Shell, (TitleState::NotStarted, run_id)) => (TitleState::NotApplicable, run_id),

@@ -119,7 +119,7 @@ async fn a_prompt_that_breaks_the_runner_when_it_starts_has_its_record() {
     soon(rig.sessions.set_config_option(params)).await.expect("chosen");
     let (prompt, closed) = (rig.prompt(&session, "one"), rig.close(&session));
     let abort = broken(prompt.answer().await);
-    assert_eq!((abort.phase, &abort.attempt_id), (Phase::Queued, &None));
+    assert_eq!((abort.phase, &abort.attempt_id), (Phase::BeforeRequest, &None));
     closed.await.expect("closed");
     let told = rig.told(&session).await;
     assert_eq!((told.aborts, names(&told.incidents)), (vec![abort], vec!["runner_panic"]));

@@ -96,6 +96,48 @@ async fn a_title_that_died_with_its_process_is_told() {
     assert!(story.contains("; when it ended is not known") && story.contains("not recorded: the process that served it died"), "{story}");
 }
 
+/// Nothing but a title is left to stop: what stopped it, who asked, and who closed its connection to the model.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_that_outlives_its_turn_is_told_with_what_stopped_it() {
+    for cause in ["client_cancel", "session_closed", "shutdown_request", "client_eof"] {
+        let home = Home::new();
+        let script = json!({ "steps": [[{ "text": "done" }]], "title": ["headers", "stall"] });
+        let mut editor = editor(&home, "[title]\non_cancel = \"cancel\"\n", &script, &[]).await;
+        let session = editor.new_session(&home).await;
+        let prompt = editor.prompt(&session, "name me").await;
+        assert_eq!(editor.result(&prompt).await["stopReason"], "end_turn");
+        editor.ignore_updates();
+        let who = match cause {
+            "client_cancel" => {
+                editor.call("session/cancel", json!({ "sessionId": session, "initiator": "user", "source": "nvim.keymap" })).await;
+                "The user (nvim.keymap), through e2e 1.2.3 over LSP on stdio, with session/cancel, its request "
+            }
+            "session_closed" => {
+                editor.call("session/close", json!({ "sessionId": session })).await;
+                "e2e 1.2.3 over LSP on stdio, with session/close, its request "
+            }
+            "shutdown_request" => "e2e 1.2.3 over LSP on stdio, with shutdown, its request ",
+            _ => "e2e 1.2.3 over LSP on stdio, without a request to stop: it closed its end of the connection.",
+        };
+        if cause == "shutdown_request" {
+            editor.call("shutdown", Value::Null).await;
+            editor.notify("exit", Value::Null).await;
+        }
+        editor.hang_up();
+        editor.exited().await;
+        let (export, story) = told_of(&home, &session);
+        let what = "The turn ended by itself: the model had finished. Its title was still being made, and that was stopped.";
+        let lines = brief(&story);
+        assert_eq!((lines[0], lines[2]), (what, "Nothing."), "{cause}\n{story}");
+        assert!(lines[1].starts_with(who), "{cause}\n{story}");
+        let (title, demand) = (&export["diagnostics"]["title_generations"][0], &export["diagnostics"]["cancel_requests"][0]);
+        assert_eq!((&demand["cause"], &title["cancel_id"]), (&json!(cause), &demand["cancel_id"]), "{story}");
+        for told in [format!("stopped: {cause}"), "upstream   closed by pillion at +".into()] {
+            assert!(story.contains(&told), "{cause}: {told} in\n{story}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_that_came_with_its_prompt_says_that_no_model_was_asked() {
     let home = Home::new();
