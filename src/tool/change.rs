@@ -10,11 +10,12 @@ mod tests;
 mod through_editor;
 
 use super::encoding::{self, Decoded, Encoding};
-use super::workspace::{Parents, Place, Seen, WorkspaceError};
+use super::workspace::{Confirmed, Parents, Place, Seen, WorkspaceError};
 use super::{Approved, ToolContext, ToolError, ToolPlan};
 use crate::policy::{Access, WriteAccess};
 use crate::protocol::update::{ToolCallContent, ToolLocation};
 use base::{Base, Road};
+use through_editor::Writing;
 
 /// What a call would write over what.
 pub(super) struct Change {
@@ -128,20 +129,24 @@ impl Change {
         }
         context.workspace.permit(place, approved.confirmed)?;
         match &self.road {
-            Road::Disk => {
-                let (workspace, place, bytes) = (context.workspace.clone(), place.clone(), self.bytes.clone());
-                let parents = self.parents;
-                super::blocking(move || Ok(workspace.replace(&place, seen, &bytes, parents, approved.confirmed)?)).await?;
-                Ok(Landing::Disk)
-            }
+            Road::Disk => self.write_itself(seen, approved.confirmed, context).await,
             Road::Document(document) => {
                 through_editor::edit(document, &self.new, place, context).await?;
                 Ok(through_editor::landing(&self.new, Some(document), place, context))
             }
             Road::Client => {
-                through_editor::write(&self.new, self.parents, place, context).await?;
-                Ok(through_editor::landing(&self.new, None, place, context))
+                match through_editor::write(&self.new, self.parents, place, context).await? {
+                    Writing::Done => Ok(through_editor::landing(&self.new, None, place, context)),
+                    // What the editor has and the disk has not is not what was seen there.
+                    Writing::Unable => self.write_itself(seen, approved.confirmed, context).await,
+                }
             }
         }
+    }
+
+    async fn write_itself(&self, seen: Seen, confirmed: Confirmed, context: &ToolContext) -> Result<Landing, ToolError> {
+        let (workspace, place, bytes, parents) = (context.workspace.clone(), self.place.clone(), self.bytes.clone(), self.parents);
+        super::blocking(move || Ok(workspace.replace(&place, seen, &bytes, parents, confirmed)?)).await?;
+        Ok(Landing::Disk)
     }
 }

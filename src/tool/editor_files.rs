@@ -68,6 +68,9 @@ pub struct Point {
 pub enum Refusal {
     #[error("the editor has no such file")]
     NotFound,
+    /// It knows no such request, whatever it had declared: nothing was done.
+    #[error("the editor cannot do that")]
+    Unable,
     /// The client's own words.
     #[error("the editor refused: {}", exact(cut(.0, MAX_REASON_BYTES)))]
     Said(String),

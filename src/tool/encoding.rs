@@ -93,6 +93,26 @@ pub(super) fn is_text_of(text: &str, bytes: &[u8]) -> bool {
     }
 }
 
+/// The client's text of a file that has these bytes on the disk. A client that reads line by line loses what ends the lines: where
+/// the disk has it, it is there.
+pub(super) fn as_on_disk(text: String, bytes: &[u8]) -> String {
+    let Decoded { text: disk, encoding } = Decoded::of(bytes);
+    let disk = disk.strip_prefix('\u{feff}').unwrap_or(&disk);
+    if encoding == Encoding::Bytes || text == disk || bytes.is_empty() || text.is_empty() {
+        return text;
+    }
+    if disk.lines().eq(text.strip_prefix('\u{feff}').unwrap_or(&text).lines()) {
+        return disk.to_owned();
+    }
+    let ends = disk.matches('\n').count();
+    let has_only_crlf = ends > 0 && disk.matches("\r\n").count() == ends;
+    let mut text = if has_only_crlf && !text.contains('\r') { text.replace('\n', "\r\n") } else { text };
+    if disk.ends_with('\n') && !text.ends_with('\n') {
+        text.push_str(if text.contains("\r\n") || has_only_crlf { "\r\n" } else { "\n" });
+    }
+    text
+}
+
 pub(super) fn is_one_empty_line(text: &str) -> bool {
     matches!(text, "\n" | "\r\n")
 }
@@ -119,6 +139,32 @@ mod tests {
 
     fn utf16le(text: &str) -> Vec<u8> {
         Encoding::Utf16(Order::Little).encode(text).unwrap()
+    }
+
+    #[test]
+    fn a_text_that_was_read_line_by_line_ends_its_lines_as_the_disk_does() {
+        for (disk, read, text) in [
+            ("a\nb\n", "a\nb", "a\nb\n"),
+            ("a\nb", "a\nb\n", "a\nb"),
+            ("a\r\nb\r\n", "a\nb", "a\r\nb\r\n"),
+            ("a\r\nb\n", "a\nb\n", "a\r\nb\n"),
+            ("\u{feff}a\r\n", "a", "a\r\n"),
+            ("\u{feff}a\n", "\u{feff}a", "a\n"),
+            // With changes of the user's.
+            ("a\nb\n", "a\nc", "a\nc\n"),
+            ("a\r\nb\r\n", "a\nb\nc", "a\r\nb\r\nc\r\n"),
+            ("a\r\nb\r\n", "c", "c\r\n"),
+            ("a\r\nb\n", "a\nc", "a\nc\n"),
+            ("a\nb", "a\nc\n", "a\nc\n"),
+            ("a\r\nb\r\n", "a\r\nc\r\n", "a\r\nc\r\n"),
+            ("a\n", "", ""),
+            ("", "a", "a"),
+            ("caf\u{e9}\n", "other\n", "other\n"),
+        ] {
+            assert_eq!(as_on_disk(read.into(), disk.as_bytes()), text, "{disk:?} {read:?}");
+        }
+        assert_eq!(as_on_disk("caf\u{fffd}".into(), b"caf\xe9\n"), "caf\u{fffd}");
+        assert_eq!(as_on_disk("a\nb".into(), &utf16le("\u{feff}a\r\nb\r\n")), "a\r\nb\r\n");
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod tests;
 
 use super::arguments::Arguments;
 use super::editor_files::{Refusal, answered};
-use super::encoding::{Encoding, is_binary, is_text_of, shown};
+use super::encoding::{Encoding, as_on_disk, is_binary, is_text_of, shown};
 use super::image::{image, mime_type};
 use super::workspace::{OpenFile, Place, Workspace, WorkspaceError};
 use super::{Approved, Image, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
@@ -178,9 +178,11 @@ async fn as_client_has_it(request: &Request, found: Source, context: &ToolContex
     // Without the links on the way: the client is not to follow one that was changed meanwhile.
     let path = context.workspace.absolute(&context.workspace.resolved(&request.place));
     match answered(&context.token, context.editor.read(path)).await {
-        Ok(text) if is_text_of(&text, &bytes) => Ok(Source::Disk(bytes)),
-        Ok(text) => Ok(Source::Unsaved(text.into())),
-        Err(Refusal::NotFound) => Ok(Source::Disk(bytes)),
+        Ok(text) => match as_on_disk(text, &bytes) {
+            text if is_text_of(&text, &bytes) => Ok(Source::Disk(bytes)),
+            text => Ok(Source::Unsaved(text.into())),
+        },
+        Err(Refusal::NotFound | Refusal::Unable) => Ok(Source::Disk(bytes)),
         Err(refusal) => Err(ToolError(format!("{} cannot be read as the user has it: {refusal}", request.place))),
     }
 }

@@ -44,7 +44,11 @@ impl Editor {
     }
 
     async fn has_no_method(&mut self, question: &Value) {
-        let error = json!({ "code": -32601, "message": "no such method" });
+        self.fails(question, -32601).await;
+    }
+
+    async fn fails(&mut self, question: &Value, code: i64) {
+        let error = json!({ "code": code, "message": "it did not work" });
         self.send(&json!({ "jsonrpc": "2.0", "id": question["id"], "error": error })).await;
     }
 }
@@ -163,6 +167,90 @@ async fn an_acp_client_reads_and_writes_its_files_itself() {
             editor.respond(&write["id"], json!({})).await;
         }
         assert_eq!(editor.told(&session, &prompt, Dialect::Acp).await.1, told);
+        editor.finish().await;
+    }
+}
+
+/// Answers of every JSON type, and with what is almost right.
+fn odd_answers() -> Vec<Value> {
+    vec![json!([]), json!({}), json!(null), json!(true), json!(7), json!("text"), json!([{ "content": "x" }]), json!({ "content": [] })]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_client_answers_about_its_files_is_told_and_nothing_breaks() {
+    let skills = json!({ "fs": { "readTextFile": true, "writeTextFile": true } });
+    for answer in odd_answers() {
+        let home = Home::new();
+        home.file("a.txt", "disk\n");
+        let mut editor = able(&home, Dialect::Acp, &edits(&home, "disk", "edited"), skills.clone()).await;
+        let session = editor.new_session(&home).await;
+        let prompt = editor.prompt(&session, "edit").await;
+        let read = editor.next("fs/read_text_file").await;
+        editor.respond(&read["id"], answer.clone()).await;
+        let (status, told) = editor.told(&session, &prompt, Dialect::Acp).await;
+        assert_eq!(status, "failed", "{answer}: {told}");
+        assert!(told.starts_with("a.txt cannot be changed without the editor's text of it: the editor failed: its answer is "), "{told}");
+        editor.finish().await;
+    }
+    for answer in odd_answers() {
+        let home = Home::new();
+        let path = home.file("a.txt", "disk\n");
+        let mut editor = able(&home, Dialect::Acp, &edits(&home, "disk", "edited"), skills.clone()).await;
+        let session = editor.new_session(&home).await;
+        let prompt = editor.prompt(&session, "edit").await;
+        let read = editor.next("fs/read_text_file").await;
+        editor.respond(&read["id"], json!({ "content": "disk\n" })).await;
+        editor.allows().await;
+        let read = editor.next("fs/read_text_file").await;
+        editor.respond(&read["id"], json!({ "content": "disk\n" })).await;
+        let write = editor.next("fs/write_text_file").await;
+        std::fs::write(&path, "edited\n").expect("the client writes");
+        // The schema says that there is nothing to say.
+        editor.respond(&write["id"], answer).await;
+        assert_eq!(editor.told(&session, &prompt, Dialect::Acp).await, ("completed".into(), "edited a.txt in 1 place".into()));
+        editor.finish().await;
+    }
+    let call = json!({ "outcome": ["selected", "allow_once"] });
+    for answer in odd_answers().into_iter().chain([call, json!([{ "outcome": "selected", "optionId": "allow_once" }])]) {
+        let home = Home::new();
+        let path = home.file("a.txt", "disk\n");
+        let mut editor = able(&home, Dialect::Acp, &edits(&home, "disk", "edited"), json!({})).await;
+        let session = editor.new_session(&home).await;
+        let prompt = editor.prompt(&session, "edit").await;
+        let card = editor.next("session/request_permission").await;
+        editor.respond(&card["id"], answer.clone()).await;
+        assert_eq!(editor.told(&session, &prompt, Dialect::Acp).await.0, "denied", "{answer}");
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), "disk\n");
+        editor.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_file_is_made_whichever_error_a_client_has_for_one_that_is_not_there() {
+    for (code, writes) in [(-32603, true), (-32002, true), (-32000, true), (-32601, false)] {
+        let home = Home::new();
+        let path = home.workspace().join("new.txt");
+        let input = json!({ "path": "new.txt", "content": "new\n" });
+        let model = home
+            .script(&json!({ "steps": [[{ "tool_call": { "id": "c1", "name": "write_file", "input": input } }], [{ "text": "done" }]] }));
+        let skills = json!({ "fs": { "readTextFile": true, "writeTextFile": true } });
+        let mut editor = able(&home, Dialect::Acp, &model, skills).await;
+        let session = editor.new_session(&home).await;
+        let prompt = editor.prompt(&session, "write").await;
+        let read = editor.next("fs/read_text_file").await;
+        editor.fails(&read, code).await;
+        editor.allows().await;
+        let read = editor.next("fs/read_text_file").await;
+        editor.fails(&read, code).await;
+        let write = editor.next("fs/write_text_file").await;
+        if writes {
+            std::fs::write(&path, "new\n").expect("the client writes");
+            editor.respond(&write["id"], json!(null)).await;
+        } else {
+            editor.fails(&write, code).await;
+        }
+        assert_eq!(editor.told(&session, &prompt, Dialect::Acp).await.0, "completed", "{code}");
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), "new\n");
         editor.finish().await;
     }
 }

@@ -6,17 +6,17 @@ use crate::rpc::dialect::ACP_RESOURCE_NOT_FOUND;
 use crate::session::editor::FileReply;
 use crate::tool::editor_files::{DocumentEdit, Point, Refusal, TextEdit};
 use serde_json::{Value, json};
-use tower_lsp::jsonrpc::Error;
+use tower_lsp::jsonrpc::{Error, ErrorCode};
 
 /// Asks for the change of an open document.
 pub(super) fn apply(asker: Asker, edit: &DocumentEdit, reply: FileReply<()>) {
     let params = edit_params(edit);
     ask(asker, "workspace/applyEdit", params, reply, |answer| {
         let answer = answer.map_err(refused)?;
-        match answer["applied"].as_bool() {
+        match answer.get("applied").and_then(Value::as_bool) {
             Some(true) => Ok(()),
             Some(false) => Err(Refusal::Said(answer["failureReason"].as_str().unwrap_or("it gave no reason").to_owned())),
-            None => Err(Refusal::Failed("its answer does not say whether it was applied".into())),
+            None => Err(Refusal::Failed(format!("its answer is {} that does not say whether it was applied", kind(&answer)))),
         }
     });
 }
@@ -24,9 +24,13 @@ pub(super) fn apply(asker: Asker, edit: &DocumentEdit, reply: FileReply<()>) {
 /// Asks for the text of a file.
 pub(super) fn read(asker: Asker, session_id: &SessionId, path: &str, reply: FileReply<String>) {
     let params = json!({ "sessionId": session_id, "path": path });
-    ask(asker, "fs/read_text_file", params, reply, |answer| match answer.map_err(refused)?["content"].take() {
-        Value::String(text) => Ok(text),
-        _ => Err(Refusal::Failed("its answer has no content".into())),
+    ask(asker, "fs/read_text_file", params, reply, |answer| {
+        let mut answer = answer.map_err(unread)?;
+        match answer.get_mut("content").map(Value::take) {
+            Some(Value::String(text)) => Ok(text),
+            // Some write an empty object as an empty list.
+            _ => Err(Refusal::Failed(format!("its answer is {} without a text as `content`", kind(&answer)))),
+        }
     });
 }
 
@@ -63,9 +67,29 @@ fn edit_params(edit: &DocumentEdit) -> Value {
     json!({ "label": edit.label, "edit": { "documentChanges": changes } })
 }
 
+/// Nothing can have been done by a reading that failed.
+fn unread(error: Error) -> Refusal {
+    match refused(error) {
+        Refusal::Failed(why) => Refusal::Said(why),
+        refusal => refusal,
+    }
+}
+
 fn refused(error: Error) -> Refusal {
     match error.code.code() {
         code if code == i64::from(ACP_RESOURCE_NOT_FOUND) => Refusal::NotFound,
+        _ if error.code == ErrorCode::MethodNotFound => Refusal::Unable,
         code => Refusal::Failed(format!("{} (error {code})", error.message)),
+    }
+}
+
+fn kind(answer: &Value) -> &'static str {
+    match answer {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }

@@ -140,13 +140,17 @@ impl Matter {
     fn understood(&self, form: QuestionForm, answer: Result<Value, Error>) -> PermissionAnswer {
         let Ok(answer) = answer else { return PermissionAnswer::Unanswerable };
         if form == QuestionForm::Card {
-            return match PermissionResult::deserialize(&answer).map(|result| result.outcome) {
-                Ok(PermissionOutcome::Selected { option_id }) => PermissionAnswer::Chosen(option_id),
-                Ok(PermissionOutcome::Cancelled) => PermissionAnswer::Cancelled,
-                Err(_) => PermissionAnswer::Unanswerable,
+            // A list of the right values would be read as an answer, too.
+            let is_answer = answer.get("outcome").is_some_and(Value::is_object);
+            let read = is_answer.then(|| PermissionResult::deserialize(&answer).ok()).flatten();
+            return match read.map(|result| result.outcome) {
+                Some(PermissionOutcome::Selected { option_id }) => PermissionAnswer::Chosen(option_id),
+                Some(PermissionOutcome::Cancelled) => PermissionAnswer::Cancelled,
+                None => PermissionAnswer::Unanswerable,
             };
         }
-        let is_chosen = |option: &&PermissionOption| answer["title"].as_str() == Some(option.name);
+        let title = answer.get("title").and_then(Value::as_str);
+        let is_chosen = |option: &&PermissionOption| title == Some(option.name);
         match self.question.options.iter().find(is_chosen) {
             Some(option) => PermissionAnswer::Chosen(option.option_id),
             // The person closed the message.

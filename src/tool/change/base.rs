@@ -4,7 +4,7 @@
 
 use super::super::documents::Document;
 use super::super::editor_files::{Refusal, answered};
-use super::super::encoding::{Decoded, Encoding, is_one_empty_line, is_text_of};
+use super::super::encoding::{Decoded, Encoding, as_on_disk, is_one_empty_line, is_text_of};
 use super::super::workspace::{Parents, Place, Seen, Target};
 use super::super::{ToolContext, ToolError};
 
@@ -101,9 +101,10 @@ async fn text_of_client(place: &Place, target: &Target, context: &ToolContext) -
         return Ok(None);
     }
     match (answered(&context.token, context.editor.read(context.workspace.absolute(place))).await, target) {
-        (Ok(text), _) => Ok(Some(text)),
+        (Ok(text), Target::Nothing) => Ok(Some(text)),
+        (Ok(text), Target::File { bytes, .. }) => Ok(Some(as_on_disk(text, bytes))),
         // Each client has its own way to say that there is no file, and there is none.
-        (Err(Refusal::NotFound), _) | (Err(Refusal::Said(_)), Target::Nothing) => Ok(None),
+        (Err(Refusal::NotFound | Refusal::Unable), _) | (Err(Refusal::Said(_)), Target::Nothing) => Ok(None),
         (Err(refusal), _) => Err(ToolError(format!("{place} cannot be changed without the editor's text of it: {refusal}"))),
     }
 }

@@ -269,6 +269,41 @@ async fn a_new_file_is_made_by_the_client_with_its_directories() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_no_such_request_leaves_the_file_to_pillion() {
+    let room = Room::new();
+    room.editor.can(ACP);
+    for _ in 0..2 {
+        room.editor.answer(Err(Refusal::Unable));
+    }
+    room.editor.answer(Err(Refusal::Unable));
+    assert_eq!(changed(&room, "a", "new\n").await, Ok(""));
+    assert_eq!(room.text("a"), "new\n");
+    // It has another text than the disk, and then it cannot write it.
+    for answer in [Ok("typed\n"), Ok("typed\n"), Err(Refusal::Unable)] {
+        room.editor.answer(answer);
+    }
+    assert!(changed(&room, "a", "x\n").await.unwrap_err().starts_with("a was changed by somebody else"));
+    assert_eq!(room.text("a"), "new\n");
+}
+
+#[tokio::test]
+async fn what_a_client_reads_line_by_line_keeps_its_ends() {
+    let room = Room::new();
+    room.file("a", "one\r\ntwo\r\n");
+    room.editor.can(ACP);
+    for text in ["one\ntwo", "one\nthree"] {
+        room.editor.answer(Ok(text));
+    }
+    assert_eq!(change(&room, "a", "x").await.unwrap().old.as_deref(), Some("one\r\ntwo\r\n"));
+    assert_eq!(change(&room, "a", "x").await.unwrap().old.as_deref(), Some("one\r\nthree\r\n"));
+    room.editor.can(Abilities { writes: false, ..ACP });
+    for _ in 0..2 {
+        room.editor.answer(Ok("one\ntwo"));
+    }
+    assert_eq!(changed(&room, "a", "new\n").await, Ok(""), "nothing of it is unsaved");
+}
+
+#[tokio::test]
 async fn bytes_of_no_known_encoding_are_never_left_to_an_editor_that_may_lose_them() {
     let room = Room::new();
     room.file("a", b"caf\xe9 1\n");

@@ -13,6 +13,14 @@ use std::time::Duration;
 /// How long after its yes an editor may take to send the new text: some gather changes for a moment.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(2);
 
+/// What became of a writing by the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    Done,
+    /// It has no such request, and did nothing.
+    Unable,
+}
+
 /// Changes an open document to `text`.
 pub(super) async fn edit(document: &Document, text: &str, place: &Place, context: &ToolContext) -> Result<(), ToolError> {
     // What saves the document may format it, and then the text is soon another.
@@ -33,7 +41,7 @@ pub(super) async fn edit(document: &Document, text: &str, place: &Place, context
     match answer {
         _ if now.as_ref().is_some_and(|now| *now.text == *text) || (expected.has_come() && now.is_some() && !is_old) => Ok(()),
         Ok(()) => Err(missed(now.is_none(), is_old, place)),
-        Err(refusal @ Refusal::Said(_)) if is_old => {
+        Err(refusal @ (Refusal::Said(_) | Refusal::Unable)) if is_old => {
             Err(ToolError(format!("{place} was not changed: {refusal}; read it again before the next try")))
         }
         Err(refusal) => Err(unknown(place, &refusal)),
@@ -41,15 +49,16 @@ pub(super) async fn edit(document: &Document, text: &str, place: &Place, context
 }
 
 /// Lets the client write `text`.
-pub(super) async fn write(text: &str, parents: Parents, place: &Place, context: &ToolContext) -> Result<(), ToolError> {
+pub(super) async fn write(text: &str, parents: Parents, place: &Place, context: &ToolContext) -> Result<Writing, ToolError> {
     if parents == Parents::Make {
         context.workspace.make_parents(place)?;
     }
     match answered(&context.token, context.editor.write(context.workspace.absolute(place), text.to_owned())).await {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(Writing::Done),
+        Err(Refusal::Unable) => Ok(Writing::Unable),
         Err(refusal @ (Refusal::NotFound | Refusal::Said(_))) => Err(ToolError(format!("{place} was not written: {refusal}"))),
         // It may have been written before it failed.
-        Err(_) if is_on_disk(text, place, context) => Ok(()),
+        Err(_) if is_on_disk(text, place, context) => Ok(Writing::Done),
         Err(refusal) => Err(unknown(place, &refusal)),
     }
 }

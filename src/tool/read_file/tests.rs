@@ -210,6 +210,10 @@ async fn a_client_that_reads_files_is_asked_for_what_was_opened_inside() {
     assert_eq!(read(&room, json!({ "path": "a" })).await, "disk");
     let path = room.path("a").to_string_lossy().into_owned();
     assert_eq!(room.editor.asked(), [Asked::Read(path.clone()), Asked::Read(path.clone()), Asked::Read(path)]);
+    for answer in [Err(Refusal::Unable), Ok("disk\n")] {
+        room.editor.answer(answer);
+        assert_eq!(read(&room, json!({ "path": "a" })).await, "disk");
+    }
     room.editor.answer(Err(Refusal::Said("busy".into())));
     let told = room.error_of_call(&ReadFile, json!({ "path": "a" })).await;
     assert_eq!(told, "a cannot be read as the user has it: the editor refused: busy");
