@@ -4,6 +4,12 @@ use super::provider::Providers;
 use std::fmt;
 use std::sync::Arc;
 
+/// The longest name that a vendor's model has, in characters.
+const MAX_MODEL_CHARS: usize = 200;
+
+/// The longest path of a script or of a model's file.
+const MAX_PATH_CHARS: usize = 4096;
+
 /// A model as it is chosen: `provider:model`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelName {
@@ -32,6 +38,8 @@ pub enum BadModelName {
     NoModel { provider: String, allowed: Allowed },
     #[error("asks for the provider `{provider}`, which does not exist; {allowed}")]
     UnknownProvider { provider: String, allowed: Allowed },
+    #[error("must have at most {0} characters behind its colon")]
+    TooLong(usize),
     #[error("must not hold control characters")]
     ControlCharacter,
 }
@@ -76,6 +84,10 @@ impl ModelName {
         };
         if model.is_empty() && provider != ProviderKind::Local {
             return Err(BadModelName::NoModel { provider: provider.name().to_owned(), allowed: allowed() });
+        }
+        let most = if matches!(provider, ProviderKind::Remote(_)) { MAX_MODEL_CHARS } else { MAX_PATH_CHARS };
+        if model.chars().nth(most).is_some() {
+            return Err(BadModelName::TooLong(most));
         }
         if model.chars().any(char::is_control) {
             return Err(BadModelName::ControlCharacter);
@@ -142,5 +154,7 @@ mod tests {
         assert!(error("openai:").starts_with("names no model behind `openai:`"));
         assert!(!error("a\u{1b}b:c").contains('\u{1b}'));
         assert_eq!(parse("openai:a\nb"), Err(BadModelName::ControlCharacter));
+        assert!(parse(&format!("openai:{}", "ä".repeat(200))).is_ok());
+        assert_eq!(error(&format!("openai:{}", "ä".repeat(201))), "must have at most 200 characters behind its colon");
     }
 }

@@ -5,6 +5,7 @@ mod access;
 mod allowance;
 mod command;
 mod judge;
+pub mod pattern;
 mod rule;
 mod runner;
 mod runners;

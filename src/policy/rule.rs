@@ -4,6 +4,7 @@
 //! them, or the words of a command. `network` fits commands that are to reach the network, `tool(name)` every call of it.
 
 use super::access::{Access, NetworkAccess};
+use super::pattern;
 use super::words::Words;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::path::Path;
@@ -33,6 +34,9 @@ impl Rule {
     /// # Errors
     /// It is about nothing that there is, or what stands in brackets cannot be read.
     pub fn read(text: &str) -> Result<Self, BadRule> {
+        if text.chars().nth(pattern::MAX_PATTERN_CHARS).is_some() {
+            return Err(BadRule(pattern::TooMuch::Long.to_string()));
+        }
         let bad = |why: &str| BadRule(format!("{why}; a rule is read, edit, shell, each alone or with (pattern), network, or tool(name)"));
         let (subject, inner) = match text.split_once('(') {
             Some((subject, rest)) => (subject, Some(rest.strip_suffix(')').ok_or_else(|| bad("its bracket is not closed"))?)),
@@ -127,6 +131,7 @@ fn paths(pattern: &str) -> Result<Gitignore, BadRule> {
     if pattern.starts_with('!') {
         return Err(BadRule("its path begins with !, which would turn it round; write the rule the other way".into()));
     }
+    pattern::measure(pattern).map_err(|much| BadRule(format!("invalid path pattern: {much}")))?;
     let failed = |error: ignore::Error| BadRule(format!("invalid path pattern: {error}"));
     let mut builder = GitignoreBuilder::new("");
     builder.add_line(None, pattern).map_err(failed)?;
@@ -298,5 +303,8 @@ mod tests {
         assert!(told("read()").starts_with("its brackets are empty"));
         assert!(told("network(x)").starts_with("it is about nothing"));
         assert!(told("read(!a)").starts_with("its path begins with !"));
+        let nested = format!("read({})", "{".repeat(11));
+        assert_eq!(told(&nested), "invalid path pattern: its braces or brackets nest deeper than 10 levels");
+        assert_eq!(told(&format!("shell({})", "a".repeat(1000))), "it is longer than 1000 characters");
     }
 }

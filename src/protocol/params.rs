@@ -10,6 +10,12 @@ use serde_json::Value;
 /// The longest `reason`, in characters.
 pub const MAX_REASON_CHARS: usize = 500;
 
+/// The longest title that a client gives, in characters.
+pub const MAX_TITLE_CHARS: usize = 200;
+
+/// The longest command of the user's own, in bytes.
+pub const MAX_COMMAND_BYTES: usize = 64 << 10;
+
 /// `session/new`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -172,13 +178,27 @@ pub fn check_reason(reason: &str) -> Result<(), BadField> {
     }
 }
 
-/// `command`: something to run, and no NUL, which ends every argument.
+/// `command`: something to run of at most [`MAX_COMMAND_BYTES`], and no NUL, which ends every argument.
 ///
 /// # Errors
 /// Names the field and the rule.
 pub fn check_command(command: &str) -> Result<(), BadField> {
     if command.trim().is_empty() || command.contains('\0') {
         return Err(BadField::new("command", "must be a shell command, without NUL characters"));
+    }
+    if command.len() > MAX_COMMAND_BYTES {
+        return Err(BadField::new("command", format!("must have at most {MAX_COMMAND_BYTES} bytes; put it into a file")));
+    }
+    Ok(())
+}
+
+/// `title`: at most [`MAX_TITLE_CHARS`] characters.
+///
+/// # Errors
+/// Names the field and the rule.
+pub fn check_title(title: &str) -> Result<(), BadField> {
+    if title.chars().nth(MAX_TITLE_CHARS).is_some() {
+        return Err(BadField::new("title", format!("must have at most {MAX_TITLE_CHARS} characters")));
     }
     Ok(())
 }

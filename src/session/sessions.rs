@@ -19,7 +19,7 @@ use crate::protocol::ids::SessionId;
 use crate::protocol::message::Part;
 use crate::protocol::params::{
     BadField, ExportParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, SetConfigOptionParams,
-    SetModeParams, ShellParams, check_command, check_session_id,
+    SetModeParams, ShellParams, check_command, check_session_id, check_title,
 };
 use crate::protocol::results::{
     CancelResult, ConfigResult, Empty, EntryExtras, EntryMeta, ExportResult, ListSessionsResult, NewSessionResult, OpenSessionResult,
@@ -55,6 +55,9 @@ impl SessionService for Sessions {
     fn create(&self, _origin: RequestRef, params: NewSessionParams) -> Answer<NewSessionResult> {
         let id = params.session_id.clone().unwrap_or_else(|| self.shared.parts.provenance.ids.session());
         if let Err(bad) = check_session_id(&id) {
+            return refused(bad.into());
+        }
+        if let Err(bad) = params.title.as_deref().map_or(Ok(()), check_title) {
             return refused(bad.into());
         }
         // An id stands everywhere, so it cannot be taken out afterwards.

@@ -8,8 +8,7 @@ use super::ToolError;
 use crate::protocol::nesting::{MAX_NESTING, is_deeper_than};
 use serde_json::{Map, Value};
 
-/// The longest pattern that is compiled, in characters: what it nests is bounded too by that.
-pub(super) const MAX_PATTERN_CHARS: usize = 1000;
+pub(super) use crate::policy::pattern::MAX_PATTERN_CHARS;
 
 /// Arguments that fit their schema, or one object of a list among them.
 #[derive(Debug)]

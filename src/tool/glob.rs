@@ -4,6 +4,7 @@ use super::arguments::{Arguments, MAX_PATTERN_CHARS};
 use super::walk::Walk;
 use super::workspace::{Place, Workspace};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use crate::policy::pattern;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::ToolKind;
@@ -81,6 +82,7 @@ impl Request {
         if pattern.trim().is_empty() || pattern.starts_with('!') {
             return Err(arguments.wrong("pattern", "must be a glob of the files to find, such as **/*.rs"));
         }
+        pattern::measure(pattern).map_err(|much| arguments.wrong("pattern", &format!("is no valid glob: {much}")))?;
         let place = arguments.optional_text("path").map_or_else(|| Ok(Place::root()), |path| workspace.place(path))?;
         let mut globs = OverrideBuilder::new(".");
         let built = globs.add(pattern).and_then(|globs| globs.build());
@@ -193,6 +195,8 @@ mod tests {
             let told = room.error_of_call(&Glob, json!({ "pattern": pattern })).await;
             assert_eq!(told, "the argument pattern must be a glob of the files to find, such as **/*.rs");
         }
+        let deep = room.error_of_call(&Glob, json!({ "pattern": "{".repeat(11) })).await;
+        assert_eq!(deep, "the argument pattern is no valid glob: its braces or brackets nest deeper than 10 levels");
         assert!(room.error_of_call(&Glob, json!({ "pattern": "[" })).await.starts_with("the argument pattern is no valid glob: "));
         let plan = Glob.plan(&json!({ "pattern": "a\u{202e}*" }), &room.context()).await.unwrap();
         let location = ToolLocation { path: room.context().workspace.absolute(&Place::root()), line: None };

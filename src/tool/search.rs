@@ -9,6 +9,7 @@ use super::stoppable::Stoppable;
 use super::walk::Walk;
 use super::workspace::{OpenFile, Place, Workspace, WorkspaceError};
 use super::{Approved, Tool, ToolContext, ToolError, ToolOutput, ToolPlan, blocking};
+use crate::policy::pattern;
 use crate::protocol::abort::Effect;
 use crate::protocol::model::ToolSpec;
 use crate::protocol::update::ToolKind;
@@ -33,6 +34,8 @@ const MAX_LINE_BYTES: usize = 400;
 const MAX_HELD_BYTES: usize = 16 << 20;
 /// What a compiled pattern may take, in bytes.
 const MAX_PATTERN_BYTES: usize = 10 << 20;
+/// How deep the groups of a pattern may stand in each other.
+const MAX_REGEX_NESTING: u32 = 50;
 const MAX_TITLE_PATTERN_BYTES: usize = 60;
 
 pub(super) struct Search;
@@ -115,11 +118,13 @@ impl Request {
         let matcher = RegexMatcherBuilder::new()
             .line_terminator(Some(b'\n'))
             .size_limit(MAX_PATTERN_BYTES)
+            .nest_limit(MAX_REGEX_NESTING)
             .dfa_size_limit(MAX_PATTERN_BYTES)
             .build(pattern)
             .map_err(|error| ToolError(format!("invalid regular expression in `pattern` (it matches within one line): {error}")))?;
         let mut globs = OverrideBuilder::new(".");
         if let Some(glob) = arguments.optional_text("glob") {
+            pattern::measure(glob).map_err(|much| ToolError(format!("invalid glob in `glob`: {much}")))?;
             globs.add(glob).map_err(|error| ToolError(format!("invalid glob in `glob`: {error}")))?;
         }
         let glob = globs.build().map_err(|error| ToolError(format!("invalid glob in `glob`: {error}")))?;

@@ -3,6 +3,7 @@
 //! and no configuration of git, is read.
 
 use super::workspace::{Entry, EntryKind, Place, Workspace};
+use crate::policy::pattern;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::ffi::OsStr;
 
@@ -112,8 +113,10 @@ impl Rules {
 fn rules_of(bytes: &[u8]) -> Option<Gitignore> {
     let mut builder = GitignoreBuilder::new(".");
     for line in String::from_utf8_lossy(bytes).lines() {
-        // A bad line hides nothing.
-        let _ = builder.add_line(None, line);
+        // A bad line hides nothing, and so does one that is too much for a pattern.
+        if pattern::measure(line).is_ok() {
+            let _ = builder.add_line(None, line);
+        }
     }
     builder.build().ok().filter(|rules| !rules.is_empty())
 }
@@ -144,6 +147,16 @@ mod tests {
         assert_eq!(walked(&room, "."), [".github/ci.yml", ".gitignore", "b.rs", "sub/.gitignore", "sub/keep.log", "sub/only-root"]);
         assert_eq!(walked(&room, "target"), ["target/a.rs"]);
         assert_eq!(walked(&room, "sub"), ["sub/.gitignore", "sub/keep.log", "sub/only-root"]);
+    }
+
+    #[test]
+    fn a_line_that_nests_without_end_hides_nothing_and_breaks_nothing() {
+        let room = Room::new();
+        let (open, close) = ("{".repeat(30_000), "}".repeat(30_000));
+        room.file(".gitignore", format!("{open}a{close}\n{}\nhidden\n", "[".repeat(1500)));
+        room.file("hidden", "");
+        room.file("a", "");
+        assert_eq!(walked(&room, "."), [".gitignore", "a"]);
     }
 
     #[test]

@@ -219,3 +219,15 @@ async fn a_rule_that_names_a_file_means_it_under_each_of_its_names() {
         "four:1: needle\nopen.txt:1: needle\n[2 files or directories could not be searched]\n[2 more, which the user is asked about before they are read; search them by name]\n"
     );
 }
+
+#[tokio::test]
+async fn patterns_that_nest_too_deep_are_refused_and_the_limit_is_named() {
+    let room = Room::new();
+    room.file("a", "x");
+    let groups = |depth: usize| format!("{}x{}", "(".repeat(depth), ")".repeat(depth));
+    assert_eq!(found(&room, json!({ "pattern": groups(40) })).await, "a:1: x\n");
+    let told = room.error_of_call(&Search, json!({ "pattern": groups(60) })).await;
+    assert!(told.contains("50"), "{told}");
+    let told = room.error_of_call(&Search, json!({ "pattern": "x", "glob": "{".repeat(11) })).await;
+    assert_eq!(told, "invalid glob in `glob`: its braces or brackets nest deeper than 10 levels");
+}
