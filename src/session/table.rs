@@ -95,7 +95,9 @@ impl Shared {
             return Err(Refusal::ShuttingDown);
         }
         let before = open.leaving.remove(id);
-        if let (Some(mailbox), None) = (open.runners.get(id), &before) {
+        // One that takes no mail has left, and is only not off the table yet.
+        let runner = open.runners.get(id).filter(|mailbox| !mailbox.is_closed());
+        if let (Some(mailbox), None) = (runner, &before) {
             return Ok(Registered::Before(mailbox.clone()));
         }
         let (mailbox, mail) = mpsc::unbounded_channel();

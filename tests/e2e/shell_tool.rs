@@ -76,7 +76,7 @@ async fn a_command_is_asked_about_as_it_is_and_its_end_is_told() {
     let sub = home.workspace().join("sub").display().to_string();
     let shown = format!(
         "A script for /bin/sh:\n\n```sh\necho out; echo err >&2\npwd; exit 3\n```\n\n- Directory: {sub}\n- Time limit: 7 s\n\
-         - Writes: in the workspace, a scratch directory; nowhere else\n- Network: off"
+         - Writes: in the workspace, a scratch directory; nowhere else, but modes, owners and times of your files can be changed anywhere\n- Network: off"
     );
     assert_eq!(
         question["params"]["toolCall"],
@@ -137,6 +137,21 @@ async fn it_writes_where_it_may_and_has_a_network_only_if_it_asked_for_it() {
     assert_eq!((&results[1]["status"], &results[2]["text"]), (&json!("failed"), &json!("connected\n[exit code 0]\n")));
     leave(editor).await;
     assert!(!scratch.exists(), "the scratch directory goes with its session");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_loaded_right_behind_its_close_while_what_its_commands_left_goes() {
+    let home = Home::new();
+    let fill = "cd \"$TMPDIR\" && for d in 1 2 3 4 5 6 7 8 9; do mkdir $d && (cd $d && seq 500 | xargs touch); done; echo filled";
+    let (mut editor, session) = opened(&home, "", &[json!({ "command": fill })]).await;
+    let prompt = editor.prompt(&session, "Run").await;
+    editor.answers("allow_once").await;
+    ended(&mut editor, &prompt).await;
+    assert_eq!(results(&mut editor, &session).await[0]["text"], "filled\n[exit code 0]\n");
+    editor.call("session/close", json!({ "sessionId": session })).await;
+    let loaded = editor.call("session/load", json!({ "sessionId": session, "cwd": home.workspace() })).await;
+    assert!(loaded["modes"].is_object(), "{loaded}");
+    leave(editor).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -46,7 +46,9 @@ fn held(network: NetworkAccess, sandbox: &Sandbox, ability: &Ability) -> [String
     let writes = lacking(&ability.writes).unwrap_or_else(|| {
         let more: Vec<_> = sandbox.writable.iter().map(|path| span(&exact(&path.to_string_lossy())).into_owned()).collect();
         let more = if more.is_empty() { String::new() } else { format!(", {}", more.join(", ")) };
-        format!("in the workspace, a scratch directory{more}; nowhere else")
+        format!(
+            "in the workspace, a scratch directory{more}; nowhere else, but modes, owners and times of your files can be changed anywhere"
+        )
     });
     let network = match network {
         NetworkAccess::Wanted => "ON, as the call asks".into(),

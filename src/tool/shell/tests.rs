@@ -56,13 +56,13 @@ async fn a_person_is_shown_every_character_of_it() {
     assert_eq!(
         shown(&script, &Sandbox::default(), &able()),
         "A script for /bin/sh:\n\n```sh\necho a⟨U+001B⟩[2K\necho ⟨U+202E⟩b⟨U+000D⟩\n```\n\n- Directory: /ws\n- Time limit: 5 s\n\
-         - Writes: in the workspace, a scratch directory; nowhere else\n- Network: off"
+         - Writes: in the workspace, a scratch directory; nowhere else, but modes, owners and times of your files can be changed anywhere\n- Network: off"
     );
     let program = of(json!({ "argv": ["git", "commit", "-m", "it's\n two", ""], "network": true }));
     assert_eq!(
         shown(&program, &Sandbox::default(), &able()),
         "A program and its arguments:\n\n```\ngit\ncommit\n-m\n'it'\\''s⟨U+000A⟩ two'\n''\n```\n\n- Directory: /ws\n- Time limit: 120 s\n\
-         - Writes: in the workspace, a scratch directory; nowhere else\n- Network: ON, as the call asks"
+         - Writes: in the workspace, a scratch directory; nowhere else, but modes, owners and times of your files can be changed anywhere\n- Network: ON, as the call asks"
     );
     assert_eq!(shown::title(&program.invocation), "`git commit -m 'it'\\''s⟨U+000A⟩ two' ''`");
     let long = format!("echo {}", "ä".repeat(800));
@@ -95,7 +95,10 @@ async fn what_the_machine_cannot_do_is_said_and_nothing_else_is_claimed() {
     let off = Sandbox { mode: SandboxMode::Off, ..Sandbox::default() };
     assert_eq!(last(&off, &able()), ["Writes: wherever you may; the sandbox is off (sandbox.mode)", "Network: on; the sandbox is off"]);
     let wide = Sandbox { writable: vec!["/home/me/.cargo".into()], ..Sandbox::default() };
-    assert_eq!(last(&wide, &able())[0], "Writes: in the workspace, a scratch directory, /home/me/.cargo; nowhere else");
+    assert_eq!(
+        last(&wide, &able())[0],
+        "Writes: in the workspace, a scratch directory, /home/me/.cargo; nowhere else, but modes, owners and times of your files can be changed anywhere"
+    );
 }
 
 #[test]
