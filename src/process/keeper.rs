@@ -40,6 +40,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_millis(300);
 /// # Errors
 /// Nobody holds the other end of stdin, or the system refuses what a keeper needs: nothing was started.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
+    // Whatever was open where it was started would else be open in the command.
+    close_fds::set_fds_cloexec(3, &[]);
     let mut arguments = arguments.peekable();
     if arguments.next_if(|first| *first == entry::ARGUMENT).is_some() {
         return entry::enter(arguments);

@@ -128,6 +128,33 @@ async fn a_confined_command_writes_nowhere_else_whichever_way_it_tries() {
 }
 
 #[tokio::test]
+async fn a_confined_command_writes_to_no_terminal_of_its_users() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let theirs = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&theirs).and_then(|()| unlockpt(&theirs)).expect("its other end");
+    let name = ptsname(&theirs, Vec::new()).expect("its name").into_string().expect("text");
+    let ground = Ground::new();
+    let (exit, said) = ground.ran(&format!("echo x >{name}")).await;
+    assert!(matches!(exit, Exit::Code(1..)) && said.contains("Permission denied"), "{said}");
+    let mut free = ground.confined("/bin/bash", &["-c", &format!("echo x >{name}")]);
+    free.confinement = None;
+    let (mut kept, _output) = keep(&free);
+    assert_eq!(words(&mut kept).await[1], Word::Exited(Exit::Code(0)), "it is the confinement that stopped it");
+}
+
+#[tokio::test]
+async fn what_its_keeper_was_left_open_does_not_reach_a_command() {
+    let file = tempfile::tempfile().expect("a file");
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).expect("it is inherited");
+    let ground = Ground::new();
+    let (exit, open) = ground.ran("for fd in /proc/self/fd/*; do echo ${fd##*/}; done").await;
+    assert_eq!(exit, Exit::Code(0));
+    // The last is the one with which the names were read.
+    assert_eq!(open, "0\n1\n2\n3\n");
+    drop(file);
+}
+
+#[tokio::test]
 async fn a_child_that_has_left_everything_is_confined_as_well_and_ended_as_well() {
     let ground = Ground::new();
     // The daemon has left its group, its session and its parent, and heeds no SIGTERM.

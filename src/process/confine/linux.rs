@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 /// The newest rights that are asked for; an older kernel takes what it knows of them.
 const NEWEST: ABI = ABI::V10;
 
-/// Files that may be written to as they are, and the directory of terminals that a command makes itself. Their `ioctl`s are
-/// allowed with it: without them a terminal cannot be made.
-const DEVICES: [&str; 8] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts"];
+/// Files that may be written to as they are. Other terminals than a command's own, which it has none of, are not among them: what
+/// is written to one stands before its user as if it came from there. So a command can make no terminals either, since nothing tells
+/// those that it makes from those that there are.
+const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 
 pub(super) fn ability() -> Ability {
     let network = match filters() {
