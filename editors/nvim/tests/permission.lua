@@ -241,7 +241,7 @@ story.tell({
         "",
         "- Directory: " .. story.workspace,
         "- Time limit: 120 s",
-        "- Writes: in the workspace, a scratch directory; nowhere else",
+        "- Writes: in the workspace, a scratch directory; nowhere else, but modes, owners and times of your files can be changed anywhere",
         "- Network: off",
       }
       story.has(child:chat(), "````\n" .. table.concat(words, "\n") .. "\n````")
