@@ -111,6 +111,9 @@ impl<'a> Delta<'a> {
         if let Some(details) = self.reasoning_details {
             state.detail(details, is_all);
         }
+        if let Some(blocks) = self.thinking_blocks {
+            state.block(blocks, is_all);
+        }
         if let Some(extra) = self.extra_content {
             state.extra(extra);
         }

@@ -24,8 +24,17 @@ impl<'a> WordsAlone<'a> {
     pub(super) fn read(data: &'a str) -> Option<Self> {
         let PlainChunk { id, object, choices: [Plain(choice)], usage, error } = serde_json::from_str(data).ok()?;
         let PlainChoice { index, delta: Plain(delta), message, text, finish_reason, error: of_choice } = choice;
-        let PlainDelta { content, reasoning_content, reasoning, reasoning_details, extra_content, refusal, tool_calls, function_call } =
-            delta;
+        let PlainDelta {
+            content,
+            reasoning_content,
+            reasoning,
+            reasoning_details,
+            thinking_blocks,
+            extra_content,
+            refusal,
+            tool_calls,
+            function_call,
+        } = delta;
         let others = [
             usage,
             error,
@@ -36,6 +45,7 @@ impl<'a> WordsAlone<'a> {
             reasoning_content,
             reasoning,
             reasoning_details,
+            thinking_blocks,
             extra_content,
             refusal,
             tool_calls,
@@ -81,6 +91,7 @@ struct PlainDelta<'a> {
     reasoning_content: Option<IgnoredAny>,
     reasoning: Option<IgnoredAny>,
     reasoning_details: Option<IgnoredAny>,
+    thinking_blocks: Option<IgnoredAny>,
     extra_content: Option<IgnoredAny>,
     refusal: Option<IgnoredAny>,
     tool_calls: Option<IgnoredAny>,
@@ -135,6 +146,9 @@ pub(super) struct Delta<'a> {
     /// OpenRouter: what of a thought has to go back.
     #[serde(borrow, default)]
     pub(super) reasoning_details: Option<&'a RawValue>,
+    /// LiteLLM before Anthropic: the blocks that have to go back.
+    #[serde(borrow, default)]
+    pub(super) thinking_blocks: Option<&'a RawValue>,
     /// Gemini: a signature of words.
     #[serde(borrow, default)]
     pub(super) extra_content: Option<&'a RawValue>,

@@ -14,12 +14,16 @@ pub(super) type Fields = Map<String, Value>;
 const THOUGHTS: [&str; 2] = ["reasoning_content", "reasoning"];
 const DETAILS: &str = "reasoning_details";
 const EXTRA: &str = "extra_content";
+/// Anthropic's blocks, as LiteLLM hands them on.
+const BLOCKS: &str = "thinking_blocks";
 
 /// The fields of a message while it comes.
 #[derive(Debug, Default)]
 pub(super) struct State {
     thoughts: [Option<String>; 2],
     details: Vec<Map<String, Value>>,
+    /// Blocks, each with the index that its pieces have.
+    blocks: Vec<(Option<Value>, Map<String, Value>)>,
     extra: Option<Value>,
 }
 
@@ -45,8 +49,27 @@ impl State {
         }
         for detail in details {
             match self.details.last_mut().filter(|last| goes_on(last, &detail)) {
-                Some(last) if !is_all => add(last, detail),
+                Some(last) if !is_all => add(last, detail, &["text", "summary"]),
                 _ => self.details.push(detail),
+            }
+        }
+    }
+
+    /// More of the blocks that a thought stands in. A piece belongs to the block of its index; without one, to the last of its kind.
+    pub(super) fn block(&mut self, json: &RawValue, is_all: bool) {
+        let pieces = serde_json::from_str::<Many<Map<String, Value>>>(json.get()).map(|many| many.0).unwrap_or_default();
+        if is_all && !pieces.is_empty() {
+            self.blocks.clear();
+        }
+        for mut piece in pieces {
+            let index = piece.remove("index").filter(|index| !index.is_null());
+            let last = match &index {
+                Some(index) => self.blocks.iter_mut().find(|(at, _)| at.as_ref() == Some(index)),
+                None => self.blocks.last_mut(),
+            };
+            match last.map(|(_, block)| block).filter(|block| !is_all && block.get("type") == piece.get("type")) {
+                Some(block) => add(block, piece, &["thinking", "signature", "data"]),
+                None => self.blocks.push((index, piece)),
             }
         }
     }
@@ -60,8 +83,10 @@ impl State {
         let state = std::mem::take(self);
         let thoughts = THOUGHTS.into_iter().zip(state.thoughts).filter_map(|(name, text)| Some((name, Value::String(text?))));
         let details = (!state.details.is_empty()).then(|| (DETAILS, state.details.into_iter().map(Value::Object).collect()));
+        let blocks = state.blocks.into_iter().map(|(_, block)| Value::Object(block)).collect::<Vec<_>>();
+        let blocks = (!blocks.is_empty()).then(|| (BLOCKS, Value::Array(blocks)));
         let extra = state.extra.map(|extra| (EXTRA, extra));
-        let fields: Fields = thoughts.chain(details).chain(extra).map(|(name, value)| (name.to_owned(), value)).collect();
+        let fields: Fields = thoughts.chain(details).chain(blocks).chain(extra).map(|(name, value)| (name.to_owned(), value)).collect();
         (!fields.is_empty()).then(|| Value::Object(fields).to_string())
     }
 }
@@ -76,11 +101,12 @@ fn goes_on(last: &Map<String, Value>, more: &Map<String, Value>) -> bool {
     is_text && last.get("type") == more.get("type") && ["index", "id", "format"].into_iter().all(same)
 }
 
-fn add(last: &mut Map<String, Value>, more: Map<String, Value>) {
+/// Takes in another piece, in which the fields of these names go on with their texts.
+fn add(last: &mut Map<String, Value>, more: Map<String, Value>, texts: &[&str]) {
     for (name, value) in more {
         match (last.get_mut(&name), value) {
             (Some(_), Value::Null) => {}
-            (Some(Value::String(text)), Value::String(more)) if matches!(name.as_str(), "text" | "summary") => text.push_str(&more),
+            (Some(Value::String(text)), Value::String(more)) if texts.contains(&name.as_str()) => text.push_str(&more),
             (_, value) => drop(last.insert(name, value)),
         }
     }
@@ -134,6 +160,33 @@ mod tests {
             json!([text("I think.", json!("sig")), encrypted("AA"), encrypted("BB"), another])
         );
         assert_eq!(details(&[json!(null), json!("x"), json!([])]), Value::Null);
+    }
+
+    #[test]
+    fn blocks_that_come_in_pieces_go_back_whole_and_without_their_index() {
+        let mut state = State::default();
+        let thinking = |text: &str, index: u32| json!({ "type": "thinking", "thinking": text, "index": index });
+        let signature = json!({ "type": "thinking", "thinking": "", "signature": "SIG==", "index": 0 });
+        let redacted = json!({ "type": "redacted_thinking", "data": "AA" });
+        for piece in
+            [json!([thinking("Let ", 0)]), thinking("me.", 0), json!([signature]), json!([thinking("Two", 1), redacted]), json!(null)]
+        {
+            state.block(&serde_json::value::to_raw_value(&piece).unwrap(), false);
+        }
+        let blocks = json!([
+            { "type": "thinking", "thinking": "Let me.", "signature": "SIG==" },
+            { "type": "thinking", "thinking": "Two" },
+            redacted,
+        ]);
+        // A whole message repeats them.
+        let whole = serde_json::value::to_raw_value(&blocks).unwrap();
+        for is_repeated in [false, true] {
+            if is_repeated {
+                state.block(&whole, true);
+            }
+            let told = serde_json::from_str::<Value>(&State { blocks: state.blocks.clone(), ..State::default() }.whole().unwrap()).unwrap();
+            assert_eq!(told, json!({ "thinking_blocks": blocks }));
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Protocol for Responses {
     const REQUEST_ID: &'static str = "x-request-id";
     const UNFINISHED: &'static [&'static str] = &["neither response.completed nor response.incomplete had arrived"];
     const LAST: &'static str = "[DONE]";
-    const REFUSABLE: &'static [Refusal] = &[Refusal::Encrypted, Refusal::States, Refusal::Tools];
+    const REFUSABLE: &'static [Refusal] = &[Refusal::Encrypted, Refusal::CacheKey, Refusal::States, Refusal::Tools];
 
     fn body(asking: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error> {
         request::body(asking)

@@ -29,7 +29,7 @@ pub(super) fn body(asking: &Asking<'_>) -> Result<Vec<u8>, serde_json::Error> {
         instructions: Some(request.system.as_str()).filter(|system| !system.is_empty()),
         input,
         tools: asking.tools().iter().map(Tool::from).collect(),
-        prompt_cache_key: conversation,
+        prompt_cache_key: conversation.filter(|_| !asking.has_refused(Refusal::CacheKey)),
         include: if is_turn && !asking.has_refused(Refusal::Encrypted) { &[ENCRYPTED] } else { &[] },
         store: false,
         stream: true,

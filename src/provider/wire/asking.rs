@@ -36,7 +36,7 @@ impl<'a> Asking<'a> {
             && match what {
                 Refusal::Tools => !self.request.tools.is_empty(),
                 Refusal::StreamOptions => true,
-                Refusal::Encrypted => self.request.purpose == Purpose::Turn,
+                Refusal::Encrypted | Refusal::CacheKey => self.request.purpose == Purpose::Turn,
                 Refusal::States => has(|part| part.state.is_some()),
                 Refusal::NoThoughts | Refusal::OtherThanNine | Refusal::OddIds => has_calls(),
             }

@@ -325,7 +325,7 @@ impl<P: Protocol> Attempt<P> {
         self.has_ended = body.extent == Extent::Whole;
         let mut failure = fault::status(&self.endpoint, status, location.as_deref(), &body);
         if failure.cause != Cause::ContextOverflow
-            && let Some(what) = refusal(status.as_u16(), &body.bytes, &self.sent)
+            && let Some(what) = refusal(status.as_u16(), &body.bytes, &self.sent, &self.asked.model)
         {
             self.asked.learned.add(what);
             failure.meaning = Some(Meaning::Unsupported);

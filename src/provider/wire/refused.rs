@@ -20,6 +20,8 @@ pub enum Refusal {
     OtherThanNine,
     /// Ids of calls that are long, or have other signs than letters, digits, `_` and `-`.
     OddIds,
+    /// What says which requests are of one conversation.
+    CacheKey,
 }
 
 /// A set of them.
@@ -45,6 +47,7 @@ impl Refusal {
             Self::States => "what was thought",
             Self::OtherThanNine => "ids of calls that are not 9 letters and digits",
             Self::OddIds => "ids of calls with more than 40 signs or with odd ones",
+            Self::CacheKey => "prompt_cache_key",
         }
     }
 
@@ -58,12 +61,21 @@ impl Refusal {
             Self::Encrypted => says(&["encrypted content is not", "encrypted_content is not"]) || refuses_field(words, "include"),
             Self::NoThoughts => words.contains("reasoning_content") && says(&["passed back", "missing", "required", "must be"]),
             Self::States => {
-                let fields = ["reasoning_content", "reasoning_details", "reasoning", "extra_content", "thinking", "encrypted_content"];
+                let fields = [
+                    "reasoning_content",
+                    "reasoning_details",
+                    "reasoning",
+                    "extra_content",
+                    "thinking",
+                    "thinking_blocks",
+                    "encrypted_content",
+                ];
                 let is_broken = says(&["signature", "encrypted content", "encrypted_content", "thinking block"])
                     && says(&["invalid", "corrupted", "field required", "not be verified", "could not be decrypted", "not be parsed"]);
                 is_broken || fields.iter().any(|field| refuses_field(words, field))
             }
             Self::OtherThanNine => is_id && says(&["length of 9", "9 characters", "exactly 9"]),
+            Self::CacheKey => refuses_field(words, "prompt_cache_key"),
             Self::OddIds => is_id && says(&["string too long", "maximum length", "at most", "should match pattern", "does not match"]),
         }
     }
@@ -90,14 +102,26 @@ impl Learned {
     }
 }
 
-/// Which of these parts of a request an error answer refuses.
-pub(super) fn refusal(status: u16, body: &[u8], sent: &[Refusal]) -> Option<Refusal> {
+/// Which of these parts of a request to `model` an error answer refuses.
+pub(super) fn refusal(status: u16, body: &[u8], sent: &[Refusal], model: &str) -> Option<Refusal> {
     if !matches!(status, 400 | 404 | 405 | 415 | 422 | 500 | 501) {
         return None;
     }
     let mut words = String::from_utf8_lossy(body).to_lowercase();
     words.retain(|c| !"'\"`\\".contains(c));
+    let words = without_names(&words, &model.to_lowercase());
     sent.iter().copied().find(|what| what.is_in(&words))
+}
+
+/// The words without the names of models, which can be those of fields: the one that was asked, and what a gateway asks behind it.
+fn without_names(words: &str, model: &str) -> String {
+    // A name that is a plain word may well be meant as one.
+    let is_telling = model.contains(|c: char| !c.is_alphabetic());
+    let words = if is_telling { words.replace(model, "") } else { words.to_owned() };
+    let mut pieces = words.split("model=");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    let is_of_a_name = |c: char| !c.is_whitespace() && !matches!(c, ',' | ';' | ')');
+    pieces.fold(first, |before, piece| before + "model " + piece.trim_start_matches(is_of_a_name))
 }
 
 /// Whether the words say of a whole field that nobody knows it: of a place within it they would say what is wrong there.
@@ -148,10 +172,10 @@ const NO_TOOLS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Refusal::{Encrypted, NoThoughts, OddIds, OtherThanNine, States, StreamOptions, Tools};
+    use Refusal::{CacheKey, Encrypted, NoThoughts, OddIds, OtherThanNine, States, StreamOptions, Tools};
 
     const CHAT: &[Refusal] = &[NoThoughts, States, OtherThanNine, OddIds, StreamOptions, Tools];
-    const RESPONSES: &[Refusal] = &[Encrypted, States, Tools];
+    const RESPONSES: &[Refusal] = &[Encrypted, CacheKey, States, Tools];
     const MESSAGES: &[Refusal] = &[States, Tools];
 
     #[test]
@@ -199,9 +223,14 @@ mod tests {
             (CHAT, 400, "This model's maximum context length is 8192 tokens", None),
             (CHAT, 400, "an unsupported value for temperature", None),
             (CHAT, 401, "tools are not supported without a key", None),
+            (RESPONSES, 400, "x does not support parameters: ['prompt_cache_key'], for model=text. To drop these, ...", Some(CacheKey)),
+            (RESPONSES, 400, "x does not support parameters: ['prompt_cache_key'], for model=tools. To drop these, ...", Some(CacheKey)),
+            (CHAT, 400, "x does not support parameters: ['seed'], for model=tools. To drop these, ...", None),
+            (CHAT, 400, "'seed' is not supported with acme/with-tools:1", None),
+            (CHAT, 400, "acme/with-tools:1 does not support tools", Some(Tools)),
             (&[], 400, "gemma does not support tools", None),
         ] {
-            assert_eq!(refusal(status, body.as_bytes(), sent), want, "{body}");
+            assert_eq!(refusal(status, body.as_bytes(), sent, "Acme/with-tools:1"), want, "{body}");
         }
     }
 

@@ -169,7 +169,9 @@ impl Said {
         if status.is_none_or(|status| status == 503) && says(LOADING_WORDS) {
             return Some(Meaning::Loading);
         }
-        let is_busy = matches!(status, Some(503 | 529)) || named == Some(Meaning::Overloaded) || (status.is_none() && says(BUSY_WORDS));
+        // A gateway makes a 500 of whatever stands behind it.
+        let by_words = matches!(status, None | Some(500)) && says(BUSY_WORDS);
+        let is_busy = matches!(status, Some(503 | 529)) || named == Some(Meaning::Overloaded) || by_words;
         is_busy.then_some(Meaning::Overloaded)
     }
 
