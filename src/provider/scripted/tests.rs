@@ -193,7 +193,7 @@ fn a_wrong_script_is_told_where_and_what_is_allowed() {
         (r#"{"steps": []}"#, "steps: there must be at least one step"),
         (r#"{"steps": [[], [{"text": "a"}, "stall", {"text": "b"}]]}"#, "steps[1][2]: nothing can follow"),
         (r#"{"steps": [[{"text": {"text": "a", "chunks": 0}}]]}"#, "steps[0][0]: `chunks` and `repeat` must be at least 1"),
-        (r#"{"steps": [[{"http_error": {"status": 200}}]]}"#, "200 is no error status"),
+        (r#"{"steps": [[{"http_error": {"status": 200}}]]}"#, "200 is not an error status"),
         (r#"{"steps": [[{"text": "a"}, {"http_error": {"status": 500}}]]}"#, "the head of the answer was sent already"),
         (r#"{"steps": [["headers", {"transport_error": {"kind": "dns"}}]]}"#, "`dns` cannot happen once the connection stands"),
         (r#"{"steps": [[{"tool_call": {"name": "a", "input": 1}}]]}"#, "`input` must be an object, or a string"),
