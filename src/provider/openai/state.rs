@@ -84,7 +84,7 @@ impl State {
         let thoughts = THOUGHTS.into_iter().zip(state.thoughts).filter_map(|(name, text)| Some((name, Value::String(text?))));
         let details = (!state.details.is_empty()).then(|| (DETAILS, state.details.into_iter().map(Value::Object).collect()));
         let blocks = state.blocks.into_iter().map(|(_, block)| Value::Object(block)).collect::<Vec<_>>();
-        let blocks = (!blocks.is_empty()).then(|| (BLOCKS, Value::Array(blocks)));
+        let blocks = (!blocks.is_empty()).then_some((BLOCKS, Value::Array(blocks)));
         let extra = state.extra.map(|extra| (EXTRA, extra));
         let fields: Fields = thoughts.chain(details).chain(blocks).chain(extra).map(|(name, value)| (name.to_owned(), value)).collect();
         (!fields.is_empty()).then(|| Value::Object(fields).to_string())

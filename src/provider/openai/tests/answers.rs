@@ -122,6 +122,37 @@ async fn calls_split_over_deltas_come_together_by_index() {
 }
 
 #[tokio::test]
+async fn blocks_of_thoughts_that_a_gateway_hands_on_are_kept_for_it() {
+    let block = |text: &str, rest: Value| {
+        let mut block = json!({ "type": "thinking", "thinking": text, "index": 0 });
+        block.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        json!({ "content": "", "reasoning_content": text, "thinking_blocks": [block] })
+    };
+    let events = answer(
+        &[
+            block("Let ", json!({})),
+            block("me.", json!({})),
+            block("", json!({ "signature": "SIG==" })),
+            tool_delta(json!({"index": 0, "id": "call_a", "function": {"name": "read_file", "arguments": "{}"}})),
+        ],
+        "tool_calls",
+    )
+    .await;
+    let kept = json!({
+        "reasoning_content": "Let me.",
+        "thinking_blocks": [{ "type": "thinking", "thinking": "Let me.", "signature": "SIG==" }],
+    });
+    let want = [
+        ModelEvent::Reasoning("Let ".into()),
+        ModelEvent::Reasoning("me.".into()),
+        call("call_a", "read_file", json!({})),
+        state(&kept),
+        finish(FinishReason::ToolCalls, "tool_calls"),
+    ];
+    assert_eq!(events, want);
+}
+
+#[tokio::test]
 async fn servers_that_leave_out_index_or_id_are_understood() {
     // Whole calls without an index or an id, and Ollama's finish reason.
     let whole = json!({"tool_calls": [{"function": {"name": "a", "arguments": {"x": 1}}}, {"function": {"name": "b", "arguments": ""}}]});
