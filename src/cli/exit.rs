@@ -63,6 +63,7 @@ impl Exit {
                     | Cause::IdleStreamTimeout { .. }
                     | Cause::ProviderHttp { .. }
                     | Cause::ProviderTransport
+                    | Cause::ContextOverflow
                     | Cause::ProviderProtocol,
                 ),
                 _,
@@ -131,6 +132,7 @@ mod tests {
         let refusal = |data| Exit::of_refusal(&ErrorObjectOwned::owned(-32803, "it failed", Some(data))).code();
         assert_eq!(refusal(json!({ "cause": "provider_http", "http_status": 503, "turnId": "t" })), 6);
         assert_eq!(refusal(json!({ "cause": "provider_transport" })), 6);
+        assert_eq!(refusal(json!({ "cause": "context_overflow" })), 6);
         assert_eq!(refusal(json!({ "cause": "idle_stream_timeout", "limit_ms": 1000 })), 6);
         assert_eq!(refusal(json!({ "cause": "turn_timeout", "limit_ms": 1000 })), 1);
         assert_eq!(refusal(json!({ "cause": "store_failure" })), 1);
