@@ -42,8 +42,9 @@ pub(super) async fn live(mut runner: Runner, seat: Seat) {
 ///
 /// # Errors
 /// Those of `open`, or that it broke.
-pub(super) async fn guarded<T>(seat: &Seat, open: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    AssertUnwindSafe(open).catch_unwind().await.unwrap_or_else(|_panic| {
+pub(super) async fn guarded<T>(seat: &Seat, open: impl Future<Output = Result<T, Refusal>> + Send) -> Result<T, Refusal> {
+    // On the heap for as long as it takes, and not in what the session's task needs for all its life.
+    AssertUnwindSafe(open.boxed()).catch_unwind().await.unwrap_or_else(|_panic| {
         context::broke(&seat.shared.parts, "opening_panic", Some(seat.id.clone()), None);
         Err(Refusal::Broke)
     })

@@ -110,6 +110,8 @@ impl SessionContext {
 /// it broke.
 pub(super) fn beside(tasks: &TaskTracker, parts: &Parts, id: &SessionId, work: impl Future<Output = ()> + Send + 'static) {
     let (parts, id) = (parts.clone(), id.clone());
+    // A task that held it itself would hold it twice, once as what it was given and once as what it waits for.
+    let work = work.boxed();
     tasks.spawn(async move {
         if AssertUnwindSafe(work).catch_unwind().await.is_err() {
             broke(&parts, "session_panic", Some(id), None);

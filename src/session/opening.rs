@@ -66,7 +66,7 @@ pub(super) async fn create(mut seat: Seat, params: NewSessionParams, opened: Ope
         let (config_options, modes) = (options(&runner), modes(&runner));
         Ok((runner, NewSessionResult { session_id: seat.id.clone(), modes, config_options, notices }))
     };
-    match breaking::guarded(&seat, made).await {
+    match Box::pin(breaking::guarded(&seat, made)).await {
         Ok((runner, made)) => {
             let _ = opened.send(Ok(made));
             breaking::live(runner, seat).await;
@@ -89,7 +89,7 @@ pub(super) async fn reopen(mut seat: Seat, params: OpenSessionParams, replay: Re
         shown.notices.extend(lost_rows(lost));
         Ok((runner, shown))
     };
-    match breaking::guarded(&seat, restored).await {
+    match Box::pin(breaking::guarded(&seat, restored)).await {
         Ok((runner, shown)) => {
             let _ = opened.send(Ok(shown));
             breaking::live(runner, seat).await;

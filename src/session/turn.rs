@@ -110,7 +110,8 @@ impl From<StoreError> for Interruption {
 
 pub(super) async fn run(job: TurnJob, begun: Begun) -> TurnEnd {
     let limit = TimeLimit::of_turn(&job.context, &job.turn_id, &job.runner);
-    limit.watch(work(job, begun)).await
+    // A future that is handed on stands twice in the one that it is handed to; a box is handed on instead.
+    limit.watch(Box::pin(work(job, begun))).await
 }
 
 async fn work(mut job: TurnJob, begun: Begun) -> TurnEnd {
@@ -159,7 +160,7 @@ impl TurnJob {
                 FinishReason::EndTurn | FinishReason::ToolCalls => {
                     // The calls are on record before any of them starts, and their results as soon as they are there.
                     self.stopwatch.during(Lane::Store, self.token.race(saver.all())).await??;
-                    saver.beside(toolcalls::run_all(self, answered.calls, &mut spending)).await?;
+                    saver.beside(Box::pin(toolcalls::run_all(self, answered.calls, &mut spending))).await?;
                 }
             }
         }
