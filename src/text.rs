@@ -64,8 +64,9 @@ pub fn span(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let ticks = "`".repeat(1 + longest_run(text, '`'));
-    // One blank on either side is taken off again, if there is one on both.
-    let blank = if text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) { " " } else { "" };
+    // One blank on either side is taken off again, if there is one on both and anything else between them.
+    let is_padded = text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']);
+    let blank = if is_padded && text.contains(|c| c != ' ') { " " } else { "" };
     Cow::Owned(format!("{ticks}{blank}{text}{blank}{ticks}"))
 }
 
@@ -196,6 +197,7 @@ mod tests {
         }
         assert_eq!(span("rm *"), "`rm *`");
         assert_eq!(span("`a` b"), "`` `a` b ``");
+        assert_eq!((rendered(&span(" ")), rendered(&span("   "))), (" ".into(), "   ".into()));
         assert_eq!(block("sh", "a\n```\nb"), "````sh\na\n```\nb\n````");
     }
 
