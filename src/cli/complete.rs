@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use super::output::Output;
+use anyhow::Context as _;
 use clap_complete::Shell;
 use std::io::Write as _;
 
@@ -21,10 +22,24 @@ impl CompletionsArgs {
     }
 }
 
-/// Prints the manual page.
-pub(super) fn manual() -> anyhow::Result<Exit> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(super::command()).render(&mut page)?;
-    Output::stdout().write_all(&page)?;
-    Ok(Exit::Done)
+/// Print the manual page of pillion, or of one of its subcommands
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    subcommand: Option<String>,
+}
+
+impl ManArgs {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        let whole = super::command();
+        let command = match &self.subcommand {
+            None => &whole,
+            Some(name) => {
+                whole.find_subcommand(name).with_context(|| format!("there is no subcommand {name}; `pillion --help` lists them"))?
+            }
+        };
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command.clone()).render(&mut page)?;
+        Output::stdout().write_all(&page)?;
+        Ok(Exit::Done)
+    }
 }

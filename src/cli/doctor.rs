@@ -110,10 +110,9 @@ impl Report {
 
     async fn store(&mut self, settings: &Settings) {
         self.heading("store");
-        if !Store::is_made(&settings.data_dir) {
-            return self.line("file", &"none yet; the first session makes it");
-        }
-        let host = Host::new(settings.clone());
+        let Some(host) = Host::of_what_is_stored(settings.clone()) else {
+            return self.line("file", &"none yet; the first session creates it");
+        };
         host.recover().await;
         self.stored(&host.parts.store).await;
         host.close().await;

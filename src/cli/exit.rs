@@ -2,8 +2,9 @@
 
 use super::output;
 use crate::protocol::cause::Cause;
+use crate::protocol::ids::TurnId;
 use crate::protocol::results::StopReason;
-use crate::rpc::client::{ClientError, ErrorObjectOwned};
+use crate::rpc::client::{ClientError, ErrorObjectOwned, INTERNAL_ERROR_CODE};
 use crate::text::plain;
 use serde::Deserialize;
 use std::io::Write as _;
@@ -54,7 +55,7 @@ impl Exit {
 
     /// What an error of the server means for a script.
     fn of_refusal(error: &ErrorObjectOwned) -> Self {
-        let data = error.data().and_then(|data| serde_json::from_str::<Data>(data.get()).ok()).unwrap_or_default();
+        let data = Data::of(error);
         match (data.cause, data.setting.as_deref()) {
             (
                 Some(
@@ -74,13 +75,28 @@ impl Exit {
     }
 }
 
-/// The part of an error's `data` that decides the exit code.
+/// Whether a prompt was refused before its turn began. What broke inside may have left a record of one.
+pub(super) fn is_before_the_turn(error: &ErrorObjectOwned) -> bool {
+    let Data { cause, turn_id, .. } = Data::of(error);
+    error.code() != INTERNAL_ERROR_CODE && cause.is_none() && turn_id.is_none()
+}
+
+/// The part of an error's `data` that is acted upon.
 #[derive(Default, Deserialize)]
 struct Data {
     #[serde(flatten)]
     cause: Option<Cause>,
     /// The setting that is missing.
     setting: Option<String>,
+    /// The turn that failed.
+    #[serde(rename = "turnId")]
+    turn_id: Option<TurnId>,
+}
+
+impl Data {
+    fn of(error: &ErrorObjectOwned) -> Self {
+        error.data().and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default()
+    }
 }
 
 /// The outcome of a subcommand as an exit code; a failure is told first.
@@ -139,6 +155,15 @@ mod tests {
         assert_eq!(refusal(json!({ "setting": "model" })), 7);
         assert_eq!(refusal(json!({ "sessionId": "s" })), 1);
         assert_eq!(Exit::Server(143).code(), 143);
+    }
+
+    #[test]
+    fn a_turn_is_known_not_to_have_begun_only_where_nothing_speaks_of_one() {
+        let before = |code, data| is_before_the_turn(&ErrorObjectOwned::owned(code, "it failed", Some(data)));
+        assert!(before(-32803, json!({ "setting": "model" })) && before(-32803, json!({})));
+        assert!(!before(-32803, json!({ "cause": "provider_http", "http_status": 503, "turnId": "t" })));
+        assert!(!before(-32803, json!({ "turnId": "t" })));
+        assert!(!before(-32603, json!({})), "pillion broke, and its record may come later");
     }
 
     #[test]

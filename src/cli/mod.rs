@@ -19,7 +19,8 @@ mod which;
 use crate::provenance::names_a_secret;
 use crate::{build_info, process};
 use anyhow::Context as _;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use exit::Exit;
 use options::{Options, Shown};
 use std::ffi::OsString;
@@ -44,8 +45,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Trust(trust::TrustArgs),
     Completions(complete::CompletionsArgs),
-    /// Print the manual page
-    Man,
+    Man(complete::ManArgs),
     /// Check paths, settings, models, sandboxing and the store, and show the latest stops
     Doctor,
 }
@@ -60,12 +60,16 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
         return exit::conclude(process::run(arguments).context(by_hand).map(|()| Exit::Done));
     }
     process::close_to_others(names_a_secret);
-    let arguments = program.into_iter().chain(arguments);
-    let parsed = command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let arguments: Vec<_> = program.into_iter().chain(arguments).collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) => {
+            let shorter = command().try_get_matches_from(&arguments).err();
             // A reader that is gone before it has read the help is no failure.
+            let _ = shorter.unwrap_or(error).print();
+            return Exit::Done.code();
+        }
+        Err(error) => {
             let _ = error.print();
             return if error.use_stderr() { Exit::Failed.code() } else { Exit::Done.code() };
         }
@@ -94,13 +98,13 @@ impl Cli {
             Some(Command::Explain(explain)) => explain.run(options).await,
             Some(Command::Trust(trust)) => trust.run(options).await,
             Some(Command::Completions(completions)) => completions.run(),
-            Some(Command::Man) => complete::manual(),
+            Some(Command::Man(man)) => man.run(),
             Some(Command::Doctor) => doctor::run(options).await,
         }
     }
 }
 
-/// The command line, whose subcommands show only those settings that mean something to them.
+/// The command line as it is shown: each subcommand with those settings that mean something to it. No server waits for that.
 fn command() -> clap::Command {
     let mut command = Cli::command();
     // Only then do the subcommands have the flags that are everywhere.

@@ -53,8 +53,9 @@ pub(super) enum Shown {
     Models,
 }
 
-/// The subcommand with a help that shows so much; every flag is still taken.
+/// The subcommand, and its own, with a help that shows so much; every flag is still taken.
 pub(super) fn showing(subcommand: clap::Command, shown: Shown) -> clap::Command {
+    let subcommand = subcommand.mut_subcommands(|subcommand| showing(subcommand, shown));
     subcommand.mut_args(|argument| {
         let is_hidden = match argument.get_id().as_str() {
             "stdio" | "deterministic" | "drain" => true,

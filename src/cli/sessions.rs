@@ -7,6 +7,7 @@ use super::{when, which};
 use crate::host::Host;
 use crate::protocol::diagnostics::TitleSource;
 use crate::protocol::export::SessionInfo;
+use crate::protocol::params::check_title;
 use crate::session::{list_entry, remove};
 use crate::store::{ListQuery, OpenTurn, SessionChange};
 use crate::text::plain;
@@ -45,9 +46,6 @@ enum Change {
 
 /// Sessions that are read at once.
 const PAGE: usize = 200;
-
-/// Characters of a title that somebody gives.
-const MAX_TITLE: usize = 200;
 
 impl SessionsArgs {
     pub(super) async fn run(self, options: Options) -> anyhow::Result<Exit> {
@@ -128,8 +126,7 @@ async fn rename(host: &Host, session: &str, title: &str) -> anyhow::Result<Exit>
     let id = which::session(&host.parts.store, session).await?;
     let title = host.parts.provenance.keys.scrub(title.trim()).into_owned();
     anyhow::ensure!(!title.is_empty(), "the title is empty; give the session another one");
-    let length = title.chars().count();
-    anyhow::ensure!(length <= MAX_TITLE, "the title has {length} characters; a title has at most {MAX_TITLE}");
+    check_title(&title)?;
     let change = SessionChange::Title { title, source: TitleSource::User };
     anyhow::ensure!(host.parts.store.change_session(&id, change).await?, which::unknown_session(id.as_str()));
     Ok(Exit::Done)

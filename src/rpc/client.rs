@@ -12,6 +12,7 @@ pub use super::api::SessionApiClient;
 pub use jsonrpsee::async_client::Client;
 pub use jsonrpsee::core::ClientError;
 pub use jsonrpsee::types::ErrorObjectOwned;
+pub use jsonrpsee::types::error::INTERNAL_ERROR_CODE;
 
 use crate::protocol::abort::Client as ClientInfo;
 use futures_util::future::{BoxFuture, FutureExt};

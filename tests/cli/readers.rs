@@ -178,5 +178,5 @@ fn who_only_reads_makes_no_store() {
         assert_eq!((ran.code, ran.stderr.as_str()), (code, stderr), "{arguments:?}");
         assert!(!user.path(".local").exists(), "{arguments:?}");
     }
-    assert!(user.run(&["doctor"]).stdout.contains("store\n  file        none yet; the first session makes it\n"));
+    assert!(user.run(&["doctor"]).stdout.contains("store\n  file        none yet; the first session creates it\n"));
 }

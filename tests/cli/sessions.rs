@@ -14,7 +14,7 @@ fn sessions_are_renamed_and_deleted_by_hand() {
     let ids: Vec<_> = user.sessions().iter().map(|session| session["sessionId"].as_str().expect("an id").to_owned()).collect();
     assert_eq!(user.run(&["sessions", "rename", "last", " Mine "]).all(), (0, "", ""));
     assert_eq!(titles(&user), ["Mine", "Greeting"]);
-    for (title, problem) in [(" ", "the title is empty"), (&*"x".repeat(201), "the title has 201 characters; a title has at most 200")] {
+    for (title, problem) in [(" ", "the title is empty"), (&*"x".repeat(201), "must have at most 200 characters")] {
         let ran = user.run(&["sessions", "rename", "last", title]);
         assert!(ran.code == 1 && ran.stderr.contains(problem), "{ran:?}");
     }
@@ -52,6 +52,9 @@ fn a_shell_and_man_are_told_of_every_subcommand() {
     }
     let ran = user.run(&["man"]);
     assert!(ran.stdout.contains(".TH pillion 1") && subcommands.iter().all(|name| ran.stdout.contains(name)), "{}", ran.stdout);
+    let ran = user.run(&["man", "sessions"]);
+    assert!(ran.stdout.contains(".TH pillion-sessions 1") && ran.stdout.contains("rename"), "{}", ran.stdout);
+    assert_eq!(user.run(&["man", "x"]).all(), (1, "", "pillion: there is no subcommand x; `pillion --help` lists them\n"));
     assert!(!user.path(".local").exists(), "nothing is stored for that");
 }
 

@@ -5,7 +5,7 @@
 
 use super::show::{Show, Shown};
 use super::signals::{Caught, Kind, Signals};
-use crate::cli::exit::{Exit, tell};
+use crate::cli::exit::{Exit, is_before_the_turn, tell};
 use crate::protocol::cause::{CancelMode, Initiator};
 use crate::protocol::content::ContentBlock;
 use crate::protocol::ids::SessionId;
@@ -13,9 +13,9 @@ use crate::protocol::params::{
     CancelParams, ListSessionsParams, NewSessionParams, OpenSessionParams, PromptParams, SessionParams, WhenBusy,
 };
 use crate::protocol::results::PromptResult;
-use crate::rpc::client::{Client, ClientError, Connected, ErrorObjectOwned, SessionApiClient as _, Updates};
+use crate::rpc::client::{Client, ClientError, Connected, SessionApiClient as _, Updates};
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -116,11 +116,9 @@ where
             _ = stops.next() => {}
         }
     }
-    let began = !matches!(&answer, Err(ClientError::Call(error)) if !names_a_turn(error));
-    if is_new && !began {
-        // Nobody would look for it, and nothing is in it.
-        client.delete(SessionParams { session_id: session_id.clone() }).await.context("the empty session was left behind")?;
-    }
+    // Nobody would look for it, and nothing is in it.
+    let is_empty = is_new && matches!(&answer, Err(ClientError::Call(error)) if is_before_the_turn(error));
+    let is_gone = is_empty && client.delete(SessionParams { session_id: session_id.clone() }).await.is_ok();
     // Without a client the server ends, and with it the updates.
     drop((cancelling, client));
     let mut show = painter.await.context("the output failed")??;
@@ -136,7 +134,7 @@ where
         Err(error) => {
             if let ClientError::Call(object) = &error {
                 let mut last = json!({ "error": object });
-                if began || !is_new {
+                if !is_gone {
                     last["sessionId"] = json!(session_id);
                 }
                 show.result(&last)?;
@@ -223,12 +221,6 @@ async fn paint<O: Write, E: Write>(mut updates: Updates, mut show: Show<O, E>, s
 /// What is told where there is nothing to go on with.
 pub(super) fn none_in(cwd: &str) -> String {
     format!("there is no session in {cwd} yet; leave out --continue to begin one")
-}
-
-/// Whether a turn began before it failed: its record has a place.
-fn names_a_turn(error: &ErrorObjectOwned) -> bool {
-    let data: Option<Value> = error.data().and_then(|data| serde_json::from_str(data.get()).ok());
-    data.is_some_and(|data| data["turnId"].is_string())
 }
 
 fn title_is_under_way(result: &PromptResult) -> bool {
