@@ -8,7 +8,6 @@ use crate::provider::wire::calls::Arguments;
 use crate::provider::wire::loose::{Index, Lax, Many, Plain};
 use crate::provider::wire::words::Words;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -22,37 +21,9 @@ pub(super) struct WordsAlone<'a> {
 impl<'a> WordsAlone<'a> {
     /// The words, or nothing if the event has to be read in full.
     pub(super) fn read(data: &'a str) -> Option<Self> {
-        let PlainChunk { id, object, choices: [Plain(choice)], usage, error } = serde_json::from_str(data).ok()?;
-        let PlainChoice { index, delta: Plain(delta), message, text, finish_reason, error: of_choice } = choice;
-        let PlainDelta {
-            content,
-            reasoning_content,
-            reasoning,
-            reasoning_details,
-            thinking_blocks,
-            extra_content,
-            refusal,
-            tool_calls,
-            function_call,
-        } = delta;
-        let others = [
-            usage,
-            error,
-            message,
-            text,
-            finish_reason,
-            of_choice,
-            reasoning_content,
-            reasoning,
-            reasoning_details,
-            thinking_blocks,
-            extra_content,
-            refusal,
-            tool_calls,
-            function_call,
-        ];
-        let is_alone = index == 0 && object.0 == "chat.completion.chunk" && others.iter().all(Option::is_none);
-        is_alone.then_some(Self { id: id.0, content: content.0 })
+        let PlainChunk { id, object, choices: [Plain(choice)], .. } = serde_json::from_str(data).ok()?;
+        let is_ours = choice.index == 0 && object.0 == "chat.completion.chunk";
+        is_ours.then_some(Self { id: id.0, content: choice.delta.0.content.0 })
     }
 }
 
@@ -60,8 +31,9 @@ impl<'a> WordsAlone<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The fields of [`Chunk`]; whatever stands in one that has to be null makes it another event.
+/// The fields of [`Chunk`]; anything but null in one that is `()` makes it another event.
 #[derive(Deserialize)]
+#[expect(dead_code, reason = "that they are null is all that there is to know of some fields")]
 struct PlainChunk<'a> {
     #[serde(borrow)]
     id: Text<'a>,
@@ -69,33 +41,49 @@ struct PlainChunk<'a> {
     object: Text<'a>,
     #[serde(borrow)]
     choices: [Plain<PlainChoice<'a>>; 1],
-    usage: Option<IgnoredAny>,
-    error: Option<IgnoredAny>,
+    #[serde(default)]
+    usage: (),
+    #[serde(default)]
+    error: (),
 }
 
 #[derive(Deserialize)]
+#[expect(dead_code, reason = "as above")]
 struct PlainChoice<'a> {
     index: u64,
     #[serde(borrow)]
     delta: Plain<PlainDelta<'a>>,
-    message: Option<IgnoredAny>,
-    text: Option<IgnoredAny>,
-    finish_reason: Option<IgnoredAny>,
-    error: Option<IgnoredAny>,
+    #[serde(default)]
+    message: (),
+    #[serde(default)]
+    text: (),
+    #[serde(default)]
+    finish_reason: (),
+    #[serde(default)]
+    error: (),
 }
 
 #[derive(Deserialize)]
+#[expect(dead_code, reason = "as above")]
 struct PlainDelta<'a> {
     #[serde(borrow)]
     content: Text<'a>,
-    reasoning_content: Option<IgnoredAny>,
-    reasoning: Option<IgnoredAny>,
-    reasoning_details: Option<IgnoredAny>,
-    thinking_blocks: Option<IgnoredAny>,
-    extra_content: Option<IgnoredAny>,
-    refusal: Option<IgnoredAny>,
-    tool_calls: Option<IgnoredAny>,
-    function_call: Option<IgnoredAny>,
+    #[serde(default)]
+    reasoning_content: (),
+    #[serde(default)]
+    reasoning: (),
+    #[serde(default)]
+    reasoning_details: (),
+    #[serde(default)]
+    thinking_blocks: (),
+    #[serde(default)]
+    extra_content: (),
+    #[serde(default)]
+    refusal: (),
+    #[serde(default)]
+    tool_calls: (),
+    #[serde(default)]
+    function_call: (),
 }
 
 /// One event of the stream, or a whole answer.
