@@ -289,7 +289,7 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_what_is_allowed() {
     HOME/config.toml:2: `sandbox.writable` is `a`, but it must be an absolute path
     HOME/config.toml:2: `sandbox.mode` is `yes`, but it must be one of `on`, `require`, `off`
     HOME/config.toml:2: `store.durability` is `disk`, but it must be one of `process`, `power`
-    HOME/config.toml:4: `permission.deny` is `wirte`, but it must be a rule: it is about nothing that can be done; a rule is read, edit, shell, each alone or with (pattern), network, or tool(name)
+    HOME/config.toml:4: `permission.deny` is `wirte`, but it must be a valid rule: unknown rule; expected read, edit, shell (optionally `(pattern)`), network or tool(name)
     HOME/config.toml:2: `permission.allow` is `tool(shell)`, but it must say what may be done, not which tool may do it: read, edit, shell or network
     HOME/config.toml:2: `permission.mode` is `yolo`, but it must be one of `read_only`, `ask`, `auto_edit`
     HOME/config.toml:1: `model` must be a string in quotes

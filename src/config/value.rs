@@ -76,7 +76,7 @@ pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
 }
 
 pub(super) fn rule(text: &str) -> Result<Rule, String> {
-    Rule::read(text).map_err(|bad| format!("must be a rule: {bad}"))
+    Rule::read(text).map_err(|bad| format!("must be a valid rule: {bad}"))
 }
 
 /// One that lets something be done.

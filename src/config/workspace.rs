@@ -20,7 +20,7 @@ pub fn workspace_rules(text: &str) -> Result<Rules, String> {
         let Some(list) = permission.get(name) else { return Ok(Vec::new()) };
         let list = list.get_ref().as_array().ok_or(format!("permission.{name} must be a list of strings"))?;
         let texts = list.iter().map(|text| match text.get_ref() {
-            DeValue::String(text) => Rule::read(text).map_err(|bad| format!("the rule {text} in permission.{name} is none: {bad}")),
+            DeValue::String(text) => Rule::read(text).map_err(|bad| format!("invalid rule `{text}` in permission.{name}: {bad}")),
             _ => Err(format!("permission.{name} must be a list of strings")),
         });
         texts.collect()
@@ -55,7 +55,7 @@ mod tests {
         let told = |text: &str| workspace_rules(text).unwrap_err();
         assert_eq!(told("permission = 1"), "permission is a section, not a value");
         assert_eq!(told("[permission]\ndeny = \"edit\""), "permission.deny must be a list of strings");
-        assert!(told("[permission]\nask = [\"wirte\"]").starts_with("the rule wirte in permission.ask is none: it is about nothing"));
+        assert!(told("[permission]\nask = [\"wirte\"]").starts_with("invalid rule `wirte` in permission.ask: unknown rule; "));
         assert!(!told("[permission").is_empty());
         assert_eq!(texts(&strictest_rules().ask), ["edit", "shell"]);
     }

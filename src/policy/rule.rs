@@ -25,7 +25,7 @@ enum Subject {
     Tool(String),
 }
 
-/// Why a text is no rule: "it ...".
+/// Why a text is no rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadRule(String);
@@ -37,13 +37,13 @@ impl Rule {
         if text.chars().nth(pattern::MAX_PATTERN_CHARS).is_some() {
             return Err(BadRule(pattern::TooMuch::Long.to_string()));
         }
-        let bad = |why: &str| BadRule(format!("{why}; a rule is read, edit, shell, each alone or with (pattern), network, or tool(name)"));
+        let bad = |why: &str| BadRule(format!("{why}; expected read, edit, shell (optionally `(pattern)`), network or tool(name)"));
         let (subject, inner) = match text.split_once('(') {
-            Some((subject, rest)) => (subject, Some(rest.strip_suffix(')').ok_or_else(|| bad("its bracket is not closed"))?)),
+            Some((subject, rest)) => (subject, Some(rest.strip_suffix(')').ok_or_else(|| bad("unclosed bracket"))?)),
             None => (text, None),
         };
         if inner.is_some_and(|inner| inner.trim().is_empty()) {
-            return Err(bad("its brackets are empty"));
+            return Err(bad("empty brackets"));
         }
         let paths = || inner.map(paths).transpose();
         let subject = match (subject, inner) {
@@ -52,7 +52,7 @@ impl Rule {
             ("shell", _) => Subject::Shell(inner.map(Words::read)),
             ("network", None) => Subject::Network,
             ("tool", Some(name)) => Subject::Tool(name.to_owned()),
-            _ => return Err(bad("it is about nothing that can be done")),
+            _ => return Err(bad("unknown rule")),
         };
         Ok(Self { text: text.to_owned(), subject })
     }
@@ -298,10 +298,10 @@ mod tests {
     #[test]
     fn what_is_no_rule_is_told() {
         let told = |text: &str| Rule::read(text).unwrap_err().to_string();
-        assert!(told("wirte(src)").starts_with("it is about nothing that can be done; a rule is read, edit, shell"));
-        assert!(told("read(src").starts_with("its bracket is not closed"));
-        assert!(told("read()").starts_with("its brackets are empty"));
-        assert!(told("network(x)").starts_with("it is about nothing"));
+        assert!(told("wirte(src)").starts_with("unknown rule; expected read, edit, shell (optionally"));
+        assert!(told("read(src").starts_with("unclosed bracket; "));
+        assert!(told("read()").starts_with("empty brackets; "));
+        assert!(told("network(x)").starts_with("unknown rule; "));
         assert!(told("read(!a)").starts_with("its path begins with !"));
         let nested = format!("read({})", "{".repeat(11));
         assert_eq!(told(&nested), "invalid path pattern: its braces or brackets nest deeper than 10 levels");

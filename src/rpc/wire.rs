@@ -137,9 +137,9 @@ impl<F: FnMut(Inbound, Instant) -> ControlFlow<EndReason>> Reader<F> {
             }
             if ending.is_dying() {
                 last_words = last_words.saturating_sub(many);
-            }
-            if last_words == 0 {
-                ending.heard_out();
+                if last_words == 0 {
+                    ending.heard_out();
+                }
             }
         }
     }

@@ -40,8 +40,8 @@ pub enum Refusal {
     Store(String),
     /// A panic of pillion's own, which is an incident.
     #[error(
-        "pillion broke while it did this, which is a defect in it; `pillion doctor` says where. If the session is not open any more, \
-         session/load or session/resume opens it again"
+        "a bug in pillion made this fail; `pillion doctor` says where. If the session is no longer open, session/load or session/resume \
+         opens it again"
     )]
     Broke,
     #[error("pillion is shutting down and takes no more prompts")]
